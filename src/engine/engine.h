@@ -1,0 +1,104 @@
+// engine/: many sequences at once over one model. Enter here: load_model(), then Engine.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "formats/checkpoint.h"
+#include "model/transformer.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace touchstone {
+
+struct SamplingParams {
+  float temperature = 0.6F;  // 0: greedy
+  float top_p = 0.95F;
+  std::int32_t top_k = 0;  // 0: off
+  float min_p = 0.0F;
+  float repetition_penalty = 1.0F;
+  float presence_penalty = 0.0F;
+  float frequency_penalty = 0.0F;
+  std::uint64_t seed = 0;
+  std::int32_t max_new_tokens = 1024;
+  std::vector<std::string> stop;       // stop strings; not part of the text
+  std::vector<std::int32_t> stop_ids;  // end-of-generation ids
+  bool ignore_eos = false;
+  std::optional<std::int32_t> reasoning_budget;  // tokens of thinking, then it is closed
+};
+
+/// A loaded candidate: weights, tokenizer, template and defaults, all its own.
+struct LoadedModel {
+  std::string id;
+  std::string sha256;  // filled on demand
+  Checkpoint checkpoint;
+  std::shared_ptr<Transformer> transformer;
+  Tokenizer tokenizer;
+  std::optional<ChatTemplate> chat_template;
+  SamplingParams defaults;  // from generation_config.json, else CONTRACT's
+  double load_ms = 0;
+};
+
+struct LoadOptions : ModelOptions {};
+LoadedModel load_model(const std::string& model, const LoadOptions& options);
+
+enum class FinishReason { stop, length, cancelled };
+
+struct GenerateRequest {
+  std::vector<std::int32_t> prompt_ids;
+  SamplingParams sampling;
+  std::int32_t n = 1;                // samples that share the prompt's KV
+  bool reasoning_opened = false;     // the prompt ends inside <think>
+  std::function<bool(int sample, std::int32_t id, const std::string& text)> on_token;  // return false to cancel
+};
+
+struct GeneratedSample {
+  std::string text;       // the answer, thinking removed
+  std::string reasoning;
+  bool reasoning_closed = true;
+  std::vector<std::int32_t> ids;  // all generated ids, the end id included
+  FinishReason finish_reason = FinishReason::stop;
+  std::string stop_match;  // the stop string or token that ended it
+  double ttft_ms = 0, total_ms = 0;
+};
+
+struct GenerateResult {
+  std::vector<GeneratedSample> samples;
+  std::int32_t prompt_tokens = 0;
+  std::int32_t cached_tokens = 0;
+};
+
+struct EngineOptions {
+  std::int32_t max_batch = 64;         // sequences that decode at once
+  std::int32_t context_tokens = 0;     // KV memory in tokens over all sequences; 0: as many as max_batch needs within reason
+  std::int32_t prefill_chunk = 256;
+};
+
+/// Continuous batching over one model. Not thread-safe: one thread submits and steps.
+class Engine {
+ public:
+  Engine(std::shared_ptr<LoadedModel> model, const EngineOptions& options);
+  ~Engine();
+
+  using RequestId = std::uint64_t;
+  /// Throws Error for a prompt that can never fit.
+  RequestId submit(GenerateRequest request);
+  void cancel(RequestId id);
+  /// Runs one step; returns requests that finished in it.
+  std::vector<std::pair<RequestId, GenerateResult>> step();
+  bool idle() const;
+
+  /// submit + step until done, for one request.
+  GenerateResult generate(GenerateRequest request);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace touchstone
