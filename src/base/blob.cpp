@@ -30,7 +30,8 @@ std::string reason() { return std::strerror(errno); }
 
 Blob map_file(const std::filesystem::path& path) {
   const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.fd < 0) throw Error("cannot open " + path.string() + ": " + reason(), "check the path and its permissions");
+  if (file.fd < 0)
+    throw Error("cannot open " + path.string() + ": " + reason(), "check the path and its permissions");
   struct stat status {};
   if (fstat(file.fd, &status) != 0 || !S_ISREG(status.st_mode)) {
     throw Error(path.string() + " is not a regular file", "name a file, not a folder or device");
@@ -49,7 +50,8 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
   const auto fail = [&](const char* what) {
     const std::string why = reason();
     if (file.fd >= 0) unlink(temporary.c_str());
-    throw Error(std::string(what) + " " + path.string() + ": " + why, "check free space and permissions of its folder");
+    throw Error(std::string(what) + " " + path.string() + ": " + why,
+                "check free space and permissions of its folder");
   };
   if (file.fd < 0) fail("cannot create");
   std::string_view rest = text;

@@ -18,11 +18,12 @@ struct Blob {
   std::string_view text() const { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 };
 
-/// Maps a whole regular file read-only. Throws Error (missing, not a file, unreadable). An empty file gives empty bytes.
+/// Maps a whole regular file read-only. Throws Error (missing, not a file, unreadable). An empty file gives
+/// empty bytes.
 Blob map_file(const std::filesystem::path& path);
 
-/// Writes `text` to `path` so that a reader sees the old file or the whole new one: temporary file, fsync, rename.
-/// Throws Error (e.g. full disk) and leaves nothing half-written.
+/// Writes `text` to `path` so that a reader sees the old file or the whole new one: temporary file, fsync,
+/// rename. Throws Error (e.g. full disk) and leaves nothing half-written.
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
 }  // namespace touchstone

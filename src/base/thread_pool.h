@@ -9,7 +9,8 @@
 
 namespace touchstone {
 
-/// Threads spin for a short while after each task and then sleep, so that back-to-back tasks cost no system call.
+/// Threads spin for a short while after each task and then sleep, so that back-to-back tasks cost no system
+/// call.
 class ThreadPool {
  public:
   /// `num_threads` >= 1 counts the calling thread.
@@ -20,8 +21,8 @@ class ThreadPool {
 
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
-  /// Runs task(thread_index) once on each thread, index 0 on the caller; returns when all have finished. One caller at
-  /// a time. `task` must not throw.
+  /// Runs task(thread_index) once on each thread, index 0 on the caller; returns when all have finished. One
+  /// caller at a time. `task` must not throw.
   void run(const std::function<void(int)>& task);
 
  private:

@@ -16,14 +16,19 @@ bool has_whole_golden_set() {
   const bool present = fs::is_directory(source_dir() / "../shared/golden");
   const char* ci = std::getenv("CI");
   if (!present && ci != nullptr && std::string_view(ci) == "true") {
-    throw std::runtime_error("CI=true, but ../shared/golden is not beside the checkout: the whole set must run in CI");
+    throw std::runtime_error(
+        "CI=true, but ../shared/golden is not beside the checkout: the whole set must run in CI");
   }
   return present;
 }
 
-fs::path golden_dir() { return source_dir() / (has_whole_golden_set() ? "../shared/golden" : "tests/golden"); }
+fs::path golden_dir() {
+  return source_dir() / (has_whole_golden_set() ? "../shared/golden" : "tests/golden");
+}
 
-fs::path data_dir() { return source_dir() / (has_whole_golden_set() ? "../shared/data" : "tests/golden/data"); }
+fs::path data_dir() {
+  return source_dir() / (has_whole_golden_set() ? "../shared/data" : "tests/golden/data");
+}
 
 std::string read_file(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);

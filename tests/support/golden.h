@@ -1,4 +1,5 @@
-// Where the reference outputs lie: the whole set beside the checkout where it is present, the committed selection otherwise.
+// Where the reference outputs lie: the whole set beside the checkout where it is present, the committed
+// selection otherwise.
 #pragma once
 
 #include <boost/json.hpp>
@@ -9,7 +10,8 @@
 
 namespace touchstone::testing {
 
-/// `../shared/golden` beside the checkout, or `tests/golden`. With CI=true the whole set must be there: throws otherwise.
+/// `../shared/golden` beside the checkout, or `tests/golden`. With CI=true the whole set must be there:
+/// throws otherwise.
 std::filesystem::path golden_dir();
 
 /// Whether golden_dir() is the whole set.

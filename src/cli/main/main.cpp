@@ -1,1 +1,79 @@
-int main() { return 2; }
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <new>
+#include <string>
+
+#include "base/error.h"
+#include "cli/cli.h"
+
+namespace {
+
+using namespace touchstone;  // NOLINT(google-build-using-namespace): this file is the program
+
+/// `touchstone: error: WHAT; HINT` on one line, whatever the message contains.
+void print_error(std::string what, const std::string& hint) {
+  if (!hint.empty()) what += "; " + hint;
+  std::replace(what.begin(), what.end(), '\n', ' ');
+  std::fprintf(stderr, "touchstone: error: %s\n", what.c_str());
+}
+
+int run(const cli::Command& command) {
+  try {
+    return command();
+  } catch (const Error& error) {
+    print_error(error.what(), error.hint());
+  } catch (const std::bad_alloc&) {
+    print_error("out of memory", "use a smaller model, --ctx or batch, or close other programs");
+  } catch (const std::exception& error) {
+    print_error(error.what(), "this is unexpected; please report it with the command that you ran");
+  }
+  return cli::kExitFailed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error to report, not a silent death
+  spdlog::set_default_logger(spdlog::stderr_color_mt("touchstone"));
+  spdlog::set_pattern("touchstone: %l: %v");
+
+  CLI::App app("Decide which of two small language models to ship: load both, run them, compare them.",
+               "touchstone");
+  app.set_version_flag("--version", "touchstone " TOUCHSTONE_VERSION);
+  app.require_subcommand(1);
+  app.footer(
+      "Examples:\n"
+      "  touchstone compare demo:distilled demo:native\n"
+      "  touchstone generate ./model.gguf --prompt 'Hello' --greedy\n"
+      "Each command has --help with examples of its own.");
+  std::string log_level = "warning";
+  app.add_option("--log-level", log_level, "What is logged to standard error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}));
+  app.fallthrough();
+
+  cli::Command command;
+  cli::add_compare(app, command);
+  cli::add_generate(app, command);
+  cli::add_chat(app, command);
+  cli::add_score(app, command);
+  cli::add_tokenize(app, command);
+  cli::add_detokenize(app, command);
+  cli::add_render(app, command);
+  cli::add_inspect(app, command);
+  cli::add_list(app, command);
+  cli::add_bench(app, command);
+  cli::add_grade(app, command);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? cli::kExitDone : cli::kExitUsage;
+  }
+  spdlog::set_level(spdlog::level::from_str(log_level));
+  return run(command);
+}

@@ -1,0 +1,95 @@
+#include "cli/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <iostream>
+
+#include "base/error.h"
+
+namespace touchstone::cli {
+namespace {
+
+// Large enough for any text that a small model can score, small enough that a runaway pipe is noticed.
+constexpr std::size_t kMaxInputBytes = std::size_t{1} << 30;
+
+std::size_t read_some(char* buffer, std::size_t size) {
+  const std::size_t got = std::fread(buffer, 1, size, stdin);
+  if (got == 0 && std::ferror(stdin) != 0 && errno != EINTR) {
+    throw Error(std::string("cannot read standard input: ") + std::strerror(errno));
+  }
+  return got;
+}
+
+}  // namespace
+
+void add_json_option(CLI::App& app, bool& json) {
+  app.add_flag("--json", json, "Print JSON on standard output and nothing else there");
+}
+
+void add_common_options(CLI::App& app, CommonOptions& options) {
+  add_json_option(app, options.json);
+  app.add_option("--threads", options.threads, "Threads (default: physical cores)")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--device", options.device, "auto, cpu or cuda[:N]");
+  app.add_option("--isa", options.isa, "Instruction set of the kernels")
+      ->check(CLI::IsMember({"auto", "scalar", "avx2", "avx512"}));
+  app.add_option("--dtype", options.dtype, "Weights: as stored (auto), or widened to float32 (f32)");
+  app.add_option("--ctx", options.context_tokens, "Context in tokens (default: the model's own)")
+      ->check(CLI::Range(1, 1 << 24));
+}
+
+ModelOptions model_options(const CommonOptions& options) {
+  if (options.device != "auto" && options.device != "cpu") {
+    throw Error("device '" + options.device + "' is not available: this build runs on the CPU",
+                "use --device cpu");
+  }
+  if (options.dtype != "auto" && options.dtype != "f32") {
+    throw Error("dtype '" + options.dtype + "' is not available", "use --dtype auto (as stored) or f32");
+  }
+  return {.num_threads = options.threads, .isa = options.isa, .dtype = options.dtype};
+}
+
+std::string read_stdin() {
+  std::string text;
+  char buffer[65536];
+  while (const std::size_t got = read_some(buffer, sizeof buffer)) {
+    text.append(buffer, got);
+    if (text.size() > kMaxInputBytes) throw Error("standard input is larger than 1 GiB", "split it");
+  }
+  return text;
+}
+
+void for_each_stdin_line(const std::function<void(const std::string& line, std::size_t number)>& handle) {
+  std::size_t number = 0;
+  for (std::string line; std::getline(std::cin, line);) {
+    ++number;
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line.find_first_not_of(" \t") != std::string::npos) handle(line, number);
+  }
+}
+
+boost::json::value parse_user_json(const std::string& text, const std::string& source) {
+  boost::json::stream_parser parser;
+  boost::system::error_code error;
+  const std::size_t used = parser.write_some(text, error);
+  if (!error) parser.finish(error);
+  if (!error && text.find_first_not_of(" \t\r\n", used) != std::string::npos)
+    error = boost::json::error::extra_data;
+  if (error) {
+    throw Error(source + " is not valid JSON: " + error.message() + " near byte " + std::to_string(used),
+                "give one JSON document; see --help for an example");
+  }
+  return parser.release();
+}
+
+void print_json(const boost::json::value& value) { print_text(boost::json::serialize(value) + "\n"); }
+
+void print_text(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    throw Error(std::string("cannot write standard output: ") + std::strerror(errno));
+  }
+}
+
+}  // namespace touchstone::cli

@@ -1,0 +1,68 @@
+// cli/: one file per subcommand; nothing but argument parsing and printing.
+//
+// Each add_NAME() declares its subcommand on `app` and, when the user chose it, sets `command` to what main()
+// then runs.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <boost/json.hpp>
+#include <functional>
+#include <string>
+
+#include "model/transformer.h"
+
+namespace touchstone::cli {
+
+inline constexpr int kExitDone = 0;
+inline constexpr int kExitFailed = 1;
+inline constexpr int kExitUsage = 2;
+inline constexpr int kExitInterrupted = 130;
+
+/// What main() runs; returns the exit status. May throw Error.
+using Command = std::function<int()>;
+
+/// Options of every subcommand that runs a model.
+struct CommonOptions {
+  int threads = 0;  // 0: physical cores
+  std::string device = "auto";
+  std::string isa = "auto";
+  std::string dtype = "auto";
+  int context_tokens = 0;  // 0: the model's own
+  bool json = false;
+};
+
+void add_json_option(CLI::App& app, bool& json);
+void add_common_options(CLI::App& app, CommonOptions& options);
+
+/// Checks what parsing cannot (a device this build lacks) and gives what load_model() takes. Throws Error.
+ModelOptions model_options(const CommonOptions& options);
+
+/// Standard input to its end. Throws Error past kMaxInputBytes.
+std::string read_stdin();
+
+/// Calls `handle` with each line of standard input that is not blank; `number` counts from 1.
+void for_each_stdin_line(const std::function<void(const std::string& line, std::size_t number)>& handle);
+
+/// Parses JSON from the user; the error names `source` and where it broke.
+boost::json::value parse_user_json(const std::string& text, const std::string& source);
+
+/// One JSON document and a newline on standard output. Throws Error when it cannot be written.
+void print_json(const boost::json::value& value);
+/// Text as it is, flushed. Throws Error when it cannot be written (closed pipe, full disk).
+void print_text(std::string_view text);
+
+void add_tokenize(CLI::App& app, Command& command);
+void add_detokenize(CLI::App& app, Command& command);
+void add_render(CLI::App& app, Command& command);
+void add_score(CLI::App& app, Command& command);
+void add_generate(CLI::App& app, Command& command);
+void add_chat(CLI::App& app, Command& command);
+void add_inspect(CLI::App& app, Command& command);
+void add_list(CLI::App& app, Command& command);
+void add_bench(CLI::App& app, Command& command);
+void add_grade(CLI::App& app, Command& command);
+void add_compare(CLI::App& app, Command& command);
+
+}  // namespace touchstone::cli
