@@ -31,7 +31,7 @@ int run_render(const RenderOptions& options) {
   if (has_model) {
     checkpoint = open_checkpoint(options.model);
     tokenizer = load_tokenizer(*checkpoint);
-    add_special_token_strings(context, *tokenizer);
+    add_special_token_strings(context, *checkpoint, *tokenizer);
   }
   const ChatTemplate chat_template = options.template_file.empty()
                                          ? load_chat_template(*checkpoint)

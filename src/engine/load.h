@@ -1,0 +1,24 @@
+// From a checkpoint to a model that can be run: tokenizer, chat template, defaults, weights.
+#pragma once
+
+#include <boost/json.hpp>
+#include <memory>
+#include <string>
+
+#include "engine/engine.h"
+#include "formats/checkpoint.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace touchstone {
+
+/// From tokenizer.json or GGUF metadata. Throws Error when the checkpoint has neither.
+Tokenizer load_tokenizer(const Checkpoint& checkpoint);
+
+/// Throws Error when the checkpoint has no chat template.
+ChatTemplate load_chat_template(const Checkpoint& checkpoint);
+
+/// Sets bos_token, eos_token (and unk/pad where known) in a template's context, unless the caller has set them.
+void add_special_token_strings(boost::json::object& context, const Checkpoint& checkpoint, const Tokenizer& tokenizer);
+
+}  // namespace touchstone
