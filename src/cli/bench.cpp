@@ -1,0 +1,97 @@
+#include <fmt/format.h>
+
+#include <CLI/Validators.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "base/interrupt.h"
+#include "cli/cli.h"
+#include "engine/benchmark.h"
+
+namespace touchstone::cli {
+namespace {
+
+struct BenchOptions {
+  std::string model;
+  CommonOptions common;
+  BenchmarkOptions benchmark;
+};
+
+std::string format_table(const boost::json::object& document) {
+  const auto number = [](const boost::json::value& value) { return value.to_number<double>(); };
+  const boost::json::object& machine = document.at("machine").as_object();
+  std::string text = fmt::format("{} — {}, {} threads\n", document.at("model").as_string().c_str(),
+                                 machine.at("isa").as_string().c_str(), machine.at("threads").as_int64());
+  if (const auto* roofline = document.if_contains("roofline")) {
+    text += fmt::format("roofline: reads {:.1f} GB/s, float32 FMA {:.0f} GFLOP/s\n",
+                        number(roofline->at("read_gb_s")), number(roofline->at("fma_gflop_s")));
+  }
+  const auto& load = document.at("load").as_object();
+  text += fmt::format("load {:.0f} ms, weights {:.1f} MB\n", number(load.at("load_ms")),
+                      number(load.at("weight_bytes")) / 1e6);
+  if (const auto* tokenizer = document.if_contains("tokenizer")) {
+    text += fmt::format("tokenizer {:.1f} MB/s of English on one thread\n",
+                        number(tokenizer->at("encode_mb_s").at("median")));
+  }
+  text +=
+      "\nbatch   prefill tok/s  of FMA peak   decode tok/s  weights GB/s  of reads   TTFT ms  peak RSS MB\n";
+  for (const boost::json::value& row : document.at("rows").as_array()) {
+    text += fmt::format("{:>5} {:>15.1f} {:>11.0f}% {:>14.1f} {:>13.1f} {:>8.0f}% {:>9.1f} {:>12.0f}\n",
+                        row.at("batch").as_int64(), number(row.at("prefill_tok_s")),
+                        100 * number(row.at("peak_share")), number(row.at("decode_tok_s")),
+                        number(row.at("weight_gb_s")), 100 * number(row.at("bandwidth_share")),
+                        number(row.at("ttft_ms")), number(row.at("peak_rss_bytes")) / 1e6);
+  }
+  return text;
+}
+
+int run_bench(const BenchOptions& options) {
+  catch_interrupts();
+  const auto progress = [](const std::string& stage) {
+    std::fprintf(stderr, "touchstone: bench: %s\n", stage.c_str());
+  };
+  try {
+    const boost::json::object document =
+        run_benchmark(options.model, model_options(options.common), options.benchmark, progress);
+    options.common.json ? print_json(document) : print_text(format_table(document));
+  } catch (const std::exception&) {
+    if (interrupted()) return kExitInterrupted;
+    throw;
+  }
+  return kExitDone;
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Command& command) {
+  auto options = std::make_shared<BenchOptions>();
+  CLI::App* sub = app.add_subcommand(
+      "bench", "Prefill, decode, TTFT, load time and memory, against this machine's roofline");
+  sub->add_option("MODEL", options->model, "A model, or shape:NAME for random weights of a shape")
+      ->required();
+  sub->add_option("--prompt-tokens", options->benchmark.prompt_tokens, "Tokens of each prompt")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  sub->add_option("--new-tokens", options->benchmark.new_tokens, "Tokens decoded after it")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  sub->add_option("--batch", options->benchmark.batches,
+                  "Numbers of sequences that decode at once, as 1,4,16")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1024));
+  sub->add_option("--repeat", options->benchmark.repeats, "Counted repetitions, after one that is not")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  sub->add_flag("--roofline", options->benchmark.roofline,
+                "Also measure this machine's read bandwidth and FMA peak");
+  add_common_options(*sub, options->common);
+  sub->footer(
+      "Examples:\n"
+      "  touchstone bench demo:native --roofline\n"
+      "  touchstone bench shape:qwen2-1.5b --batch 1,32 --json\n"
+      "Shapes: " +
+      fmt::format("{}", fmt::join(benchmark_shapes(), ", ")));
+  sub->callback([options, &command] { command = [options] { return run_bench(*options); }; });
+}
+
+}  // namespace touchstone::cli

@@ -1,0 +1,128 @@
+#include "kernels/roofline.h"
+
+#include <immintrin.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <new>
+
+#include "base/error.h"
+
+namespace touchstone {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// More than the last-level caches of today's servers, within what a small machine can spare.
+constexpr std::size_t kReadBytesMax = std::size_t{1} << 30;
+constexpr int kRounds = 5;
+constexpr std::int64_t kFmaIterations = 4'000'000;
+// Enough independent chains to cover a latency of 4 cycles at two a cycle, with some to spare.
+constexpr int kChains = 12;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Sums 64-bit words in eight independent chains, so that memory is the limit.
+std::uint64_t sum_words(const std::uint64_t* words, std::size_t count) {
+  std::uint64_t sums[8] = {};
+  for (std::size_t i = 0; i + 8 <= count; i += 8) {
+    for (std::size_t j = 0; j < 8; ++j) sums[j] += words[i + j];
+  }
+  std::uint64_t total = 0;
+  for (const std::uint64_t sum : sums) total += sum;
+  return total;
+}
+
+__attribute__((target("avx512f"))) float burn_avx512() {
+  __m512 chains[kChains];
+  for (__m512& chain : chains) chain = _mm512_set1_ps(1.0F);
+  const __m512 factor = _mm512_set1_ps(0.999F);
+  for (std::int64_t i = 0; i < kFmaIterations; ++i) {
+#pragma GCC unroll 12
+    for (__m512& chain : chains) chain = _mm512_fmadd_ps(chain, factor, factor);
+  }
+  float sum = 0;
+  for (const __m512& chain : chains) sum += _mm512_cvtss_f32(chain);
+  return sum;
+}
+
+__attribute__((target("avx2,fma"))) float burn_avx2() {
+  __m256 chains[kChains];
+  for (__m256& chain : chains) chain = _mm256_set1_ps(1.0F);
+  const __m256 factor = _mm256_set1_ps(0.999F);
+  for (std::int64_t i = 0; i < kFmaIterations; ++i) {
+#pragma GCC unroll 12
+    for (__m256& chain : chains) chain = _mm256_fmadd_ps(chain, factor, factor);
+  }
+  float sum = 0;
+  for (const __m256& chain : chains) sum += _mm256_cvtss_f32(chain);
+  return sum;
+}
+
+/// Without vector FMA: separate multiply and add, which is what the processor has.
+float burn_scalar() {
+  float chains[kChains];
+  for (float& chain : chains) chain = 1.0F;
+  for (std::int64_t i = 0; i < kFmaIterations; ++i) {
+    for (float& chain : chains) chain = chain * 0.999F + 0.999F;
+  }
+  float sum = 0;
+  for (const float chain : chains) sum += chain;
+  return sum;
+}
+
+double measure_fma(ThreadPool& pool, float (*burn)(), int lanes) {
+  double best = 0;
+  std::atomic<float> sink = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    const auto start = Clock::now();
+    pool.run([&](int) { sink.store(burn(), std::memory_order_relaxed); });
+    const double flops = 2.0 * lanes * kChains * static_cast<double>(kFmaIterations) * pool.size();
+    best = std::max(best, flops / seconds_since(start));
+  }
+  return best;
+}
+
+double measure_read(ThreadPool& pool) {
+  const auto available =
+      static_cast<std::size_t>(sysconf(_SC_AVPHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  const std::size_t bytes = std::min(kReadBytesMax, available / 4);
+  const auto threads = static_cast<std::size_t>(pool.size());
+  const std::size_t share = bytes / sizeof(std::uint64_t) / threads;
+  if (share == 0) throw Error("no memory to measure the read bandwidth with", "close other programs");
+  const std::unique_ptr<std::uint64_t[]> words(new (std::nothrow) std::uint64_t[share * threads]);
+  if (!words) throw Error("no memory to measure the read bandwidth with", "close other programs");
+  const auto part = [&](int thread) { return words.get() + share * static_cast<std::size_t>(thread); };
+  pool.run([&](int thread) { std::fill_n(part(thread), share, static_cast<std::uint64_t>(thread) + 1); });
+  double best = 0;
+  std::atomic<std::uint64_t> sink = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    const auto start = Clock::now();
+    pool.run([&](int thread) { sink.fetch_add(sum_words(part(thread), share), std::memory_order_relaxed); });
+    best =
+        std::max(best, static_cast<double>(share * threads * sizeof(std::uint64_t)) / seconds_since(start));
+  }
+  return best;
+}
+
+}  // namespace
+
+Roofline measure_roofline(ThreadPool& pool, const std::string& isa) {
+  Roofline roofline{.read_bytes_per_s = measure_read(pool), .fma_flops = 0, .isa = isa};
+  if (isa == "avx512") {
+    roofline.fma_flops = measure_fma(pool, burn_avx512, 16);
+  } else if (isa == "avx2") {
+    roofline.fma_flops = measure_fma(pool, burn_avx2, 8);
+  } else {
+    roofline.fma_flops = measure_fma(pool, burn_scalar, 1);
+  }
+  return roofline;
+}
+
+}  // namespace touchstone

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that are missing, and says which. Asks for sudo only when there is something to install.
+# usage: install_deps.sh [build|test|lint]   (default build; test and lint add to it)
+set -euo pipefail
+
+packages="g++ cmake ninja-build pkg-config libboost1.81-dev libboost-json1.81-dev libcli11-dev libfmt-dev libspdlog-dev
+  libpcre2-dev libutf8proc-dev libsqlite3-dev libseccomp-dev bubblewrap python3"
+case "${1:-build}" in
+  build) ;;
+  test) packages+=" libgtest-dev libgmock-dev" ;;
+  lint) packages+=" libgtest-dev libgmock-dev clang-format clang-tidy python3" ;;
+  *) echo "usage: $0 [build|test|lint]" >&2; exit 2 ;;
+esac
+
+# Ubuntu and newer Debian name Boost by their own version.
+if ! apt-cache show libboost-json1.81-dev >/dev/null 2>&1 && apt-cache show libboost-json-dev >/dev/null 2>&1; then
+  packages=${packages//1.81-dev/-dev}
+fi
+
+missing=()
+for package in $packages; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "These packages are missing, and there is no apt-get here: ${missing[*]}" >&2
+  exit 1
+fi
+echo "Installing Debian packages: ${missing[*]}"
+sudo=""
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || { echo "Run as root: apt-get install ${missing[*]}" >&2; exit 1; }
+  sudo=sudo
+fi
+export DEBIAN_FRONTEND=noninteractive
+$sudo apt-get update -qq
+$sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
