@@ -21,4 +21,7 @@ ChatTemplate load_chat_template(const Checkpoint& checkpoint);
 /// Sets bos_token, eos_token (and unk/pad where known) in a template's context, unless the caller has set them.
 void add_special_token_strings(boost::json::object& context, const Checkpoint& checkpoint, const Tokenizer& tokenizer);
 
+/// Sampling defaults: generation_config.json's where it has them, else CONTRACT's; stop_ids from every place that names one.
+SamplingParams load_defaults(const Checkpoint& checkpoint, const Tokenizer& tokenizer);
+
 }  // namespace touchstone

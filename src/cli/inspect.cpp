@@ -1,0 +1,127 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "cli/cli.h"
+#include "engine/doctor.h"
+#include "formats/checkpoint.h"
+
+namespace touchstone::cli {
+namespace {
+
+struct InspectOptions {
+  std::string model;
+  bool doctor = false;
+  CommonOptions common;
+};
+
+struct MemoryPlan {
+  std::uint64_t weights = 0;
+  std::uint64_t kv_per_token = 0;
+  std::uint64_t context_tokens = 0;
+  std::uint64_t total_at_ctx() const { return weights + kv_per_token * context_tokens; }
+};
+
+MemoryPlan plan_memory(const Checkpoint& checkpoint, const Config& config, int context_tokens) {
+  MemoryPlan plan;
+  for (const auto& [name, tensor] : checkpoint.tensors) plan.weights += tensor.bytes.size();
+  // Keys and values of every layer, float32.
+  plan.kv_per_token = sizeof(float) * 2 * static_cast<std::uint64_t>(config.num_layers) *
+                      static_cast<std::uint64_t>(config.num_kv_heads) *
+                      static_cast<std::uint64_t>(config.head_dim);
+  plan.context_tokens =
+      static_cast<std::uint64_t>(context_tokens > 0 ? context_tokens : config.max_position_embeddings);
+  return plan;
+}
+
+std::vector<const Tensor*> sorted_tensors(const Checkpoint& checkpoint) {
+  std::vector<const Tensor*> tensors;
+  for (const auto& [name, tensor] : checkpoint.tensors) tensors.push_back(&tensor);
+  std::sort(tensors.begin(), tensors.end(),
+            [](const Tensor* a, const Tensor* b) { return a->name < b->name; });
+  return tensors;
+}
+
+boost::json::object to_json(const Checkpoint& checkpoint, const MemoryPlan& memory) {
+  boost::json::array tensors;
+  for (const Tensor* tensor : sorted_tensors(checkpoint)) {
+    tensors.push_back({{"name", tensor->name},
+                       {"dtype", dtype_info(tensor->dtype).name},
+                       {"shape", boost::json::value_from(tensor->shape)},
+                       {"bytes", tensor->bytes.size()}});
+  }
+  const auto* type = checkpoint.config.if_contains("model_type");
+  boost::json::object document{{"format", checkpoint.format},
+                               {"architecture", type != nullptr ? *type : boost::json::value()},
+                               {"config", checkpoint.config},
+                               {"generation_config", checkpoint.generation_config},
+                               {"tensors", std::move(tensors)},
+                               {"memory",
+                                {{"weights", memory.weights},
+                                 {"kv_per_token", memory.kv_per_token},
+                                 {"ctx", memory.context_tokens},
+                                 {"total_at_ctx", memory.total_at_ctx()}}},
+                               {"sha256", compute_sha256(checkpoint)}};
+  if (!checkpoint.gguf_metadata.empty()) document["gguf_metadata"] = checkpoint.gguf_metadata;
+  return document;
+}
+
+std::string format_text(const Checkpoint& checkpoint, const Config& config, const MemoryPlan& memory) {
+  std::string text = fmt::format("{}: {} ({})\n", checkpoint.id, config.model_type, checkpoint.format);
+  text += fmt::format("  layers {}, hidden {}, heads {} ({} key/value) of {}, vocabulary {}, {} head\n",
+                      config.num_layers, config.hidden_size, config.num_heads, config.num_kv_heads,
+                      config.head_dim, config.vocab_size, config.tie_word_embeddings ? "tied" : "untied");
+  text +=
+      fmt::format("  weights {:.1f} MB, KV {:.1f} KB a token, together {:.1f} MB at {} tokens\n",
+                  static_cast<double>(memory.weights) / 1e6, static_cast<double>(memory.kv_per_token) / 1e3,
+                  static_cast<double>(memory.total_at_ctx()) / 1e6, memory.context_tokens);
+  text += fmt::format("  sha256 {}\n", compute_sha256(checkpoint));
+  for (const Tensor* tensor : sorted_tensors(checkpoint)) {
+    text += fmt::format("  {:<52} {:<5} [{}]\n", tensor->name, dtype_info(tensor->dtype).name,
+                        fmt::join(tensor->shape, ", "));
+  }
+  return text;
+}
+
+int run_inspect(const InspectOptions& options) {
+  const Checkpoint checkpoint = open_checkpoint(options.model);
+  const Config config = parse_config(checkpoint);
+  const MemoryPlan memory = plan_memory(checkpoint, config, options.common.context_tokens);
+  const std::vector<Finding> findings = options.doctor ? examine(checkpoint) : std::vector<Finding>{};
+  if (options.common.json) {
+    boost::json::object document = to_json(checkpoint, memory);
+    if (options.doctor) {
+      boost::json::array list;
+      for (const Finding& f : findings)
+        list.push_back({{"code", f.code}, {"what", f.what}, {"advice", f.advice}});
+      document["doctor"] = std::move(list);
+    }
+    print_json(document);
+    return kExitDone;
+  }
+  std::string text = format_text(checkpoint, config, memory);
+  if (options.doctor)
+    text +=
+        findings.empty() ? "doctor: nothing amiss\n" : fmt::format("doctor: {} findings\n", findings.size());
+  for (const Finding& f : findings) text += fmt::format("  {}: {}; {}\n", f.code, f.what, f.advice);
+  print_text(text);
+  return kExitDone;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Command& command) {
+  auto options = std::make_shared<InspectOptions>();
+  CLI::App* sub = app.add_subcommand("inspect", "A model's config, tensors and memory plan");
+  sub->add_option("MODEL", options->model, "Folder, .gguf file, ORG/NAME in a local cache, or demo:native")
+      ->required();
+  sub->add_flag("--doctor", options->doctor,
+                "Check template, tokenizer, stop ids and sampling defaults against each other");
+  add_common_options(*sub, options->common);
+  sub->footer("Examples:\n  touchstone inspect ./model.gguf --doctor\n  touchstone inspect ORG/NAME --json");
+  sub->callback([options, &command] { command = [options] { return run_inspect(*options); }; });
+}
+
+}  // namespace touchstone::cli
