@@ -1,0 +1,176 @@
+// The forms that docs and scripts rely on, through the binary.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "support/golden.h"
+#include "support/process.h"
+
+namespace touchstone::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using ::testing::StartsWith;
+
+const std::string kTiny = (source_dir() / "tests/golden/models/tiny-qwen2-tied-f32").string();
+
+ProcessResult touchstone(std::vector<std::string> arguments, const std::string& input = {}) {
+  arguments.insert(arguments.begin(), TOUCHSTONE_BINARY);
+  return run_process(arguments, input);
+}
+
+boost::json::value parse_only_document(const ProcessResult& result) {
+  EXPECT_EQ(result.exit_status, 0) << result.err;
+  return boost::json::parse(result.out);  // throws when anything else stands there
+}
+
+void expect_one_error_line(const ProcessResult& result, const std::string& what) {
+  EXPECT_EQ(result.exit_status, 1);
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, StartsWith("touchstone: error: "));
+  EXPECT_THAT(result.err, HasSubstr(what));
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+}
+
+TEST(CommandLine, EverySubcommandHasHelpWithAnExample) {
+  for (const char* name : {"tokenize", "detokenize", "render", "score", "generate", "chat", "inspect", "list",
+                           "bench", "grade", "compare"}) {
+    const ProcessResult result = touchstone({name, "--help"});
+    EXPECT_EQ(result.exit_status, 0) << name;
+    EXPECT_THAT(result.out, HasSubstr(std::string("touchstone ") + name)) << name;
+    EXPECT_THAT(result.out, HasSubstr("Example")) << name;
+  }
+}
+
+TEST(CommandLine, WrongUsageExitsWithTwo) {
+  EXPECT_EQ(touchstone({}).exit_status, 2);
+  EXPECT_EQ(touchstone({"no-such-command"}).exit_status, 2);
+  EXPECT_EQ(touchstone({"tokenize"}).exit_status, 2);
+  EXPECT_EQ(touchstone({"score", kTiny, "--threads", "-3"}, "{}").exit_status, 2);
+}
+
+TEST(CommandLine, AMissingModelIsOneErrorLine) {
+  expect_one_error_line(touchstone({"tokenize", "/no/such/model"}, "x"), "/no/such/model");
+  expect_one_error_line(touchstone({"inspect", "nobody/no-such-model"}), "nobody/no-such-model");
+}
+
+TEST(CommandLine, TokenizeAndDetokenizeAreInverse) {
+  const std::string text = "How many pens does Tom have? 你好\n";
+  const auto encoded = parse_only_document(touchstone({"tokenize", kTiny, "--json"}, text));
+  EXPECT_EQ(encoded.at("ids").as_array().size(), encoded.at("tokens").as_array().size());
+  const auto decoded = parse_only_document(
+      touchstone({"detokenize", kTiny, "--json"}, boost::json::serialize(encoded.at("ids"))));
+  EXPECT_EQ(decoded.at("text").as_string(), text);
+}
+
+TEST(CommandLine, JsonlGivesOneObjectForEachLine) {
+  const ProcessResult result = touchstone({"tokenize", kTiny, "--jsonl"}, "\"one\"\n\n\"\"\n\"three\\n\"\n");
+  ASSERT_EQ(result.exit_status, 0) << result.err;
+  std::istringstream lines(result.out);
+  std::vector<boost::json::value> values;
+  for (std::string line; std::getline(lines, line);) values.push_back(boost::json::parse(line));
+  ASSERT_EQ(values.size(), 3U);
+  EXPECT_TRUE(values[1].at("ids").as_array().empty());
+  expect_one_error_line(touchstone({"tokenize", kTiny, "--jsonl"}, "{\n"), "line 1");
+}
+
+TEST(CommandLine, BadTokenIdsAreNamed) {
+  expect_one_error_line(touchstone({"detokenize", kTiny}, "[1, 99999999]"), "99999999");
+  expect_one_error_line(touchstone({"detokenize", kTiny}, "[1, \"x\"]"), "standard input");
+  expect_one_error_line(touchstone({"detokenize", kTiny}, "not json"), "standard input");
+}
+
+TEST(CommandLine, RenderTakesATemplateWithoutAModel) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "t.jinja";
+  std::ofstream(path) << "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}";
+  const auto rendered = parse_only_document(touchstone({"render", "-", "--template", path.string(), "--json"},
+                                                       R"({"messages":[{"role":"user","content":"Hi"}]})"));
+  EXPECT_EQ(rendered.at("text").as_string(), "[user]Hi");
+  EXPECT_EQ(touchstone({"render", "-"}, "{}").exit_status, 1);
+}
+
+TEST(CommandLine, ATemplateThatNeverEndsIsStopped) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "t.jinja";
+  std::ofstream(path) << "{% for a in range(100000) %}{% for b in range(100000) %}{% set c = a * b %}{% "
+                         "endfor %}{% endfor %}";
+  expect_one_error_line(touchstone({"render", "-", "--template", path.string()}, "{}"), "limit");
+}
+
+TEST(CommandLine, ScoreGivesALogProbabilityForEachPosition) {
+  const auto scored =
+      parse_only_document(touchstone({"score", kTiny, "--top", "3", "--json"}, R"({"ids":[5,6,7,8]})"));
+  const auto& positions = scored.at("positions").as_array();
+  ASSERT_EQ(positions.size(), 3U);
+  double sum = 0;
+  for (const auto& position : positions) {
+    EXPECT_EQ(position.at("top").as_array().size(), 3U);
+    sum -= position.at("logprob").to_number<double>();
+  }
+  EXPECT_NEAR(scored.at("nll_mean").to_number<double>(), sum / 3, 1e-5);
+}
+
+TEST(CommandLine, GenerateReportsChoicesUsageAndTimings) {
+  const auto result =
+      parse_only_document(touchstone({"generate", kTiny, "--raw", "--prompt", "Tom has 3", "--greedy",
+                                      "--max-new-tokens", "8", "--n", "2", "--ignore-eos", "--json"}));
+  const auto& choices = result.at("choices").as_array();
+  ASSERT_EQ(choices.size(), 2U);
+  EXPECT_EQ(choices[0].at("ids").as_array().size(), 8U);
+  EXPECT_EQ(choices[0].at("ids"), choices[1].at("ids"));
+  EXPECT_EQ(choices[0].at("finish_reason").as_string(), "length");
+  EXPECT_GT(result.at("usage").at("prompt_tokens").to_number<int>(), 0);
+  for (const char* key : {"load_ms", "ttft_ms", "prefill_tok_s", "decode_tok_s", "peak_rss_bytes"}) {
+    EXPECT_GT(result.at("timings").at(key).to_number<double>(), 0) << key;
+  }
+}
+
+TEST(CommandLine, TheSameSeedGivesTheSameBytesForAnyThreads) {
+  const auto generate = [](const char* threads, const char* isa) {
+    return parse_only_document(
+               touchstone({"generate", kTiny, "--raw", "--prompt", "Tom has", "--seed", "7", "--temperature",
+                           "1.5", "--max-new-tokens", "24", "--threads", threads, "--isa", isa, "--json"}))
+        .at("choices");
+  };
+  const auto alone = generate("1", "auto");
+  EXPECT_EQ(alone, generate("2", "auto"));
+  EXPECT_EQ(alone, generate("3", "scalar"));
+}
+
+TEST(CommandLine, AContextTooLongIsAnErrorWithTheNumbers) {
+  std::string prompt;
+  for (int i = 0; i < 6000; ++i) prompt += "pens ";
+  expect_one_error_line(touchstone({"generate", kTiny, "--raw"}, prompt), "4096");
+}
+
+TEST(CommandLine, InspectNamesTensorsAndMemory) {
+  const auto document = parse_only_document(touchstone({"inspect", kTiny, "--doctor", "--json"}));
+  EXPECT_EQ(document.at("format").as_string(), "safetensors");
+  EXPECT_EQ(document.at("architecture").as_string(), "qwen2");
+  EXPECT_FALSE(document.at("tensors").as_array().empty());
+  EXPECT_EQ(document.at("sha256").as_string().size(), 64U);
+  EXPECT_TRUE(document.at("doctor").is_array());
+  const auto& memory = document.at("memory");
+  EXPECT_EQ(
+      memory.at("total_at_ctx").to_number<std::uint64_t>(),
+      memory.at("weights").to_number<std::uint64_t>() +
+          memory.at("ctx").to_number<std::uint64_t>() * memory.at("kv_per_token").to_number<std::uint64_t>());
+}
+
+TEST(CommandLine, AFullDiskIsAnErrorAndNotASilence) {
+  const std::string command = std::string(TOUCHSTONE_BINARY) + " inspect '" + kTiny + "' --json > /dev/full";
+  const ProcessResult result = run_process({"sh", "-c", command});
+  EXPECT_EQ(result.exit_status, 1);
+  EXPECT_THAT(result.err, HasSubstr("standard output"));
+}
+
+TEST(CommandLine, ADeviceThatThisBuildLacksIsRefused) {
+  expect_one_error_line(touchstone({"score", kTiny, "--device", "cuda"}, R"({"ids":[1,2]})"), "cuda");
+}
+
+}  // namespace
+}  // namespace touchstone::testing
