@@ -1,0 +1,333 @@
+"""Generators of the three kinds of problem: maths, code, logic.
+
+Every generator returns a Problem. `key` names the underlying instance (numbers,
+operations, order), not its wording; a key that is in a test suite never enters
+the training set, whatever names or things the text mentions.
+"""
+
+import json
+import random
+from dataclasses import dataclass, field
+
+NAMES = ["Ann", "Ben", "Cara", "Dan", "Eva", "Finn", "Gus", "Hal", "Ivy", "Jo", "Kim", "Leo"]
+THINGS = ["pens", "cups", "books", "coins", "apples", "cards", "shells", "stamps"]
+COLOURS = ["red", "blue", "green", "gold"]
+RANKS = ["", "second ", "third "]
+ADJECTIVES = ["taller", "older", "faster"]
+KINDS = ("math", "code", "logic")
+LETTERS = "ABCD"
+
+
+@dataclass
+class Problem:
+    """One item: what is shown, what is expected, and what a teacher needs."""
+
+    kind: str
+    key: tuple
+    item: dict
+    answer: str  # the text of the final answer
+    steps: list = field(default_factory=list)  # the teacher's solution, one entry a step
+
+
+def user_turn(kind: str, item: dict) -> str:
+    """The user's message, exactly as the suites' headers describe it."""
+    if kind == "math":
+        return item["question"]
+    if kind == "code":
+        return item["prompt"]
+    options = "".join(f"\n{a}. {o}" for a, o in zip(LETTERS, item["options"], strict=True))
+    return f"{item['context']}\n{item['question']}{options}"
+
+
+# ---------------------------------------------------------------- maths
+
+MAX = 99
+
+
+def apply(a: int, op: str, b: int) -> int:
+    return {"+": a + b, "-": a - b, "*": a * b, "/": a // b}[op]
+
+
+def _step(value: int, op: str, b: int) -> tuple:
+    return (value, op, b, apply(value, op, b))
+
+
+def _chain_text(rng, op, k):
+    if op == "+":
+        return rng.choice([f"buys {k} more.", f"finds {k} more.", f"gets {k} more."])
+    if op == "-":
+        return rng.choice([f"gives away {k}.", f"loses {k}.", f"sells {k}."])
+    if op == "*":
+        return f"trades them for {'twice' if k == 2 else 'three times'} as many."
+    return "gives away half."
+
+
+def _chain(rng: random.Random, n: int):
+    """One person's stock goes up and down, n steps in all."""
+    name, thing = rng.choice(NAMES), rng.choice(THINGS)
+    steps, key = [], []
+    if rng.random() < 0.4:
+        a, b = rng.randint(2, 6), rng.randint(2, 9)
+        value = a * b
+        steps.append((a, "*", b, value))
+        text = f"{name} has {a} boxes with {b} {thing} each."
+        key += [a, b]
+    else:
+        value = rng.randint(3, 40)
+        text = f"{name} has {value} {thing}."
+        key.append(value)
+    while len(steps) < n:
+        moves = [("+", k) for k in range(2, 10) if value + k <= MAX]
+        moves += [("-", k) for k in range(2, 10) if value - k >= 1]
+        moves += [("*", k) for k in (2, 3) if 2 <= value * k <= 60] * 3
+        moves += [("/", 2)] * 3 if value % 2 == 0 and value > 2 else []
+        op, k = rng.choice(moves)
+        steps.append(_step(value, op, k))
+        value = steps[-1][3]
+        text += f" {name} " + _chain_text(rng, op, k)
+        key.append((op, k))
+    return ("chain", *key), f"{text} How many {thing} does {name} have now?", steps
+
+
+def _compare(rng: random.Random, n: int):
+    """Two or three people, each compared with the one before; the total is asked."""
+    people, thing = rng.sample(NAMES, 2 if n <= 2 else 3), rng.choice(THINGS)
+    value = rng.randint(3, 15)
+    text, steps, held, key = f"{people[0]} has {value} {thing}.", [], [value], [value]
+    for prev, name in zip(people, people[1:], strict=False):
+        moves = [("+", k) for k in range(2, 10)]
+        moves += [("-", k) for k in range(2, 10) if value - k >= 1]
+        moves += [("*", 2)] * 4 + [("*", 3)] * 2 if value <= 12 else []
+        op, k = rng.choice(moves)
+        steps.append(_step(value, op, k))
+        value = steps[-1][3]
+        held.append(value)
+        key.append((op, k))
+        word = {"+": f"{k} more than", "-": f"{k} fewer than"}.get(op)
+        word = word or {2: "twice as many as", 3: "three times as many as"}[k]
+        text += f" {name} has {word} {prev}."
+    total = held[0]
+    for v in held[1:]:
+        steps.append(_step(total, "+", v))
+        total = steps[-1][3]
+    return ("compare", *key), f"{text} How many {thing} do they have together?", steps
+
+
+def _shop(rng: random.Random, n: int):
+    """Two products are bought; the price, or the change, is asked."""
+    name, (one, two) = rng.choice(NAMES), rng.sample([t[:-1] for t in THINGS if t != "coins"], 2)
+    p, q = rng.randint(2, 9), rng.randint(2, 9)
+    a, b = rng.randint(2, 5), rng.randint(2, 5)
+    steps = [(a, "*", p, a * p), (b, "*", q, b * q), (a * p, "+", b * q, a * p + b * q)]
+    total, key = steps[-1][3], [a, p, b, q]
+    text = f"One {one} costs {p} coins and one {two} costs {q} coins. {name} buys {a} {one}s and {b} {two}s."
+    if n <= 3:
+        return ("shop", *key), f"{text} How many coins does {name} pay?", steps
+    paid = rng.choice([t for t in range(20, 100, 10) if t >= total][:3])
+    steps.append(_step(paid, "-", total))
+    text += f" {name} pays with {paid} coins. How many coins come back?"
+    return ("shop", *key, paid), text, steps
+
+
+def math_problem(rng: random.Random, n: int) -> Problem:
+    families = [_chain, _chain]
+    families += [_compare] if n in (2, 4) else []
+    families += [_shop] if n in (3, 4) else []
+    key, question, steps = rng.choice(families)(rng, n)
+    answer = str(steps[-1][3])
+    item = {"question": question, "answer": answer, "steps": len(steps)}
+    return Problem("math", ("math", *key), item, f"The answer is {answer}.", steps)
+
+
+# ---------------------------------------------------------------- code
+
+
+def affine(a: int, b: int) -> str:
+    """`a * x + b` as Python writes it."""
+    head = "x" if a == 1 else f"{a} * x"
+    return head if b == 0 else f"{head} {'+' if b > 0 else '-'} {abs(b)}"
+
+
+def _fence(body: str) -> str:
+    return f"```python\n{body}\n```"
+
+
+def _affine(rng: random.Random, n: int):
+    """Arithmetic on one number that must be written as a single a * x + b."""
+    while True:
+        a, b, words, steps, key = 1, 0, [], [], []
+        for _ in range(n):
+            op = rng.choice("++--**")
+            k = rng.randint(2, 3) if op == "*" else rng.randint(1, 9)
+            a, b = (a * k, b * k) if op == "*" else (a, b + k if op == "+" else b - k)
+            words.append({"+": f"add {k}", "-": f"subtract {k}", "*": f"multiply by {k}"}[op])
+            steps.append((words[-1], affine(a, b)))
+            key.append((op, k))
+        if a <= 9 and -40 <= b <= 60 and (n == 1 or a > 1):
+            break
+    prompt = f"Write a Python function f(x) of the form a * x + b: start from x, {', '.join(words)}."
+    return ("affine", *key), prompt, f"def f(x):\n    return {affine(a, b)}", steps
+
+
+_FILTERS = {
+    "even": ("keep the even numbers", "x % 2 == 0"),
+    "odd": ("keep the odd numbers", "x % 2 == 1"),
+    "over": ("keep the numbers above {k}", "x > {k}"),
+    "under": ("keep the numbers below {k}", "x < {k}"),
+}
+_MAPS = {
+    "add": ("add {k} to each", "x + {k}"),
+    "sub": ("subtract {k} from each", "x - {k}"),
+    "mul": ("multiply each by {k}", "x * {k}"),
+    "square": ("square each", "x * x"),
+    "neg": ("negate each", "-x"),
+}
+_ENDS = {
+    "sum": ("return the sum", "sum(xs)"),
+    "count": ("return how many there are", "len(xs)"),
+    "sort": ("return them sorted", "sorted(xs)"),
+    "list": ("return the list", "xs"),
+}
+
+
+def _pipeline(rng: random.Random, n: int):
+    """Filters and maps over a list, then one way to end; n steps with the end."""
+    words, lines, steps, key = [], [], [], []
+    for _ in range(n - 1):
+        table, shape = rng.choice([(_FILTERS, "[x for x in xs if {}]"), (_MAPS, "[{} for x in xs]")])
+        name, k = rng.choice(list(table)), rng.randint(2, 9)
+        word, code = (t.format(k=k) for t in table[name])
+        words.append(word)
+        lines.append(f"    xs = {shape.format(code)}")
+        steps.append((word, code))
+        key.append((name, k if "{k}" in table[name][0] else 0))
+    name = rng.choice(list(_ENDS))
+    word, code = _ENDS[name]
+    steps.append((word, code))
+    text = ", ".join([*words, word])
+    body = "\n".join(["def f(xs):", *lines, f"    return {code}"])
+    return ("list", *key, name), f"Write a Python function f(xs) for a list of integers: {text}.", body, steps
+
+
+def _check(body: str, pipeline: bool, rng: random.Random) -> str:
+    """A HumanEval-like check() whose expectations come from the reference."""
+    scope: dict = {}
+    exec(body, scope)
+    if pipeline:
+        inputs = [[rng.randint(-9, 20) for _ in range(rng.randint(3, 7))] for _ in range(5)] + [[]]
+    else:
+        inputs = [0, 1, -1, 7, -12, 100]
+    lines = [f"    assert candidate({x!r}) == {scope['f'](x)!r}" for x in inputs]
+    return "def check(candidate):\n" + "\n".join(lines) + "\n"
+
+
+def code_problem(rng: random.Random, n: int) -> Problem:
+    family = _affine if n > 4 or rng.random() < 0.5 else _pipeline
+    key, prompt, body, steps = family(rng, n)
+    item = {
+        "prompt": prompt,
+        "entry_point": "f",
+        "test": _check(body, family is _pipeline, rng),
+        "steps": n,
+    }
+    return Problem("code", ("code", *key), item, _fence(body), steps)
+
+
+# ---------------------------------------------------------------- logic
+
+
+def _options(rng, right: str, others: list[str]):
+    options = [right, *others]
+    rng.shuffle(options)
+    return options, options.index(right)
+
+
+def _swaps(rng: random.Random, n: int):
+    """Four people swap balls n times; who holds one of them at the end?"""
+    people, colours = rng.sample(NAMES, 4), rng.sample(COLOURS, 4)
+    ball = rng.randrange(4)
+    at, text, steps, key = ball, [], [], [ball]
+    for _ in range(n):
+        i, j = rng.sample(range(4), 2)
+        at = j if at == i else i if at == j else at
+        text.append(f"{people[i]} and {people[j]} swap.")
+        steps.append((f"{people[i]} and {people[j]}", people[at]))
+        key.append((min(i, j), max(i, j)))
+    held = ", ".join(f"{p} {c}" for p, c in zip(people, colours, strict=True))
+    context = f"Four people hold balls: {held}. {' '.join(text)}"
+    steps.insert(0, (colours[ball], people[ball]))
+    return ("swaps", *key), context, f"Who holds {colours[ball]}?", people[at], people, steps
+
+
+def _order(rng: random.Random, n: int):
+    """n comparisons in random order; who has a given rank?"""
+    people, adjective = rng.sample(NAMES, n + 1), rng.choice(ADJECTIVES)
+    pairs = list(zip(people, people[1:], strict=False))
+    shown = rng.sample(range(n), n)
+    rank = rng.randrange(3)
+    context = " ".join(f"{pairs[i][0]} is {adjective} than {pairs[i][1]}." for i in shown)
+    question = f"Who is the {RANKS[rank]}{adjective[:-2]}est?"
+    steps = [(f"{a} > {b}", "") for a, b in pairs]
+    steps.append((f"{RANKS[rank] or 'first '}".strip(), people[rank]))
+    return ("order", rank, tuple(shown), *people), context, question, people[rank], people, steps
+
+
+def logic_problem(rng: random.Random, n: int) -> Problem:
+    n = max(n, 2)
+    family = _order if n in (3, 4) and rng.random() < 0.5 else _swaps
+    key, context, question, right, people, steps = family(rng, n)
+    others = rng.sample([p for p in people if p != right], 3)
+    options, index = _options(rng, right, others)
+    item = {"context": context, "question": question, "options": options, "answer": index, "steps": n}
+    letter = LETTERS[index]
+    steps = [*steps, (right, letter)]
+    return Problem("logic", ("logic", *key), item, f"The answer is {letter}.", steps)
+
+
+GENERATORS = {"math": math_problem, "code": code_problem, "logic": logic_problem}
+
+# ---------------------------------------------------------------- sets
+
+TEST_SEED, TRAIN_SEED = 20250120, 1
+TEST_SIZE = 50
+PROMPTS = {
+    "math": "{question}",
+    "code": "{prompt}",
+    "logic": "{context}\n{question}\nA. {A}\nB. {B}\nC. {C}\nD. {D}",
+}
+
+
+def test_set(kind: str) -> list[Problem]:
+    """The suite's items: 50 distinct instances of 2, 3, 4 and 5 steps in turn."""
+    rng, seen, out = random.Random(f"{TEST_SEED}-{kind}"), set(), []
+    while len(out) < TEST_SIZE:
+        problem = GENERATORS[kind](rng, 2 + len(out) % 4)
+        if problem.key not in seen:
+            seen.add(problem.key)
+            out.append(problem)
+    return out
+
+
+def train_problems(seed: int = TRAIN_SEED):
+    """Endless training problems of 1 to 5 steps, none of them in a test set."""
+    held_out = {p.key for kind in KINDS for p in test_set(kind)}
+    rng = random.Random(seed)
+    while True:
+        problem = GENERATORS[rng.choice(KINDS)](rng, rng.randint(1, 5))
+        if problem.key not in held_out:
+            yield problem
+
+
+def suite_lines(kind: str) -> list[str]:
+    """The suite file: a header, then one item a line."""
+    name = f"demo-{kind}"
+    header = {
+        "suite": name,
+        "kind": kind,
+        "version": 1,
+        "licence": "Apache-2.0",
+        "provenance": f"generated by demo/train/problems.py, seed {TEST_SEED}",
+        "prompt": PROMPTS[kind],
+    }
+    items = ({"id": f"{name}-{i:03}", **p.item} for i, p in enumerate(test_set(kind), 1))
+    return [json.dumps(row) for row in (header, *items)]
