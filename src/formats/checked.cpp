@@ -1,0 +1,93 @@
+#include "formats/checked.h"
+
+#include <limits>
+
+#include "base/error.h"
+
+namespace touchstone {
+namespace {
+
+// The largest published tokenizer.json is about 35 MB; a document tree takes several times its text.
+constexpr std::size_t kMaxJsonBytes = 256U << 20U;
+// Published configurations and tokenizers stay under 12.
+constexpr std::size_t kMaxJsonDepth = 64;
+constexpr std::size_t kMaxQuotedBytes = 160;
+
+/// Bytes of the valid UTF-8 character at the start of `text`, or 0.
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) -> unsigned {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
+  const auto follows = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
+  const unsigned first = byte(0);
+  if (first < 0x80U) return 1;
+  if (first < 0xC2U || first > 0xF4U || !follows(1)) return 0;
+  if (first < 0xE0U) return 2;
+  const unsigned second = byte(1);
+  if (first < 0xF0U) {
+    const bool overlong = first == 0xE0U && second < 0xA0U;
+    const bool surrogate = first == 0xEDU && second >= 0xA0U;
+    return !overlong && !surrogate && follows(2) ? 3 : 0;
+  }
+  const bool overlong = first == 0xF0U && second < 0x90U;
+  const bool too_large = first == 0xF4U && second >= 0x90U;
+  return !overlong && !too_large && follows(2) && follows(3) ? 4 : 0;
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> multiply_checked(std::uint64_t a, std::uint64_t b) {
+  std::uint64_t product = 0;
+  if (__builtin_mul_overflow(a, b, &product)) return std::nullopt;
+  return product;
+}
+
+std::optional<std::uint64_t> count_values(const std::vector<std::int64_t>& shape) {
+  std::optional<std::uint64_t> count = 1;
+  for (const std::int64_t dimension : shape) {
+    if (dimension < 0) return std::nullopt;
+    count = multiply_checked(*count, static_cast<std::uint64_t>(dimension));
+    if (!count) return std::nullopt;
+  }
+  return count;
+}
+
+std::string replace_invalid_utf8(std::string_view text) {
+  std::string result;
+  result.reserve(text.size());
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    result += length > 0 ? text.substr(0, length) : std::string_view("\xEF\xBF\xBD");
+    text.remove_prefix(length > 0 ? length : 1);
+  }
+  return result;
+}
+
+std::string quote(std::string_view name) {
+  const bool cut = name.size() > kMaxQuotedBytes;
+  std::string text = replace_invalid_utf8(name.substr(0, kMaxQuotedBytes));
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20U || c == 0x7F) c = '?';
+  }
+  return "'" + text + (cut ? "…'" : "'");
+}
+
+boost::json::object parse_json_object(const Blob& file) {
+  const std::string again = "download the file again, or mend it by hand";
+  if (file.bytes.size() > kMaxJsonBytes) {
+    throw Error(file.name + " is " + std::to_string(file.bytes.size() >> 20U) +
+                    " MiB, too large for a JSON file of a model",
+                again);
+  }
+  boost::json::parse_options options;
+  options.max_depth = kMaxJsonDepth;
+  boost::json::error_code error;
+  // The whole document lies in a few large pieces: a tokenizer has half a million small strings.
+  boost::json::value value = boost::json::parse(
+      file.text(), error, boost::json::make_shared_resource<boost::json::monotonic_resource>(), options);
+  if (error) throw Error(file.name + " is not valid JSON: " + error.message(), again);
+  if (!value.is_object()) throw Error(file.name + " does not hold a JSON object", again);
+  return std::move(value.as_object());
+}
+
+}  // namespace touchstone

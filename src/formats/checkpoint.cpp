@@ -1,0 +1,54 @@
+#include "formats/checkpoint.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/sha256.h"
+#include "formats/checked.h"
+#include "formats/find_model.h"
+#include "formats/model_files.h"
+
+namespace touchstone {
+
+const Tensor* Checkpoint::find_tensor(const std::string& name) const {
+  const auto found = tensors.find(name);
+  return found == tensors.end() ? nullptr : &found->second;
+}
+
+const Tensor& Checkpoint::tensor(const std::string& name) const {
+  const Tensor* found = find_tensor(name);
+  if (found == nullptr) {
+    throw Error("model " + id + " has no tensor " + quote(name),
+                "download the model again; it may be of another architecture");
+  }
+  return *found;
+}
+
+Checkpoint open_checkpoint(std::string_view model) {
+  const ModelPlace place = find_model(model);
+  Checkpoint checkpoint;
+  switch (place.kind) {
+    case ModelPlace::Kind::folder:
+      checkpoint = read_hugging_face(files_in_folder(place.path));
+      break;
+    case ModelPlace::Kind::gguf_file:
+      checkpoint = read_gguf_model(place.path);
+      break;
+    case ModelPlace::Kind::embedded:
+      checkpoint = read_hugging_face(files_embedded(place.path.string()));
+      break;
+  }
+  checkpoint.id = model;
+  return checkpoint;
+}
+
+std::string compute_sha256(const Checkpoint& checkpoint) {
+  std::vector<const Blob*> files;
+  for (const Blob& blob : checkpoint.blobs) files.push_back(&blob);
+  std::sort(files.begin(), files.end(), [](const Blob* a, const Blob* b) { return a->name < b->name; });
+  Sha256 hash;
+  for (const Blob* file : files) hash.update(file->bytes);
+  return to_hex(hash.finish());
+}
+
+}  // namespace touchstone

@@ -1,0 +1,203 @@
+#include "formats/safetensors.h"
+
+#include <algorithm>
+#include <boost/json/basic_parser_impl.hpp>
+#include <cstring>
+#include <unordered_set>
+
+#include "base/error.h"
+#include "formats/checked.h"
+
+namespace touchstone {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t kLengthBytes = 8;
+// The reference implementation's bound.
+constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
+// {name: {"shape": [..]}} is 3 deep; metadata holds strings only.
+constexpr std::size_t kMaxHeaderDepth = 8;
+// Transformers use 1 or 2; no framework goes beyond 64.
+constexpr std::size_t kMaxDimensions = 64;
+
+constexpr const char* kAgain = "download the file again";
+
+[[noreturn]] void fail(const Blob& file, const std::string& what, const std::string& hint = kAgain) {
+  throw Error(file.name + ": " + what, hint);
+}
+
+/// A SAX handler that finds a key written twice in the outermost object; a document tree would keep the last
+/// silently.
+struct DuplicateFinder {
+  static constexpr std::size_t max_object_size = std::size_t(-1);
+  static constexpr std::size_t max_array_size = std::size_t(-1);
+  static constexpr std::size_t max_key_size = std::size_t(-1);
+  static constexpr std::size_t max_string_size = std::size_t(-1);
+
+  std::unordered_set<std::string> seen;
+  std::string key;
+  std::optional<std::string> duplicate;
+  int depth = 0;
+
+  bool open() { return ++depth > 0; }
+  bool close() { return --depth >= 0; }
+  bool on_key_part(json::string_view part, std::size_t, json::error_code&) {
+    if (depth == 1) key.append(part.data(), part.size());
+    return true;
+  }
+  bool on_key(json::string_view part, std::size_t, json::error_code&) {
+    if (depth != 1) return true;
+    key.append(part.data(), part.size());
+    if (!seen.insert(key).second) duplicate = key;
+    key.clear();
+    return true;
+  }
+  bool on_document_begin(json::error_code&) { return true; }
+  bool on_document_end(json::error_code&) { return true; }
+  bool on_object_begin(json::error_code&) { return open(); }
+  bool on_object_end(std::size_t, json::error_code&) { return close(); }
+  bool on_array_begin(json::error_code&) { return open(); }
+  bool on_array_end(std::size_t, json::error_code&) { return close(); }
+  bool on_string_part(json::string_view, std::size_t, json::error_code&) { return true; }
+  bool on_string(json::string_view, std::size_t, json::error_code&) { return true; }
+  bool on_number_part(json::string_view, json::error_code&) { return true; }
+  bool on_int64(std::int64_t, json::string_view, json::error_code&) { return true; }
+  bool on_uint64(std::uint64_t, json::string_view, json::error_code&) { return true; }
+  bool on_double(double, json::string_view, json::error_code&) { return true; }
+  bool on_bool(bool, json::error_code&) { return true; }
+  bool on_null(json::error_code&) { return true; }
+  bool on_comment_part(json::string_view, json::error_code&) { return true; }
+  bool on_comment(json::string_view, json::error_code&) { return true; }
+};
+
+json::object parse_header(const Blob& file, std::string_view header) {
+  json::parse_options options;
+  options.max_depth = kMaxHeaderDepth;
+  json::basic_parser<DuplicateFinder> finder(options);
+  json::error_code error;
+  finder.write_some(false, header.data(), header.size(), error);
+  if (error) fail(file, "its header is not valid JSON: " + error.message());
+  if (finder.handler().duplicate)
+    fail(file, "tensor " + quote(*finder.handler().duplicate) + " is listed twice");
+
+  json::value value = json::parse(header, error, {}, options);
+  if (error) fail(file, "its header is not valid JSON: " + error.message());
+  if (!value.is_object()) fail(file, "its header is not a JSON object");
+  return std::move(value.as_object());
+}
+
+/// The JSON header between the length and the tensors' bytes.
+std::string_view cut_header(const Blob& file) {
+  const std::string_view text = file.text();
+  if (text.size() < kLengthBytes)
+    fail(file, "is only " + std::to_string(text.size()) + " bytes long, not a safetensors file");
+  std::uint64_t length = 0;
+  std::memcpy(&length, text.data(), kLengthBytes);
+  if (length > kMaxHeaderBytes) {
+    fail(file,
+         "claims a header of " + std::to_string(length) + " bytes; it is damaged or not a safetensors file");
+  }
+  if (length > text.size() - kLengthBytes) fail(file, "is truncated inside its header");
+  return text.substr(kLengthBytes, length);
+}
+
+std::optional<DType> find_dtype(std::string_view name) {
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+    if (dtype_info(dtype).name == name) return dtype;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> to_unsigned(const json::value& value) {
+  if (value.is_uint64()) return value.get_uint64();
+  if (value.is_int64() && value.get_int64() >= 0) return static_cast<std::uint64_t>(value.get_int64());
+  return std::nullopt;
+}
+
+std::vector<std::int64_t> read_shape(const Blob& file, const std::string& who, const json::value* value) {
+  if (value == nullptr || !value->is_array()) fail(file, who + " has no shape");
+  if (value->get_array().size() > kMaxDimensions) fail(file, who + " has more than 64 dimensions");
+  std::vector<std::int64_t> shape;
+  for (const json::value& dimension : value->get_array()) {
+    if (!dimension.is_int64() || dimension.get_int64() < 0) {
+      fail(file, who + " has a dimension that is not a whole number");
+    }
+    shape.push_back(dimension.get_int64());
+  }
+  return shape;
+}
+
+Tensor read_tensor(const Blob& file, std::string_view data, const std::string& name,
+                   const json::value& entry) {
+  const std::string who = "tensor " + quote(name);
+  if (!entry.is_object()) fail(file, who + " is not described by an object");
+  const json::object& fields = entry.get_object();
+
+  const json::value* dtype_name = fields.if_contains("dtype");
+  if (dtype_name == nullptr || !dtype_name->is_string()) fail(file, who + " has no dtype");
+  const std::optional<DType> dtype = find_dtype(dtype_name->get_string());
+  if (!dtype) {
+    fail(file,
+         who + " has dtype " + quote(dtype_name->get_string()) + ", and only F32, F16 and BF16 are read",
+         "use an unquantized checkpoint of this model, or a GGUF file");
+  }
+  std::vector<std::int64_t> shape = read_shape(file, who, fields.if_contains("shape"));
+
+  const json::value* offsets = fields.if_contains("data_offsets");
+  if (offsets == nullptr || !offsets->is_array() || offsets->get_array().size() != 2)
+    fail(file, who + " has no data_offsets");
+  const std::optional<std::uint64_t> begin = to_unsigned(offsets->get_array()[0]);
+  const std::optional<std::uint64_t> end = to_unsigned(offsets->get_array()[1]);
+  if (!begin || !end || *begin > *end) fail(file, who + " has offsets that are no range");
+  if (*end > data.size()) {
+    fail(file, who + " ends at byte " + std::to_string(*end) + " of " + std::to_string(data.size()) +
+                   ": the file is truncated");
+  }
+  const std::optional<std::uint64_t> count = count_values(shape);
+  const std::optional<std::uint64_t> bytes =
+      count ? multiply_checked(*count, dtype_info(*dtype).block_bytes) : std::nullopt;
+  if (!bytes || *bytes != *end - *begin) {
+    fail(file, who + " has " + std::to_string(*end - *begin) +
+                   " bytes, which is not what its shape and dtype need");
+  }
+  const std::string_view view = data.substr(*begin, *end - *begin);
+  return {name, *dtype, std::move(shape), std::as_bytes(std::span(view))};
+}
+
+/// As in the format's specification: the tensors fill the data from its first byte to its last.
+void check_cover(const Blob& file, std::string_view data, const std::vector<Tensor>& tensors) {
+  const auto* expected = reinterpret_cast<const std::byte*>(data.data());
+  for (const Tensor& tensor : tensors) {
+    if (tensor.bytes.data() != expected) {
+      const bool overlap = tensor.bytes.data() < expected;
+      fail(file, "tensor " + quote(tensor.name) +
+                     (overlap ? " overlaps another tensor" : " follows a gap that no tensor fills"));
+    }
+    expected += tensor.bytes.size();
+  }
+  const auto* end = reinterpret_cast<const std::byte*>(data.data()) + data.size();
+  if (expected != end) fail(file, "has " + std::to_string(end - expected) + " bytes after its last tensor");
+}
+
+}  // namespace
+
+std::vector<Tensor> read_safetensors(const Blob& file) {
+  const std::string_view header = cut_header(file);
+  const std::string_view data = file.text().substr(kLengthBytes + header.size());
+  std::vector<Tensor> tensors;
+  for (const auto& [key, entry] : parse_header(file, header)) {
+    if (key == "__metadata__") {
+      if (!entry.is_object()) fail(file, "its __metadata__ is not an object");
+      continue;
+    }
+    tensors.push_back(read_tensor(file, data, std::string(key), entry));
+  }
+  std::sort(tensors.begin(), tensors.end(), [](const Tensor& a, const Tensor& b) {
+    return std::pair(a.bytes.data(), a.bytes.size()) < std::pair(b.bytes.data(), b.bytes.size());
+  });
+  check_cover(file, data, tensors);
+  return tensors;
+}
+
+}  // namespace touchstone
