@@ -24,23 +24,31 @@ const Tensor& Checkpoint::tensor(const std::string& name) const {
   return *found;
 }
 
-Checkpoint open_checkpoint(std::string_view model) {
+namespace {
+
+Checkpoint open_model(std::string_view model, Parts parts) {
   const ModelPlace place = find_model(model);
   Checkpoint checkpoint;
   switch (place.kind) {
     case ModelPlace::Kind::folder:
-      checkpoint = read_hugging_face(files_in_folder(place.path));
+      checkpoint = read_hugging_face(files_in_folder(place.path), parts);
       break;
     case ModelPlace::Kind::gguf_file:
       checkpoint = read_gguf_model(place.path);
       break;
     case ModelPlace::Kind::embedded:
-      checkpoint = read_hugging_face(files_embedded(place.path.string()));
+      checkpoint = read_hugging_face(files_embedded(place.path.string()), parts);
       break;
   }
   checkpoint.id = model;
   return checkpoint;
 }
+
+}  // namespace
+
+Checkpoint open_checkpoint(std::string_view model) { return open_model(model, Parts::all); }
+
+Checkpoint open_without_weights(std::string_view model) { return open_model(model, Parts::without_weights); }
 
 std::string compute_sha256(const Checkpoint& checkpoint) {
   std::vector<const Blob*> files;

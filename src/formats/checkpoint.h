@@ -67,6 +67,10 @@ struct Checkpoint {
 /// malformed: what is wrong, in which file and tensor, what to do.
 Checkpoint open_checkpoint(std::string_view model);
 
+/// The same without weights, for what needs only text (tokenize, render): a folder may lack weights and
+/// config.json, and what it lacks is left empty.
+Checkpoint open_without_weights(std::string_view model);
+
 /// SHA-256 over the weight files' bytes, as lower-case hex.
 std::string compute_sha256(const Checkpoint& checkpoint);
 

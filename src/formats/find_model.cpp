@@ -184,13 +184,14 @@ void list_embedded_models(std::vector<CachedModel>& models) {
 }
 
 void list_hub(const fs::path& root, std::vector<CachedModel>& models) {
-  const std::string prefix = "models--";
+  constexpr std::string_view kPrefix = "models--";
   for (const fs::path& repository : list_folders(root)) {
     const std::string folder = repository.filename().string();
-    const std::size_t separator = folder.find("--", prefix.size());
-    if (!folder.starts_with(prefix)) continue;
-    std::string id = folder.substr(prefix.size());
-    if (separator != std::string::npos) id.replace(separator - prefix.size(), 2, "/");
+    if (!folder.starts_with(kPrefix)) continue;
+    const std::string_view names = std::string_view(folder).substr(kPrefix.size());
+    const std::size_t separator = names.find("--");
+    std::string id(names.substr(0, separator));
+    if (separator != std::string_view::npos) id.append("/").append(names.substr(separator + 2));
     for (const Snapshot& snapshot : list_snapshots(repository)) {
       if (!has_weights(snapshot.path)) continue;
       models.push_back({id, snapshot.revision, "huggingface", snapshot.path, total_bytes(snapshot.path)});

@@ -215,20 +215,20 @@ ModelFiles files_embedded(const std::string& prefix) {
   return files;
 }
 
-Checkpoint read_hugging_face(const ModelFiles& files) {
+Checkpoint read_hugging_face(const ModelFiles& files, Parts parts) {
   Checkpoint checkpoint;
   checkpoint.format = "safetensors";
   std::optional<json::object> config = find_json(files, "config.json");
-  if (!config) {
+  if (!config && parts == Parts::all) {
     throw Error(files.label + " has no config.json", "name a folder in Hugging Face format, or a .gguf file");
   }
-  checkpoint.config = std::move(*config);
+  if (config) checkpoint.config = std::move(*config);
   if (auto object = find_json(files, "generation_config.json"))
     checkpoint.generation_config = std::move(*object);
   checkpoint.tokenizer_json = find_json(files, "tokenizer.json");
   checkpoint.tokenizer_config_json = find_json(files, "tokenizer_config.json");
   checkpoint.chat_template = find_chat_template(files, checkpoint);
-  read_weights(files, checkpoint);
+  if (parts == Parts::all) read_weights(files, checkpoint);
   return checkpoint;
 }
 
