@@ -10,15 +10,16 @@ namespace {
 struct TokenizeOptions {
   std::string model;
   bool no_special = false;
+  bool add_special = false;
   bool jsonl = false;
   bool json = false;
 };
 
-boost::json::object encode_to_json(const Tokenizer& tokenizer, const std::string& text, bool parse_special) {
+boost::json::object encode_to_json(const Tokenizer& tokenizer, const std::string& text,
+                                   const Tokenizer::EncodeOptions& options) {
   boost::json::array ids;
   boost::json::array tokens;
-  for (const std::int32_t id :
-       tokenizer.encode(text, {.parse_special = parse_special, .add_special = true})) {
+  for (const std::int32_t id : tokenizer.encode(text, options)) {
     ids.emplace_back(id);
     tokens.emplace_back(tokenizer.token(id));
   }
@@ -38,7 +39,8 @@ void print_table(const boost::json::object& encoded) {
 int run_tokenize(const TokenizeOptions& options) {
   const Tokenizer tokenizer = load_tokenizer(open_checkpoint(options.model));
   const auto print = [&](const std::string& text) {
-    const boost::json::object encoded = encode_to_json(tokenizer, text, !options.no_special);
+    const boost::json::object encoded = encode_to_json(
+        tokenizer, text, {.parse_special = !options.no_special, .add_special = options.add_special});
     options.json || options.jsonl ? print_json(encoded) : print_table(encoded);
   };
   if (!options.jsonl) {
@@ -62,6 +64,7 @@ void add_tokenize(CLI::App& app, Command& command) {
   sub->add_option("MODEL", options->model, "Folder, .gguf file, ORG/NAME in a local cache, or demo:native")
       ->required();
   sub->add_flag("--no-special", options->no_special, "Take special tokens in the text as ordinary text");
+  sub->add_flag("--add-special", options->add_special, "Add what the tokenizer puts around a text (BOS)");
   sub->add_flag("--jsonl", options->jsonl, "One JSON string a line in, one JSON object a line out");
   add_json_option(*sub, options->json);
   sub->footer(
