@@ -1,7 +1,9 @@
-// kernels/: what runs on the silicon. One table of functions per instruction set, chosen once at load; cpu/ holds the bodies.
+// kernels/: what runs on the silicon. One table of functions per instruction set, chosen once at load; cpu/
+// holds the bodies. Above the tables stands a back end (cpu_backend.h) with the operations of a transformer.
 //
-// Law (tested): every output element is summed in one fixed order that depends on shapes alone. So a result has the same bits for any
-// number of tokens in the call, any number of threads, and any instruction set: the scalar table is the specification of the others.
+// Law (tested): every output element is summed in one fixed order that depends on shapes alone. So a result
+// has the same bits for any number of tokens in the call, any number of threads, and any instruction set: the
+// scalar table is the specification of the others.
 #pragma once
 
 #include <cstddef>
@@ -11,9 +13,41 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "base/thread_pool.h"
+#include "kernels/buffer.h"
+#include "kernels/cpu/table.h"
 
 namespace touchstone {
 
-/// (To be completed by the implementation: packed weights, the table of kernels, dispatch by --isa.)
+/// The kernels for `isa`: "scalar", "avx2", "avx512", or "auto" for the widest that this CPU has. Throws
+/// Error for another name, or an instruction set that this CPU lacks.
+const KernelTable& choose_kernels(std::string_view isa);
+
+/// A matrix as a checkpoint stores it: row-major, [rows, columns]. The bytes must outlive the use.
+struct StoredMatrix {
+  DType dtype = DType::f32;
+  std::int32_t rows = 0, columns = 0;
+  std::span<const std::byte> bytes;
+};
+
+/// values = one row, [columns].
+void read_row(const StoredMatrix& matrix, std::int32_t row, std::span<float> values);
+
+/// A weight matrix [rows, columns] as the kernels read it: panels of 16 rows (outputs), the last one filled
+/// up with zeros. Values are those of the stored matrix, exactly.
+struct PackedMatrix {
+  std::int32_t rows = 0, columns = 0;
+  PanelFormat format = PanelFormat::f32;
+  std::size_t panel_bytes = 0;
+  Buffer panels;
+
+  std::int32_t num_panels() const { return (rows + kLanes - 1) / kLanes; }
+  std::size_t bytes() const { return panels.size(); }
+};
+
+/// Packs on all threads. `widen`: as float32, whatever the stored type. `row_order`, if not empty, names for
+/// each packed row the stored row that it is.
+PackedMatrix pack_matrix(const StoredMatrix& stored, bool widen, std::span<const std::int32_t> row_order,
+                         ThreadPool& pool);
 
 }  // namespace touchstone

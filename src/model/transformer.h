@@ -15,26 +15,31 @@ namespace touchstone {
 /// The numbers of config.json, under its names.
 struct Config {
   std::string model_type;  // "qwen2", "llama", "qwen3"
-  std::int32_t hidden_size = 0, intermediate_size = 0, num_layers = 0, num_heads = 0, num_kv_heads = 0, head_dim = 0;
+  std::int32_t hidden_size = 0, intermediate_size = 0, num_layers = 0, num_heads = 0, num_kv_heads = 0,
+               head_dim = 0;
   std::int32_t vocab_size = 0, max_position_embeddings = 0;
   double rope_theta = 10000.0;
   float rms_norm_eps = 1e-6F;
-  bool tie_word_embeddings = false, attention_bias = false, qk_norm = false, rope_interleaved = false;
-  std::vector<double> rope_frequencies;  // [head_dim / 2] inverse frequencies, llama3 scaling or rope_freqs.weight applied
+  bool tie_word_embeddings = false, attention_bias = false, mlp_bias = false, qk_norm = false,
+       rope_interleaved = false;
+  std::vector<double>
+      rope_frequencies;  // [head_dim / 2] inverse frequencies, llama3 scaling or rope_freqs.weight applied
 };
 
-/// Reads either form of config.json. Throws Error for an unknown architecture (naming it and what is supported), a missing or
-/// impossible number, or a feature that is not implemented (sliding window in use, another rope_type, …): never a silent fallback.
+/// Reads either form of config.json. Throws Error for an unknown architecture (naming it and what is
+/// supported), a missing or impossible number, or a feature that is not implemented (sliding window in use,
+/// another rope_type, …): never a silent fallback.
 Config parse_config(const Checkpoint& checkpoint);
 
 inline constexpr std::int32_t kKvBlockTokens = 32;
 
 /// The pool of key/value blocks of all sequences; which block belongs to whom is the engine's business.
-/// Layout per layer: [num_blocks, num_kv_heads, kKvBlockTokens, head_dim] float32 for keys (after RoPE) and values.
+/// Float32 keys (after RoPE) and values; the layout is the kernels' (kv_pool.h).
 struct KvPool;
 
-/// Tokens of one sequence to run: `ids` stand at positions first_position…; `blocks` lists the sequence's blocks in order and covers
-/// first_position + ids.size() tokens. Logits are wanted for the last `num_logits` of them.
+/// Tokens of one sequence to run: `ids` stand at positions first_position…; `blocks` lists the sequence's
+/// blocks in order and covers first_position + ids.size() tokens. Logits are wanted for the last `num_logits`
+/// of them.
 struct ForwardSlice {
   std::span<const std::int32_t> ids;
   std::int32_t first_position;
@@ -51,22 +56,24 @@ struct ModelOptions {
 /// A model ready to run on one device.
 class Transformer {
  public:
-  /// Packs the weights. The checkpoint is not needed afterwards. Throws Error for missing or misshapen tensors.
+  /// Packs the weights. The checkpoint is not needed afterwards (its mapped files stay open for the
+  /// embedding). Throws Error for missing or misshapen tensors.
   Transformer(const Checkpoint& checkpoint, const ModelOptions& options);
   ~Transformer();
 
   const Config& config() const;
   const std::string& isa() const;
   int num_threads() const;
-  std::size_t weight_bytes() const;         // packed, in memory
+  std::size_t weight_bytes() const;            // packed, in memory
   std::size_t weight_bytes_per_token() const;  // read by one decode step
   std::size_t kv_bytes_per_token() const;
 
   /// Allocates a pool of `num_blocks` blocks. Throws Error when the memory cannot be had.
   std::shared_ptr<KvPool> make_kv_pool(std::int32_t num_blocks) const;
 
-  /// Runs the slices in one pass; logits: [sum of num_logits, vocab_size], in the order of the slices. The same sequence gives the same
-  /// bits however it is cut into slices and whatever runs beside it. One caller at a time.
+  /// Runs the slices in one pass; logits: [sum of num_logits, vocab_size], in the order of the slices. The
+  /// same sequence gives the same bits however it is cut into slices and whatever runs beside it. One caller
+  /// at a time.
   void forward(KvPool& pool, std::span<const ForwardSlice> slices, std::span<float> logits);
 
   /// Copies a block's contents (when sequences that share it part).

@@ -1,0 +1,8 @@
+#include "kernels/cpu/body.h"
+#include "kernels/cpu/vec_avx2.h"
+
+namespace touchstone {
+
+const KernelTable kAvx2Kernels = make_table<Avx2>();
+
+}  // namespace touchstone

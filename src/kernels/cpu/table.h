@@ -1,0 +1,98 @@
+// What one instruction set provides, as plain functions over plain types. This header is compiled with every
+// instruction set's flags, so it holds nothing that could be emitted as code.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace touchstone {
+
+/// Outputs that are computed side by side: the lanes of the widest vector.
+inline constexpr std::int32_t kLanes = 16;
+
+/// Every output is a sum of sums: `kSumBlock` products at a time are added up from zero by fused
+/// multiply-adds in the order of k, and these sums are added in their order. Keeps rounding errors small and
+/// lets a matrix product stop and go on between blocks.
+inline constexpr std::int32_t kSumBlock = 128;
+
+/// The most panels and tokens that one call of KernelTable::multiply works on.
+inline constexpr std::int32_t kMaxPanels = 6;
+inline constexpr std::int32_t kMaxTokens = 256;
+
+/// Floats between the rows of multiply's result.
+inline constexpr std::int32_t kSumStride = kMaxPanels * kLanes;
+
+/// How a panel's weights are stored. Blocks of 8-bit integers have a scale (and a minimum) for each group of
+/// 32 or 16; the name says which of them are float16 (the rest is float32).
+enum class PanelFormat : std::uint8_t {
+  f32,
+  bf16,
+  f16,
+  q8_half,            // group 32, float16 scale                     q8_0, q4_0, q5_0
+  q8_half_with_mins,  // group 32, float16 scale and minimum         q4_1, q5_1
+  q8_with_mins,       // group 32, float32 scale and minimum         q4_k, q5_k
+  q8_group16,         // group 16, float32 scale                     q6_k
+};
+
+/// Weights of a matrix [outputs, num_inputs] in panels of 16 outputs. In a panel, the 16 weights that meet
+/// the same input lie side by side: [num_inputs][16]. Block types: for each group, [16] scales, [16] minima
+/// if any, [group][16] integers.
+struct PanelMatrix {
+  PanelFormat format;
+  std::int32_t num_inputs;
+  std::size_t panel_bytes;  // from one panel to the next
+  const std::uint8_t* panels;
+};
+
+/// Rows of queries that attend to one head's keys and values. Row r sees the first num_keys[r] of them.
+struct AttentionTile {
+  std::int32_t num_rows;
+  std::int32_t head_dim;
+  const float* const* queries;   // [num_rows] -> [head_dim]
+  float* const* outputs;         // [num_rows] -> [head_dim]
+  const std::int32_t* num_keys;  // [num_rows], each >= 1
+  const float* keys;    // block b at keys + b * block_stride: [head_dim, 32], a key's numbers a column
+  const float* values;  // likewise: [32, head_dim rounded up to lanes]
+  std::size_t block_stride;
+  const std::int32_t* blocks;  // the sequence's blocks in order
+  float scale;
+  float* scratch;  // attention_scratch_floats(head_dim) floats
+};
+
+inline constexpr std::int32_t kAttentionRows = 64;  // the most rows of a tile
+inline constexpr std::int32_t kKeysPerBlock = 32;
+
+/// Each row's maximum, sum, scores and weighted values.
+constexpr std::size_t attention_scratch_floats(std::int32_t head_dim) {
+  const auto padded_dim = static_cast<std::size_t>((head_dim + kLanes - 1) / kLanes * kLanes);
+  return std::size_t{kAttentionRows} * (2 + kKeysPerBlock + padded_dim);
+}
+
+struct KernelTable {
+  const char* isa;
+
+  /// sums[t * kSumStride + o] = sum over k of x[t * x_stride + k] * weight(o, k), for the 16 * num_panels
+  /// outputs from first_panel on. `tile` is room for 3 * kSumBlock * kLanes floats.
+  void (*multiply)(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t num_panels,
+                   const float* x, std::size_t x_stride, std::int32_t num_tokens, float* tile, float* sums);
+
+  /// y = x / sqrt(mean(x^2) + eps) * weight, over n numbers. y may be x.
+  void (*rms_norm)(const float* x, const float* weight, std::int32_t n, float eps, float* y);
+
+  /// y = silu(gate) * up, silu(g) = g / (1 + exp(-g)).
+  void (*gate)(const float* gate, const float* up, std::int32_t n, float* y);
+
+  /// softmax(queries · keys * scale) · values, block by block with a running maximum.
+  void (*attend)(const AttentionTile& tile);
+
+  /// y = exp(x), for the tests.
+  void (*exponential)(const float* x, std::int32_t n, float* y);
+};
+
+extern const KernelTable kScalarKernels;
+#if defined(__x86_64__)
+extern const KernelTable kAvx2Kernels;
+extern const KernelTable kAvx512Kernels;
+#endif
+
+}  // namespace touchstone

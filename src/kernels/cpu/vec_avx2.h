@@ -1,0 +1,93 @@
+// 16 lanes as two AVX2 registers.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace touchstone {
+namespace {
+
+struct Avx2 {
+  struct Vec {
+    __m256 low, high;
+  };
+  static constexpr const char* kName = "avx2";
+  static constexpr int kTileTokens = 6, kTilePanels = 1;  // 12 sums, 2 weights, 1 input of 16 registers
+  static constexpr int kAttentionTile = 3;
+
+  static Vec zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+  static Vec set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+  static Vec load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+  static void store(float* p, Vec v) {
+    _mm256_storeu_ps(p, v.low);
+    _mm256_storeu_ps(p + 8, v.high);
+  }
+  static Vec load_bytes(const std::uint8_t* p) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(bytes, bytes)))};
+  }
+  static Vec load_halves(const std::uint8_t* p) {
+    const auto* halves = reinterpret_cast<const __m128i*>(p);
+    return {_mm256_cvtph_ps(_mm_loadu_si128(halves)), _mm256_cvtph_ps(_mm_loadu_si128(halves + 1))};
+  }
+  static Vec load_bfloats(const std::uint8_t* p) {
+    const auto* bits = reinterpret_cast<const __m128i*>(p);
+    return {widen_bfloats(_mm_loadu_si128(bits)), widen_bfloats(_mm_loadu_si128(bits + 1))};
+  }
+  /// The first n floats, the rest zero.
+  static Vec load_first(const float* p, int n) {
+    return {_mm256_maskload_ps(p, first(n)), _mm256_maskload_ps(p + 8, first(n - 8))};
+  }
+  static void store_first(float* p, Vec v, int n) {
+    _mm256_maskstore_ps(p, first(n), v.low);
+    _mm256_maskstore_ps(p + 8, first(n - 8), v.high);
+  }
+  /// The first n lanes of v, the rest from `other`.
+  static Vec keep_first(Vec v, int n, Vec other) {
+    return {_mm256_blendv_ps(other.low, v.low, _mm256_castsi256_ps(first(n))),
+            _mm256_blendv_ps(other.high, v.high, _mm256_castsi256_ps(first(n - 8)))};
+  }
+
+  static Vec fma(Vec a, Vec b, Vec c) {
+    return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
+  }
+  static Vec add(Vec a, Vec b) { return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)}; }
+  static Vec sub(Vec a, Vec b) { return {_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)}; }
+  static Vec mul(Vec a, Vec b) { return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)}; }
+  static Vec div(Vec a, Vec b) { return {_mm256_div_ps(a.low, b.low), _mm256_div_ps(a.high, b.high)}; }
+  static Vec max(Vec a, Vec b) { return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)}; }
+  static Vec min(Vec a, Vec b) { return {_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)}; }
+  /// 2^n, n in the low bits of v's representation.
+  static Vec power_of_two(Vec v) { return {power_of_two(v.low), power_of_two(v.high)}; }
+  /// Lane i + lane i+8, then i+4, i+2, i+1.
+  static float sum(Vec v) {
+    const __m256 eight = _mm256_add_ps(v.low, v.high);
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  }
+  static float max_lane(Vec v) {
+    const __m256 eight = _mm256_max_ps(v.low, v.high);
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+  }
+  static float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
+
+ private:
+  static __m256i first(int n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  }
+  static __m256 widen_bfloats(__m128i bits) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+  }
+  static __m256 power_of_two(__m256 v) {
+    const __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(v), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_set1_epi32(0x3F800000)));
+  }
+};
+
+}  // namespace
+}  // namespace touchstone

@@ -1,0 +1,122 @@
+// 16 lanes as 16 numbers: the specification of the other instruction sets, operation by operation.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace touchstone {
+namespace {
+
+struct Scalar {
+  struct Vec {
+    float lane[16];
+  };
+  static constexpr const char* kName = "scalar";
+  static constexpr int kTileTokens = 2, kTilePanels = 1;
+  static constexpr int kAttentionTile = 1;
+
+  template <class Make>
+  static Vec each_lane(Make make) {
+    Vec v;
+    for (int i = 0; i < 16; ++i) v.lane[i] = make(i);
+    return v;
+  }
+
+  static Vec zero() { return set1(0.0F); }
+  static Vec set1(float x) {
+    return each_lane([x](int) { return x; });
+  }
+  static Vec load(const float* p) {
+    return each_lane([p](int i) { return p[i]; });
+  }
+  static void store(float* p, const Vec& v) { store_first(p, v, 16); }
+  static Vec load_bytes(const std::uint8_t* p) {
+    return each_lane([p](int i) { return static_cast<float>(static_cast<std::int8_t>(p[i])); });
+  }
+  static Vec load_halves(const std::uint8_t* p) {
+    return each_lane([p](int i) { return widen_half(load_u16(p + 2 * i)); });
+  }
+  static Vec load_bfloats(const std::uint8_t* p) {
+    return each_lane([p](int i) { return from_bits(load_u16(p + 2 * i) << 16); });
+  }
+  /// The first n floats, the rest zero.
+  static Vec load_first(const float* p, int n) {
+    return each_lane([p, n](int i) { return i < n ? p[i] : 0.0F; });
+  }
+  static void store_first(float* p, const Vec& v, int n) {
+    for (int i = 0; i < 16 && i < n; ++i) p[i] = v.lane[i];
+  }
+  /// The first n lanes of v, the rest from `other`.
+  static Vec keep_first(const Vec& v, int n, const Vec& other) {
+    return each_lane([&](int i) { return i < n ? v.lane[i] : other.lane[i]; });
+  }
+
+  static Vec fma(const Vec& a, const Vec& b, const Vec& c) {
+    return each_lane([&](int i) { return std::fmaf(a.lane[i], b.lane[i], c.lane[i]); });
+  }
+  static Vec add(const Vec& a, const Vec& b) {
+    return each_lane([&](int i) { return a.lane[i] + b.lane[i]; });
+  }
+  static Vec sub(const Vec& a, const Vec& b) {
+    return each_lane([&](int i) { return a.lane[i] - b.lane[i]; });
+  }
+  static Vec mul(const Vec& a, const Vec& b) {
+    return each_lane([&](int i) { return a.lane[i] * b.lane[i]; });
+  }
+  static Vec div(const Vec& a, const Vec& b) {
+    return each_lane([&](int i) { return a.lane[i] / b.lane[i]; });
+  }
+  /// The second operand where either is not a number, as x86 does.
+  static Vec max(const Vec& a, const Vec& b) {
+    return each_lane([&](int i) { return greater(a.lane[i], b.lane[i]); });
+  }
+  static Vec min(const Vec& a, const Vec& b) {
+    return each_lane([&](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
+  }
+  /// 2^n, n in the low bits of v's representation.
+  static Vec power_of_two(const Vec& v) {
+    return each_lane([&](int i) { return from_bits((to_bits(v.lane[i]) << 23) + 0x3F800000U); });
+  }
+  /// Lane i + lane i+8, then i+4, i+2, i+1.
+  static float sum(Vec v) {
+    for (int half = 8; half > 0; half /= 2) {
+      for (int i = 0; i < half; ++i) v.lane[i] += v.lane[i + half];
+    }
+    return v.lane[0];
+  }
+  static float max_lane(Vec v) {
+    for (int half = 8; half > 0; half /= 2) {
+      for (int i = 0; i < half; ++i) v.lane[i] = greater(v.lane[i], v.lane[i + half]);
+    }
+    return v.lane[0];
+  }
+  static float square_root(float x) { return std::sqrt(x); }
+
+ private:
+  static float greater(float a, float b) { return a > b ? a : b; }
+  static std::uint32_t load_u16(const std::uint8_t* p) {
+    return static_cast<std::uint32_t>(p[0]) | (static_cast<std::uint32_t>(p[1]) << 8);
+  }
+  static float from_bits(std::uint32_t bits) {
+    float x;
+    std::memcpy(&x, &bits, sizeof x);
+    return x;
+  }
+  static std::uint32_t to_bits(float x) {
+    std::uint32_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    return bits;
+  }
+  /// Shifts the half's exponent and mantissa into place and multiplies by 2^112, the difference of the
+  /// biases: exact for zeros, subnormal and normal numbers; infinities and NaNs get their exponent back.
+  static float widen_half(std::uint32_t half) {
+    const std::uint32_t sign = (half & 0x8000U) << 16;
+    const std::uint32_t magnitude = (half & 0x7FFFU) << 13;
+    if ((half & 0x7C00U) == 0x7C00U) return from_bits(sign | 0x7F800000U | magnitude);
+    return from_bits(sign | to_bits(from_bits(magnitude) * from_bits(0x77800000U)));
+  }
+};
+
+}  // namespace
+}  // namespace touchstone

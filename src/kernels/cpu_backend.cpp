@@ -1,0 +1,272 @@
+#include "kernels/cpu_backend.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/parallel.h"
+
+namespace touchstone {
+namespace {
+
+/// Below this many numbers a loop is done before a second thread has woken up.
+constexpr std::int64_t kWorthSharing = 16384;
+
+std::int32_t divide_up(std::int32_t a, std::int32_t b) { return (a + b - 1) / b; }
+
+std::size_t to_size(std::int32_t n) { return static_cast<std::size_t>(n); }
+
+/// Runs work(row) for all rows, on all threads if that pays.
+template <class Work>
+void for_each_row(ThreadPool& pool, std::int32_t count, std::int32_t width, const Work& work) {
+  if (std::int64_t{count} * width < kWorthSharing) {
+    for (std::int32_t row = 0; row < count; ++row) work(row);
+    return;
+  }
+  for_each(pool, count, [&](std::int32_t row, int) { work(row); });
+}
+
+/// Rotates the pairs (x[i], x[i + half]) by the angles of one position.
+void rotate(float* x, const float* cos, const float* sin, std::int32_t half) {
+  for (std::int32_t i = 0; i < half; ++i) {
+    const float a = x[i];
+    const float b = x[i + half];
+    x[i] = a * cos[i] - b * sin[i];
+    x[i + half] = b * cos[i] + a * sin[i];
+  }
+}
+
+void add_bias(const Linear& linear, std::int32_t first_output, std::int32_t n, float* sums) {
+  if (linear.bias.empty()) return;
+  const float* bias = linear.bias.data() + first_output;
+  for (std::int32_t o = 0; o < n; ++o) sums[o] += bias[o];
+}
+
+}  // namespace
+
+void extend_rope_table(std::span<const double> inverse_frequencies, std::int32_t num_positions,
+                       RopeTable& table) {
+  if (num_positions <= table.num_positions) return;
+  const std::int32_t first = table.num_positions;
+  table.num_positions = std::max(num_positions, first + first / 2);
+  for (std::int32_t position = first; position < table.num_positions; ++position) {
+    for (const double frequency : inverse_frequencies) {
+      const float angle = static_cast<float>(position) * static_cast<float>(frequency);
+      table.cos.push_back(static_cast<float>(std::cos(static_cast<double>(angle))));
+      table.sin.push_back(static_cast<float>(std::sin(static_cast<double>(angle))));
+    }
+  }
+}
+
+CpuBackend::CpuBackend(int num_threads, std::string_view isa)
+    : pool_(num_threads), kernels_(choose_kernels(isa)), scratch_(static_cast<std::size_t>(num_threads)) {
+  constexpr std::size_t kTileBytes = std::size_t{3} * kSumBlock * kLanes * sizeof(float);
+  constexpr std::size_t kSumsBytes = std::size_t{2} * kMaxTokens * kSumStride * sizeof(float);
+  for (ThreadScratch& scratch : scratch_) {
+    scratch.tile = Buffer(kTileBytes, "the kernels' scratch");
+    scratch.sums = Buffer(kSumsBytes, "the kernels' scratch");
+  }
+}
+
+void CpuBackend::embed(const StoredMatrix& table, std::span<const std::int32_t> ids, Rows x) {
+  for_each_row(pool_, x.count, x.width, [&](std::int32_t row) {
+    read_row(table, ids[to_size(row)], {x.row(row), to_size(x.width)});
+  });
+}
+
+void CpuBackend::gather(Rows x, std::span<const std::int32_t> rows, Rows y) {
+  for (std::int32_t i = 0; i < y.count; ++i) {
+    std::memcpy(y.row(i), x.row(rows[to_size(i)]), to_size(x.width) * sizeof(float));
+  }
+}
+
+void CpuBackend::rms_norm(Rows x, std::span<const float> weight, float eps, Rows y) {
+  for_each_row(pool_, x.count, x.width, [&](std::int32_t row) {
+    kernels_.rms_norm(x.row(row), weight.data(), x.width, eps, y.row(row));
+  });
+}
+
+/// The sums of a piece: rows of kSumStride floats, bias included.
+float* CpuBackend::multiply_piece(const Linear& linear, Rows x, const Piece& piece, int half, int thread) {
+  const ThreadScratch& scratch = scratch_[static_cast<std::size_t>(thread)];
+  float* sums = scratch.sums.floats() + std::ptrdiff_t{half} * kMaxTokens * kSumStride;
+  const PackedMatrix& w = linear.weight;
+  const PanelMatrix panels{.format = w.format,
+                           .num_inputs = w.columns,
+                           .panel_bytes = w.panel_bytes,
+                           .panels = reinterpret_cast<const std::uint8_t*>(w.panels.data())};
+  kernels_.multiply(panels, piece.first_panel, piece.num_panels, x.row(piece.first_token), to_size(x.width),
+                    piece.num_tokens, scratch.tile.floats(), sums);
+  const std::int32_t first_output = piece.first_panel * kLanes;
+  const std::int32_t n = std::min(piece.num_panels * kLanes, w.rows - first_output);
+  for (std::int32_t t = 0; t < piece.num_tokens; ++t) {
+    add_bias(linear, first_output, n, sums + std::ptrdiff_t{t} * kSumStride);
+  }
+  return sums;
+}
+
+/// Cuts the products of x into pieces and calls finish(linear_index, piece, thread) for each, on all threads.
+template <class Finish>
+void CpuBackend::for_each_piece(Rows x, std::span<const Linear* const> linears, const Finish& finish) {
+  std::int32_t panels_each = kMaxPanels;
+  std::int32_t tokens_each = std::min(kMaxTokens, x.count);
+  std::int32_t all_panels = 0;
+  for (const Linear* linear : linears) all_panels += linear->weight.num_panels();
+  const auto too_few = [&] {  // less than three pieces a thread leave some idle at the end
+    return divide_up(all_panels, panels_each) * divide_up(x.count, tokens_each) < 3 * pool_.size();
+  };
+  while (too_few() && tokens_each > 32) tokens_each = divide_up(tokens_each, 2);
+  if (too_few()) panels_each = 3;
+  std::array<std::int32_t, 4> num_groups{};  // of each product
+  assert(linears.size() <= num_groups.size());
+  std::int32_t groups = 0;
+  for (std::size_t i = 0; i < linears.size(); ++i) {
+    num_groups[i] = divide_up(linears[i]->weight.num_panels(), panels_each);
+    groups += num_groups[i];
+  }
+  for_each(pool_, groups * divide_up(x.count, tokens_each), [&](std::int32_t index, int thread) {
+    const std::int32_t first_token = index / groups * tokens_each;
+    std::int32_t group = index % groups;
+    std::size_t i = 0;
+    for (; group >= num_groups[i]; ++i) group -= num_groups[i];
+    const std::int32_t first_panel = group * panels_each;
+    finish(i,
+           Piece{.first_panel = first_panel,
+                 .num_panels = std::min(panels_each, linears[i]->weight.num_panels() - first_panel),
+                 .first_token = first_token,
+                 .num_tokens = std::min(tokens_each, x.count - first_token)},
+           thread);
+  });
+}
+
+void CpuBackend::project(Rows x, std::initializer_list<Projection> projections) {
+  std::array<const Linear*, 4> linears{};
+  std::size_t n = 0;
+  for (const Projection& projection : projections) linears[n++] = projection.linear;
+  for_each_piece(x, std::span(linears).first(n), [&](std::size_t i, const Piece& piece, int thread) {
+    const Rows y = projections.begin()[i].y;
+    const float* sums = multiply_piece(*linears[i], x, piece, 0, thread);
+    const std::int32_t first_output = piece.first_panel * kLanes;
+    const std::int32_t num_outputs = std::min(piece.num_panels * kLanes, y.width - first_output);
+    for (std::int32_t t = 0; t < piece.num_tokens; ++t, sums += kSumStride) {
+      std::memcpy(y.row(piece.first_token + t) + first_output, sums, to_size(num_outputs) * sizeof(float));
+    }
+  });
+}
+
+void CpuBackend::add_projection(Rows x, const Linear& linear, Rows y) {
+  const Linear* linears[] = {&linear};
+  for_each_piece(x, linears, [&](std::size_t, const Piece& piece, int thread) {
+    const float* sums = multiply_piece(linear, x, piece, 0, thread);
+    const std::int32_t first_output = piece.first_panel * kLanes;
+    const std::int32_t num_outputs = std::min(piece.num_panels * kLanes, y.width - first_output);
+    for (std::int32_t t = 0; t < piece.num_tokens; ++t, sums += kSumStride) {
+      float* out = y.row(piece.first_token + t) + first_output;
+      for (std::int32_t o = 0; o < num_outputs; ++o) out[o] += sums[o];
+    }
+  });
+}
+
+void CpuBackend::gated_projection(Rows x, const Linear& gate, const Linear& up, Rows y) {
+  const Linear* linears[] = {&gate};
+  for_each_piece(x, linears, [&](std::size_t, const Piece& piece, int thread) {
+    const float* gates = multiply_piece(gate, x, piece, 0, thread);
+    const float* ups = multiply_piece(up, x, piece, 1, thread);
+    const std::int32_t first_output = piece.first_panel * kLanes;
+    const std::int32_t num_outputs = std::min(piece.num_panels * kLanes, y.width - first_output);
+    for (std::int32_t t = 0; t < piece.num_tokens; ++t, gates += kSumStride, ups += kSumStride) {
+      kernels_.gate(gates, ups, num_outputs, y.row(piece.first_token + t) + first_output);
+    }
+  });
+}
+
+void CpuBackend::rotate_and_store(std::span<const PassSlice> slices, const AttentionShape& shape,
+                                  const RopeTable& rope, std::span<const float> q_norm,
+                                  std::span<const float> k_norm, Rows q, Rows k, Rows v,
+                                  const KvLayer& cache) {
+  const std::int32_t dim = shape.head_dim;
+  const std::int32_t half = dim / 2;
+  const std::size_t padded_dim = to_size(divide_up(dim, kLanes) * kLanes);
+  for (const PassSlice& slice : slices) {
+    for_each_row(pool_, slice.num_rows, q.width + k.width, [&](std::int32_t i) {
+      const std::int32_t row = slice.first_row + i;
+      const std::int32_t position = slice.first_position + i;
+      assert(position < rope.num_positions);
+      const float* cos = rope.cos.data() + to_size(position) * to_size(half);
+      const float* sin = rope.sin.data() + to_size(position) * to_size(half);
+      const auto finish_head = [&](float* head, std::span<const float> norm) {
+        if (!norm.empty()) kernels_.rms_norm(head, norm.data(), dim, shape.eps, head);
+        rotate(head, cos, sin, half);
+      };
+      for (std::int32_t h = 0; h < shape.num_heads; ++h)
+        finish_head(q.row(row) + std::ptrdiff_t{h} * dim, q_norm);
+      const std::size_t block = to_size(slice.blocks[to_size(position / kKeysPerBlock)]);
+      const std::size_t slot = to_size(position % kKeysPerBlock);
+      for (std::int32_t h = 0; h < shape.num_kv_heads; ++h) {
+        float* key = k.row(row) + std::ptrdiff_t{h} * dim;
+        finish_head(key, k_norm);
+        const std::size_t place = block * cache.block_floats + to_size(h) * cache.head_floats;
+        for (std::int32_t d = 0; d < dim; ++d) cache.keys[place + to_size(d) * kKeysPerBlock + slot] = key[d];
+        std::memcpy(cache.values + place + slot * padded_dim, v.row(row) + std::ptrdiff_t{h} * dim,
+                    to_size(dim) * sizeof(float));
+      }
+    });
+  }
+}
+
+/// Cuts the queries into items, the longest first.
+void CpuBackend::plan_attention(std::span<const PassSlice> slices, const AttentionShape& shape) {
+  const std::int32_t group = shape.num_heads / shape.num_kv_heads;
+  attention_items_.clear();
+  for (std::int32_t s = 0; s < static_cast<std::int32_t>(slices.size()); ++s) {
+    const std::int32_t num_rows = slices[to_size(s)].num_rows * group;
+    for (std::int32_t end = num_rows; end > 0; end -= kAttentionRows) {
+      const std::int32_t first = std::max(0, end - kAttentionRows);
+      for (std::int32_t h = 0; h < shape.num_kv_heads; ++h)
+        attention_items_.push_back({s, h, first, end - first});
+    }
+  }
+}
+
+void CpuBackend::attend_rows(const AttentionItem& item, const PassSlice& slice, const AttentionShape& shape,
+                             Rows q, const KvLayer& cache, Rows y, float* scratch) const {
+  const std::int32_t group = shape.num_heads / shape.num_kv_heads;
+  std::array<const float*, kAttentionRows> queries;
+  std::array<float*, kAttentionRows> outputs;
+  std::array<std::int32_t, kAttentionRows> num_keys;
+  for (std::int32_t r = 0; r < item.num_rows; ++r) {
+    const std::int32_t token = (item.first_row + r) / group;
+    const std::int32_t head = item.kv_head * group + (item.first_row + r) % group;
+    queries[to_size(r)] = q.row(slice.first_row + token) + std::ptrdiff_t{head} * shape.head_dim;
+    outputs[to_size(r)] = y.row(slice.first_row + token) + std::ptrdiff_t{head} * shape.head_dim;
+    num_keys[to_size(r)] = slice.first_position + token + 1;
+  }
+  const std::size_t head_offset = to_size(item.kv_head) * cache.head_floats;
+  kernels_.attend({.num_rows = item.num_rows,
+                   .head_dim = shape.head_dim,
+                   .queries = queries.data(),
+                   .outputs = outputs.data(),
+                   .num_keys = num_keys.data(),
+                   .keys = cache.keys + head_offset,
+                   .values = cache.values + head_offset,
+                   .block_stride = cache.block_floats,
+                   .blocks = slice.blocks.data(),
+                   .scale = 1.0F / std::sqrt(static_cast<float>(shape.head_dim)),
+                   .scratch = scratch});
+}
+
+void CpuBackend::attend(std::span<const PassSlice> slices, const AttentionShape& shape, Rows q,
+                        const KvLayer& cache, Rows y) {
+  plan_attention(slices, shape);
+  const std::size_t scratch_bytes = attention_scratch_floats(shape.head_dim) * sizeof(float);
+  for (ThreadScratch& scratch : scratch_) scratch.attention.reserve(scratch_bytes, "the kernels' scratch");
+  for_each(pool_, static_cast<std::int32_t>(attention_items_.size()), [&](std::int32_t i, int thread) {
+    const AttentionItem& item = attention_items_[to_size(i)];
+    attend_rows(item, slices[to_size(item.slice)], shape, q, cache, y,
+                scratch_[static_cast<std::size_t>(thread)].attention.floats());
+  });
+}
+
+}  // namespace touchstone

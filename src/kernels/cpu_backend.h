@@ -1,0 +1,132 @@
+// The operations of a transformer on the CPU. The forward pass (model/forward.h) is written against this
+// interface; another device provides the same functions over its own memory.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "kernels/buffer.h"
+#include "kernels/kernels.h"
+
+namespace touchstone {
+
+/// Activations: [count, width], one token a row.
+struct Rows {
+  float* data = nullptr;
+  std::int32_t count = 0, width = 0;
+
+  float* row(std::int32_t i) const {
+    return data + static_cast<std::size_t>(i) * static_cast<std::size_t>(width);
+  }
+};
+
+/// y = x W^T + bias.
+struct Linear {
+  PackedMatrix weight;
+  std::vector<float> bias;  // [rows] or empty
+};
+
+struct Projection {
+  const Linear* linear;
+  Rows y;
+};
+
+/// Tokens of one sequence in a pass: rows first_row… of all activations stand at positions first_position….
+struct PassSlice {
+  std::int32_t first_row, num_rows, first_position;
+  std::span<const std::int32_t> blocks;  // the sequence's KV blocks in order
+};
+
+/// One layer's keys and values. Block b, head h: keys + b * block_floats + h * head_floats, [head_dim, 32];
+/// values likewise, [32, head_dim rounded up to 16].
+struct KvLayer {
+  float* keys;
+  float* values;
+  std::size_t block_floats, head_floats;
+};
+
+struct AttentionShape {
+  std::int32_t num_heads, num_kv_heads, head_dim;
+  float eps;  // of the norms of q and k
+};
+
+/// Rotary embedding: cos and sin of every position's angles, [num_positions, head_dim / 2] each.
+struct RopeTable {
+  std::vector<float> cos, sin;
+  std::int32_t num_positions = 0;
+};
+
+/// Makes the table reach to `num_positions` at least. Angles are float32 products of position and inverse
+/// frequency, as in Hugging Face Transformers: what models were trained with.
+void extend_rope_table(std::span<const double> inverse_frequencies, std::int32_t num_positions,
+                       RopeTable& table);
+
+class CpuBackend {
+ public:
+  /// Throws Error for an instruction set that is not there.
+  CpuBackend(int num_threads, std::string_view isa);
+
+  ThreadPool& pool() { return pool_; }
+  const KernelTable& kernels() const { return kernels_; }
+
+  /// x = rows `ids` of the table.
+  void embed(const StoredMatrix& table, std::span<const std::int32_t> ids, Rows x);
+
+  /// y = the given rows of x.
+  void gather(Rows x, std::span<const std::int32_t> rows, Rows y);
+
+  /// y = x / rms(x) * weight, row by row.
+  void rms_norm(Rows x, std::span<const float> weight, float eps, Rows y);
+
+  /// Several products of the same x.
+  void project(Rows x, std::initializer_list<Projection> projections);
+
+  /// y += x W^T + bias.
+  void add_projection(Rows x, const Linear& linear, Rows y);
+
+  /// y = silu(x G^T) * (x U^T).
+  void gated_projection(Rows x, const Linear& gate, const Linear& up, Rows y);
+
+  /// Norms q's and k's heads (where weights are given), rotates them by their positions, and stores keys and
+  /// values in their slots.
+  void rotate_and_store(std::span<const PassSlice> slices, const AttentionShape& shape, const RopeTable& rope,
+                        std::span<const float> q_norm, std::span<const float> k_norm, Rows q, Rows k, Rows v,
+                        const KvLayer& cache);
+
+  /// y = causal attention of q over the sequences' keys and values so far.
+  void attend(std::span<const PassSlice> slices, const AttentionShape& shape, Rows q, const KvLayer& cache,
+              Rows y);
+
+ private:
+  struct ThreadScratch {
+    Buffer tile;       // multiply's widened weights
+    Buffer sums;       // [2, kMaxTokens, kSumStride]: the second half for `up` beside `gate`
+    Buffer attention;  // grows with head_dim
+  };
+  /// Rows of one KV head's queries: token by token, in each the heads that share the KV head.
+  struct AttentionItem {
+    std::int32_t slice, kv_head, first_row, num_rows;
+  };
+  /// Outputs and tokens that a thread works on at a time.
+  struct Piece {
+    std::int32_t first_panel, num_panels, first_token, num_tokens;
+  };
+
+  void plan_attention(std::span<const PassSlice> slices, const AttentionShape& shape);
+  void attend_rows(const AttentionItem& item, const PassSlice& slice, const AttentionShape& shape, Rows q,
+                   const KvLayer& cache, Rows y, float* scratch) const;
+  float* multiply_piece(const Linear& linear, Rows x, const Piece& piece, int half, int thread);
+  template <class Finish>
+  void for_each_piece(Rows x, std::span<const Linear* const> linears, const Finish& finish);
+
+  ThreadPool pool_;
+  const KernelTable& kernels_;
+  std::vector<ThreadScratch> scratch_;
+  std::vector<AttentionItem> attention_items_;
+};
+
+}  // namespace touchstone

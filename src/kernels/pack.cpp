@@ -1,0 +1,173 @@
+#include <atomic>
+#include <bit>
+#include <cassert>
+#include <cstring>
+
+#include "kernels/kernels.h"
+#include "kernels/parallel.h"
+#include "kernels/quant_blocks.h"
+
+namespace touchstone {
+namespace {
+
+PanelFormat format_of(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return PanelFormat::f32;
+    case DType::f16:
+      return PanelFormat::f16;
+    case DType::bf16:
+      return PanelFormat::bf16;
+    case DType::q8_0:
+    case DType::q4_0:
+    case DType::q5_0:
+      return PanelFormat::q8_half;
+    case DType::q4_1:
+    case DType::q5_1:
+      return PanelFormat::q8_half_with_mins;
+    case DType::q4_k:
+    case DType::q5_k:
+      return PanelFormat::q8_with_mins;
+    case DType::q6_k:
+      return PanelFormat::q8_group16;
+  }
+  return PanelFormat::f32;
+}
+
+/// How a group of a block format lies in a panel; see PanelMatrix.
+struct GroupLayout {
+  std::size_t values;
+  bool half_scales, mins;
+
+  std::size_t scale_bytes() const { return half_scales ? 2 : 4; }
+  std::size_t header_bytes() const { return scale_bytes() * kLanes * (mins ? 2 : 1); }
+  std::size_t bytes() const { return header_bytes() + values * kLanes; }
+};
+
+GroupLayout layout_of(PanelFormat format) {
+  switch (format) {
+    case PanelFormat::q8_half:
+      return {32, true, false};
+    case PanelFormat::q8_half_with_mins:
+      return {32, true, true};
+    case PanelFormat::q8_with_mins:
+      return {32, false, true};
+    default:
+      return {16, false, false};
+  }
+}
+
+bool is_plain(PanelFormat format) {
+  return format == PanelFormat::f32 || format == PanelFormat::f16 || format == PanelFormat::bf16;
+}
+
+std::size_t find_panel_bytes(PanelFormat format, std::size_t columns) {
+  std::size_t bytes = columns * kLanes * (format == PanelFormat::f32 ? 4 : 2);
+  if (!is_plain(format)) bytes = columns / layout_of(format).values * layout_of(format).bytes();
+  return (bytes + 63) / 64 * 64;
+}
+
+/// The half-precision bits of a float that came from half precision.
+std::uint16_t to_half_bits(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t sign = (bits >> 16) & 0x8000U;
+  const std::uint32_t exponent = (bits >> 23) & 0xFFU;
+  const std::uint32_t mantissa = bits & 0x7FFFFFU;
+  std::uint32_t half = 0;
+  if (exponent == 0xFF) {
+    half = 0x7C00U | (mantissa >> 13);
+  } else if (exponent > 112) {  // 127 - 15: normal in half precision
+    half = ((exponent - 112) << 10) | (mantissa >> 13);
+  } else if (exponent > 101) {  // subnormal in half precision
+    half = (mantissa | 0x800000U) >> (126 - exponent);
+  }
+  return static_cast<std::uint16_t>(sign | half);
+}
+
+void write_scale(float scale, bool half, std::byte* to) {
+  if (half) {
+    const std::uint16_t bits = to_half_bits(scale);
+    std::memcpy(to, &bits, sizeof bits);
+  } else {
+    std::memcpy(to, &scale, sizeof scale);
+  }
+}
+
+std::span<const std::byte> row_bytes(const StoredMatrix& matrix, std::int32_t row) {
+  const std::size_t bytes = dtype_bytes(matrix.dtype, static_cast<std::size_t>(matrix.columns));
+  return matrix.bytes.subspan(static_cast<std::size_t>(row) * bytes, bytes);
+}
+
+/// Room for one row on its way into a panel.
+struct RowScratch {
+  std::vector<float> values;
+  std::vector<std::int8_t> q;
+  std::vector<float> scales, mins;
+};
+
+/// Writes elements of `kBytes` bytes into every 16th place, from `lane` on.
+template <std::size_t kBytes>
+void scatter(const std::byte* from, std::size_t n, std::size_t lane, std::byte* panel) {
+  std::byte* to = panel + lane * kBytes;
+  for (std::size_t k = 0; k < n; ++k, from += kBytes, to += kLanes * kBytes) std::memcpy(to, from, kBytes);
+}
+
+void pack_plain_row(const StoredMatrix& stored, std::int32_t row, PanelFormat format, std::size_t lane,
+                    std::byte* panel, RowScratch& scratch) {
+  const auto columns = static_cast<std::size_t>(stored.columns);
+  if (format != PanelFormat::f32) return scatter<2>(row_bytes(stored, row).data(), columns, lane, panel);
+  scratch.values.resize(columns);
+  read_row(stored, row, scratch.values);
+  scatter<4>(std::as_bytes(std::span(scratch.values)).data(), columns, lane, panel);
+}
+
+void pack_block_row(const StoredMatrix& stored, std::int32_t row, PanelFormat format, std::size_t lane,
+                    std::byte* panel, RowScratch& scratch) {
+  const GroupLayout layout = layout_of(format);
+  const std::size_t num_groups = static_cast<std::size_t>(stored.columns) / layout.values;
+  assert(group_values(stored.dtype) == layout.values);
+  scratch.q.resize(static_cast<std::size_t>(stored.columns));
+  scratch.scales.resize(num_groups);
+  scratch.mins.resize(num_groups);
+  split_blocks(stored.dtype, row_bytes(stored, row), scratch.q, scratch.scales, scratch.mins);
+  for (std::size_t g = 0; g < num_groups; ++g) {
+    std::byte* group = panel + g * layout.bytes();
+    const std::size_t place = lane * layout.scale_bytes();
+    write_scale(scratch.scales[g], layout.half_scales, group + place);
+    if (layout.mins) {
+      write_scale(scratch.mins[g], layout.half_scales, group + layout.scale_bytes() * kLanes + place);
+    }
+    scatter<1>(reinterpret_cast<const std::byte*>(scratch.q.data()) + g * layout.values, layout.values, lane,
+               group + layout.header_bytes());
+  }
+}
+
+}  // namespace
+
+void read_row(const StoredMatrix& matrix, std::int32_t row, std::span<float> values) {
+  decode_blocks(matrix.dtype, row_bytes(matrix, row), values);
+}
+
+PackedMatrix pack_matrix(const StoredMatrix& stored, bool widen, std::span<const std::int32_t> row_order,
+                         ThreadPool& pool) {
+  PackedMatrix packed;
+  packed.rows = stored.rows;
+  packed.columns = stored.columns;
+  packed.format = widen ? PanelFormat::f32 : format_of(stored.dtype);
+  packed.panel_bytes = find_panel_bytes(packed.format, static_cast<std::size_t>(stored.columns));
+  packed.panels = Buffer(packed.panel_bytes * static_cast<std::size_t>(packed.num_panels()), "the weights");
+  std::vector<RowScratch> scratch(static_cast<std::size_t>(pool.size()));
+  for_each(pool, packed.num_panels(), [&](std::int32_t p, int thread) {
+    std::byte* panel = packed.panels.data() + static_cast<std::size_t>(p) * packed.panel_bytes;
+    for (std::int32_t lane = 0; lane < kLanes && p * kLanes + lane < stored.rows; ++lane) {
+      std::int32_t row = p * kLanes + lane;
+      if (!row_order.empty()) row = row_order[static_cast<std::size_t>(row)];
+      const auto pack_row = is_plain(packed.format) ? pack_plain_row : pack_block_row;
+      pack_row(stored, row, packed.format, static_cast<std::size_t>(lane), panel,
+               scratch[static_cast<std::size_t>(thread)]);
+    }
+  });
+  return packed;
+}
+
+}  // namespace touchstone

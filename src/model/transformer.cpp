@@ -1,0 +1,171 @@
+#include "model/transformer.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+#include "kernels/cpu_backend.h"
+#include "model/forward.h"
+#include "model/kv_pool.h"
+#include "model/weights.h"
+
+namespace touchstone {
+namespace {
+
+static_assert(kKvBlockTokens == kKeysPerBlock);
+
+/// Longer inputs are run in several passes: activations stay small, and products are as fast as they get.
+constexpr std::int32_t kMaxPassTokens = 512;
+
+std::size_t to_size(std::int32_t n) { return static_cast<std::size_t>(n); }
+
+bool wants_float32(const std::string& dtype) {
+  if (dtype == "auto") return false;
+  if (dtype == "f32") return true;
+  throw Error("--dtype " + dtype + " is not supported", "use auto (as stored) or f32");
+}
+
+int choose_threads(int requested) {
+  constexpr int kMaxThreads = 1024;
+  return requested <= 0 ? physical_cores() : std::min(requested, kMaxThreads);
+}
+
+}  // namespace
+
+struct Transformer::Impl {
+  Impl(const Checkpoint& checkpoint, const ModelOptions& options)
+      : config(parse_config(checkpoint)),
+        backend(choose_threads(options.num_threads), options.isa),
+        isa(backend.kernels().isa),
+        weights(load_weights(checkpoint, config, wants_float32(options.dtype), backend.pool())) {}
+
+  Config config;
+  CpuBackend backend;
+  std::string isa;
+  Weights weights;
+  RopeTable rope;
+  Buffer workspace;
+
+  // The pass that is being put together.
+  std::vector<std::int32_t> ids, logit_rows;
+  std::vector<PassSlice> slices;
+
+  void add_to_pass(const ForwardSlice& slice, std::int32_t begin, std::int32_t end);
+  Activations make_activations();
+  void flush_pass(const KvPool& pool, float*& logits);
+};
+
+Transformer::Transformer(const Checkpoint& checkpoint, const ModelOptions& options)
+    : impl_(std::make_unique<Impl>(checkpoint, options)) {}
+Transformer::~Transformer() = default;
+
+const Config& Transformer::config() const { return impl_->config; }
+const std::string& Transformer::isa() const { return impl_->isa; }
+int Transformer::num_threads() const { return impl_->backend.pool().size(); }
+std::size_t Transformer::weight_bytes() const { return count_weight_bytes(impl_->weights); }
+std::size_t Transformer::weight_bytes_per_token() const { return count_weight_bytes(impl_->weights); }
+
+std::size_t Transformer::kv_bytes_per_token() const {
+  const Config& c = impl_->config;
+  const std::size_t padded_dim = (to_size(c.head_dim) + kLanes - 1) / kLanes * kLanes;
+  return to_size(c.num_layers) * to_size(c.num_kv_heads) * padded_dim * 2 * sizeof(float);
+}
+
+std::shared_ptr<KvPool> Transformer::make_kv_pool(std::int32_t num_blocks) const {
+  const Config& c = impl_->config;
+  auto pool = std::make_shared<KvPool>();
+  pool->num_blocks = num_blocks;
+  pool->num_layers = c.num_layers;
+  pool->head_floats = (to_size(c.head_dim) + kLanes - 1) / kLanes * kLanes * kKvBlockTokens;
+  pool->block_floats = pool->head_floats * to_size(c.num_kv_heads);
+  pool->memory = Buffer(kv_bytes_per_token() * kKvBlockTokens * to_size(num_blocks), "keys and values");
+  return pool;
+}
+
+void Transformer::copy_block(KvPool& pool, std::int32_t from, std::int32_t to) const {
+  assert(from >= 0 && from < pool.num_blocks && to >= 0 && to < pool.num_blocks);
+  for (std::int32_t l = 0; l < pool.num_layers; ++l) {
+    for (float* part : {pool.keys(l), pool.values(l)}) {
+      std::memcpy(part + to_size(to) * pool.block_floats, part + to_size(from) * pool.block_floats,
+                  pool.block_floats * sizeof(float));
+    }
+  }
+}
+
+void Transformer::forward(KvPool& pool, std::span<const ForwardSlice> slices, std::span<float> logits) {
+  float* next_logits = logits.data();
+  for (const ForwardSlice& slice : slices) {
+    const auto num_tokens = static_cast<std::int32_t>(slice.ids.size());
+    assert(slice.num_logits >= 0 && slice.num_logits <= num_tokens);
+    for (std::int32_t begin = 0; begin < num_tokens;) {
+      const std::int32_t room = kMaxPassTokens - static_cast<std::int32_t>(impl_->ids.size());
+      const std::int32_t end = std::min(num_tokens, begin + room);
+      impl_->add_to_pass(slice, begin, end);
+      if (impl_->ids.size() == to_size(kMaxPassTokens)) impl_->flush_pass(pool, next_logits);
+      begin = end;
+    }
+  }
+  impl_->flush_pass(pool, next_logits);
+  assert(next_logits <= logits.data() + logits.size());
+}
+
+/// Adds tokens [begin, end) of a slice.
+void Transformer::Impl::add_to_pass(const ForwardSlice& slice, std::int32_t begin, std::int32_t end) {
+  const auto first_row = static_cast<std::int32_t>(ids.size());
+  const std::int32_t first_position = slice.first_position + begin;
+  assert((to_size(slice.first_position + end) + kKvBlockTokens - 1) / kKvBlockTokens <= slice.blocks.size());
+  const auto num_tokens = static_cast<std::int32_t>(slice.ids.size());
+  for (std::int32_t i = begin; i < end; ++i) {
+    const std::int32_t id = slice.ids[to_size(i)];
+    assert(id >= 0 && id < config.vocab_size);
+    if (i >= num_tokens - slice.num_logits) logit_rows.push_back(static_cast<std::int32_t>(ids.size()));
+    ids.push_back(id);
+  }
+  slices.push_back({first_row, end - begin, first_position, slice.blocks});
+  extend_rope_table(config.rope_frequencies, slice.first_position + end, rope);
+}
+
+/// Cuts the workspace into the activations of the pass.
+Activations Transformer::Impl::make_activations() {
+  const auto num_tokens = static_cast<std::int32_t>(ids.size());
+  const auto num_logits = static_cast<std::int32_t>(logit_rows.size());
+  const std::int32_t q_size = config.num_heads * config.head_dim;
+  const std::int32_t kv_size = config.num_kv_heads * config.head_dim;
+  Activations a;
+  const std::pair<Rows*, Rows> parts[] = {{&a.x, {nullptr, num_tokens, config.hidden_size}},
+                                          {&a.normed, {nullptr, num_tokens, config.hidden_size}},
+                                          {&a.q, {nullptr, num_tokens, q_size}},
+                                          {&a.attended, {nullptr, num_tokens, q_size}},
+                                          {&a.k, {nullptr, num_tokens, kv_size}},
+                                          {&a.v, {nullptr, num_tokens, kv_size}},
+                                          {&a.gated, {nullptr, num_tokens, config.intermediate_size}},
+                                          {&a.last, {nullptr, num_logits, config.hidden_size}}};
+  constexpr std::size_t kLine = 64 / sizeof(float);
+  const auto floats_of = [](const Rows& rows) {
+    return (to_size(rows.count) * to_size(rows.width) + kLine - 1) / kLine * kLine;
+  };
+  std::size_t floats = 0;
+  for (const auto& [rows, shape] : parts) floats += floats_of(shape);
+  workspace.reserve(floats * sizeof(float), "activations");
+  float* next = workspace.floats();
+  for (const auto& [rows, shape] : parts) {
+    *rows = {next, shape.count, shape.width};
+    next += floats_of(shape);
+  }
+  return a;
+}
+
+/// Runs what has been added, and moves `logits` past those written.
+void Transformer::Impl::flush_pass(const KvPool& pool, float*& logits) {
+  if (ids.empty()) return;
+  const Rows wanted{logits, static_cast<std::int32_t>(logit_rows.size()), config.vocab_size};
+  run_pass(backend, config, weights, rope, {ids, slices, logit_rows}, pool, make_activations(), wanted);
+  logits += to_size(wanted.count) * to_size(wanted.width);
+  ids.clear();
+  slices.clear();
+  logit_rows.clear();
+}
+
+}  // namespace touchstone

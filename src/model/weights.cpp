@@ -1,0 +1,141 @@
+#include "model/weights.h"
+
+#include <initializer_list>
+#include <string>
+
+#include "base/error.h"
+
+namespace touchstone {
+namespace {
+
+std::string describe(std::span<const std::int64_t> shape) {
+  std::string text = "[";
+  for (const std::int64_t size : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  return text + "]";
+}
+
+struct Loader {
+  const Checkpoint& checkpoint;
+  const Config& config;
+  bool widen;
+  ThreadPool& pool;
+
+  const Tensor& tensor(const std::string& name, std::initializer_list<std::int64_t> shape) const {
+    const Tensor& found = checkpoint.tensor(name);
+    const std::vector<std::int64_t> wanted(shape);
+    if (found.shape != wanted) {
+      throw Error(checkpoint.id + ": tensor '" + name + "' has shape " + describe(found.shape) +
+                      ", but config wants " + describe(wanted),
+                  "config and weights are of different models, or damaged: fetch the model again");
+    }
+    return found;
+  }
+
+  std::vector<float> vector(const std::string& name, std::int64_t size) const {
+    const Tensor& found = tensor(name, {size});
+    std::vector<float> values(static_cast<std::size_t>(size));
+    read_row({found.dtype, 1, static_cast<std::int32_t>(size), found.bytes}, 0, values);
+    return values;
+  }
+
+  StoredMatrix matrix(const std::string& name, std::int64_t rows, std::int64_t columns) const {
+    const Tensor& found = tensor(name, {rows, columns});
+    return {found.dtype, static_cast<std::int32_t>(rows), static_cast<std::int32_t>(columns), found.bytes};
+  }
+
+  /// A bias that config announces must be there. One that it does not: GGUF files have no such announcement,
+  /// and in other formats something is amiss.
+  std::vector<float> bias(const std::string& name, std::int64_t size, bool announced) const {
+    if (!announced) {
+      if (checkpoint.find_tensor(name) == nullptr) return {};
+      if (checkpoint.format != "gguf") {
+        throw Error(checkpoint.id + ": tensor '" + name + "' is there, but config announces no such bias",
+                    "set attention_bias or mlp_bias in config.json if the model was trained with it");
+      }
+    }
+    return vector(name, size);
+  }
+
+  Linear linear(const std::string& name, std::int64_t rows, std::int64_t columns, bool has_bias,
+                std::span<const std::int32_t> row_order = {}) const {
+    Linear result;
+    result.weight = pack_matrix(matrix(name + ".weight", rows, columns), widen, row_order, pool);
+    const std::vector<float> stored = bias(name + ".bias", rows, has_bias);
+    result.bias = stored;
+    for (std::size_t i = 0; i < row_order.size() && !stored.empty(); ++i) {
+      result.bias[i] = stored[static_cast<std::size_t>(row_order[i])];
+    }
+    return result;
+  }
+
+  /// GGUF stores llama's q and k for rotation of neighbouring pairs: rows 2i and 2i + 1 of a head are rows i
+  /// and i + head_dim / 2 here.
+  std::vector<std::int32_t> head_row_order(std::int32_t num_heads) const {
+    std::vector<std::int32_t> order;
+    if (!config.rope_interleaved) return order;
+    const std::int32_t half = config.head_dim / 2;
+    for (std::int32_t row = 0; row < num_heads * config.head_dim; ++row) {
+      const std::int32_t i = row % config.head_dim;
+      order.push_back(row - i + 2 * (i % half) + i / half);
+    }
+    return order;
+  }
+
+  LayerWeights layer(std::int32_t index) const {
+    const std::string prefix = "model.layers." + std::to_string(index) + ".";
+    const std::int64_t hidden = config.hidden_size;
+    const std::int64_t mlp = config.intermediate_size;
+    const std::int64_t q_size = std::int64_t{config.num_heads} * config.head_dim;
+    const std::int64_t kv_size = std::int64_t{config.num_kv_heads} * config.head_dim;
+    const bool bias = config.attention_bias;
+    const bool o_bias = bias && config.model_type != "qwen2";
+    LayerWeights w;
+    w.attention_norm = vector(prefix + "input_layernorm.weight", hidden);
+    w.q = linear(prefix + "self_attn.q_proj", q_size, hidden, bias, head_row_order(config.num_heads));
+    w.k = linear(prefix + "self_attn.k_proj", kv_size, hidden, bias, head_row_order(config.num_kv_heads));
+    w.v = linear(prefix + "self_attn.v_proj", kv_size, hidden, bias);
+    if (config.qk_norm) {
+      w.q_norm = vector(prefix + "self_attn.q_norm.weight", config.head_dim);
+      w.k_norm = vector(prefix + "self_attn.k_norm.weight", config.head_dim);
+    }
+    w.o = linear(prefix + "self_attn.o_proj", hidden, q_size, o_bias);
+    w.mlp_norm = vector(prefix + "post_attention_layernorm.weight", hidden);
+    w.gate = linear(prefix + "mlp.gate_proj", mlp, hidden, config.mlp_bias);
+    w.up = linear(prefix + "mlp.up_proj", mlp, hidden, config.mlp_bias);
+    w.down = linear(prefix + "mlp.down_proj", hidden, mlp, config.mlp_bias);
+    return w;
+  }
+};
+
+std::size_t bytes_of(const Linear& linear) {
+  return linear.weight.bytes() + linear.bias.size() * sizeof(float);
+}
+
+}  // namespace
+
+Weights load_weights(const Checkpoint& checkpoint, const Config& config, bool widen, ThreadPool& pool) {
+  const Loader loader{checkpoint, config, widen, pool};
+  const std::string embedding = "model.embed_tokens.weight";
+  Weights weights;
+  weights.blobs = checkpoint.blobs;
+  weights.embedding = loader.matrix(embedding, config.vocab_size, config.hidden_size);
+  for (std::int32_t i = 0; i < config.num_layers; ++i) weights.layers.push_back(loader.layer(i));
+  weights.norm = loader.vector("model.norm.weight", config.hidden_size);
+  const std::string head = config.tie_word_embeddings ? embedding : "lm_head.weight";
+  weights.lm_head.weight =
+      pack_matrix(loader.matrix(head, config.vocab_size, config.hidden_size), widen, {}, pool);
+  return weights;
+}
+
+std::size_t count_weight_bytes(const Weights& weights) {
+  std::size_t bytes = bytes_of(weights.lm_head) + weights.norm.size() * sizeof(float);
+  for (const LayerWeights& w : weights.layers) {
+    for (const Linear* linear : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down}) bytes += bytes_of(*linear);
+    for (const auto* norm : {&w.attention_norm, &w.mlp_norm, &w.q_norm, &w.k_norm}) {
+      bytes += norm->size() * sizeof(float);
+    }
+  }
+  return bytes;
+}
+
+}  // namespace touchstone
