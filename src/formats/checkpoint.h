@@ -52,10 +52,13 @@ struct Checkpoint {
       chat_template;  // chat_template.jinja, tokenizer_config's or GGUF's; the default one of several
   boost::json::object gguf_metadata;  // scalar metadata of a GGUF file, for `inspect`
   std::unordered_map<std::string, Tensor>
-      tensors;              // by Hugging Face name: "model.layers.0.self_attn.q_proj.weight", …
+      tensors;  // by Hugging Face name: "model.layers.0.self_attn.q_proj.weight", …
+  std::unordered_map<std::string, std::string>
+      other_dtypes;         // tensors that are stored but not read: name -> dtype
   std::vector<Blob> blobs;  // what the tensors view
 
-  /// The tensor of this name. Throws Error naming it and the model when it is missing.
+  /// The tensor of this name. Throws Error naming it and the model when it is missing or of a dtype that is
+  /// not read.
   const Tensor& tensor(const std::string& name) const;
   const Tensor* find_tensor(const std::string& name) const;
 };

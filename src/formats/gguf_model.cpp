@@ -241,6 +241,8 @@ std::optional<GgufTokenizer> read_tokenizer(const Metadata& metadata) {
   tokenizer.pre = metadata.text(prefix + "pre").value_or("gpt-2");
   tokenizer.tokens = read_strings(metadata, prefix + "tokens");
   if (tokenizer.tokens.empty()) metadata.fail("metadata 'tokenizer.ggml.tokens' is missing or empty");
+  if (metadata.find(prefix + "merges") == nullptr)
+    metadata.fail("metadata 'tokenizer.ggml.merges' is missing");
   tokenizer.merges = read_strings(metadata, prefix + "merges");
   const std::size_t vocab_size = tokenizer.tokens.size();
   tokenizer.token_types = read_token_types(metadata, vocab_size);

@@ -25,11 +25,6 @@ std::optional<json::object> find_json(const ModelFiles& files, const std::string
   return parse_json_object(*file);
 }
 
-void add_tensor(Tensor tensor, Checkpoint& checkpoint) {
-  std::string name = tensor.name;
-  checkpoint.tensors.emplace(std::move(name), std::move(tensor));
-}
-
 /// A shard's name comes from a file: it must not lead out of the folder.
 bool is_plain_file_name(std::string_view name) {
   return !name.empty() && name != "." && name != ".." &&
@@ -60,15 +55,18 @@ void read_shards(const ModelFiles& files, const Blob& index, Checkpoint& checkpo
       throw Error(index.name + " names " + quote(shard) + ", which is missing from " + files.label,
                   "finish the download of the model");
     }
+    SafetensorsFile content = read_safetensors(*file);
     std::map<std::string, Tensor> tensors;
-    for (Tensor& tensor : read_safetensors(*file)) tensors.emplace(tensor.name, std::move(tensor));
+    for (Tensor& tensor : content.tensors) tensors.emplace(tensor.name, std::move(tensor));
     for (const std::string& name : names) {
-      const auto found = tensors.find(name);
-      if (found == tensors.end()) {
+      if (const auto found = tensors.find(name); found != tensors.end()) {
+        checkpoint.tensors.emplace(name, std::move(found->second));
+      } else if (const auto other = content.other_dtypes.find(name); other != content.other_dtypes.end()) {
+        checkpoint.other_dtypes.insert(*other);
+      } else {
         throw Error(file->name + " lacks tensor " + quote(name) + ", which " + kIndex + " places there",
                     "download both files again");
       }
-      add_tensor(std::move(found->second), checkpoint);
     }
     checkpoint.blobs.push_back(std::move(*file));
   }
@@ -106,7 +104,12 @@ void read_weights(const ModelFiles& files, Checkpoint& checkpoint) {
     }
     file = files.find(*found);
   }
-  for (Tensor& tensor : read_safetensors(*file)) add_tensor(std::move(tensor), checkpoint);
+  SafetensorsFile content = read_safetensors(*file);
+  for (Tensor& tensor : content.tensors) {
+    std::string name = tensor.name;
+    checkpoint.tensors.emplace(std::move(name), std::move(tensor));
+  }
+  checkpoint.other_dtypes.insert(content.other_dtypes.begin(), content.other_dtypes.end());
   checkpoint.blobs.push_back(std::move(*file));
 }
 

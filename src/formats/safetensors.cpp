@@ -102,11 +102,24 @@ std::string_view cut_header(const Blob& file) {
   return text.substr(kLengthBytes, length);
 }
 
-std::optional<DType> find_dtype(std::string_view name) {
-  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
-    if (dtype_info(dtype).name == name) return dtype;
+struct StoredType {
+  std::string_view name;
+  std::size_t bytes;
+  std::optional<DType> dtype;  // nothing when its values are not read
+};
+
+constexpr StoredType kStoredTypes[] = {
+    {"F32", 4, DType::f32}, {"F16", 2, DType::f16}, {"BF16", 2, DType::bf16},
+    {"BOOL", 1, {}},        {"U8", 1, {}},          {"I8", 1, {}},
+    {"F8_E5M2", 1, {}},     {"F8_E4M3", 1, {}},     {"I16", 2, {}},
+    {"U16", 2, {}},         {"I32", 4, {}},         {"U32", 4, {}},
+    {"F64", 8, {}},         {"I64", 8, {}},         {"U64", 8, {}}};
+
+const StoredType* find_stored_type(std::string_view name) {
+  for (const StoredType& type : kStoredTypes) {
+    if (type.name == name) return &type;
   }
-  return std::nullopt;
+  return nullptr;
 }
 
 std::optional<std::uint64_t> to_unsigned(const json::value& value) {
@@ -128,25 +141,29 @@ std::vector<std::int64_t> read_shape(const Blob& file, const std::string& who, c
   return shape;
 }
 
-Tensor read_tensor(const Blob& file, std::string_view data, const std::string& name,
-                   const json::value& entry) {
-  const std::string who = "tensor " + quote(name);
-  if (!entry.is_object()) fail(file, who + " is not described by an object");
-  const json::object& fields = entry.get_object();
+struct Entry {
+  Tensor tensor;
+  const StoredType* type;
+};
 
-  const json::value* dtype_name = fields.if_contains("dtype");
-  if (dtype_name == nullptr || !dtype_name->is_string()) fail(file, who + " has no dtype");
-  const std::optional<DType> dtype = find_dtype(dtype_name->get_string());
-  if (!dtype) {
-    fail(file,
-         who + " has dtype " + quote(dtype_name->get_string()) + ", and only F32, F16 and BF16 are read",
-         "use an unquantized checkpoint of this model, or a GGUF file");
+Entry read_entry(const Blob& file, std::string_view data, const std::string& name, const json::value& value) {
+  const std::string who = "tensor " + quote(name);
+  if (!value.is_object()) fail(file, who + " is not described by an object");
+  const json::object& fields = value.get_object();
+
+  const json::value* dtype = fields.if_contains("dtype");
+  if (dtype == nullptr || !dtype->is_string()) fail(file, who + " has no dtype");
+  const StoredType* type = find_stored_type(dtype->get_string());
+  if (type == nullptr) {
+    fail(file, who + " has the unknown dtype " + quote(dtype->get_string()),
+         "use a checkpoint in F32, F16 or BF16, or a GGUF file");
   }
   std::vector<std::int64_t> shape = read_shape(file, who, fields.if_contains("shape"));
 
   const json::value* offsets = fields.if_contains("data_offsets");
-  if (offsets == nullptr || !offsets->is_array() || offsets->get_array().size() != 2)
+  if (offsets == nullptr || !offsets->is_array() || offsets->get_array().size() != 2) {
     fail(file, who + " has no data_offsets");
+  }
   const std::optional<std::uint64_t> begin = to_unsigned(offsets->get_array()[0]);
   const std::optional<std::uint64_t> end = to_unsigned(offsets->get_array()[1]);
   if (!begin || !end || *begin > *end) fail(file, who + " has offsets that are no range");
@@ -155,20 +172,19 @@ Tensor read_tensor(const Blob& file, std::string_view data, const std::string& n
                    ": the file is truncated");
   }
   const std::optional<std::uint64_t> count = count_values(shape);
-  const std::optional<std::uint64_t> bytes =
-      count ? multiply_checked(*count, dtype_info(*dtype).block_bytes) : std::nullopt;
+  const std::optional<std::uint64_t> bytes = count ? multiply_checked(*count, type->bytes) : std::nullopt;
   if (!bytes || *bytes != *end - *begin) {
     fail(file, who + " has " + std::to_string(*end - *begin) +
                    " bytes, which is not what its shape and dtype need");
   }
   const std::string_view view = data.substr(*begin, *end - *begin);
-  return {name, *dtype, std::move(shape), std::as_bytes(std::span(view))};
+  return {{name, type->dtype.value_or(DType::f32), std::move(shape), std::as_bytes(std::span(view))}, type};
 }
 
 /// As in the format's specification: the tensors fill the data from its first byte to its last.
-void check_cover(const Blob& file, std::string_view data, const std::vector<Tensor>& tensors) {
+void check_cover(const Blob& file, std::string_view data, const std::vector<Entry>& entries) {
   const auto* expected = reinterpret_cast<const std::byte*>(data.data());
-  for (const Tensor& tensor : tensors) {
+  for (const auto& [tensor, type] : entries) {
     if (tensor.bytes.data() != expected) {
       const bool overlap = tensor.bytes.data() < expected;
       fail(file, "tensor " + quote(tensor.name) +
@@ -182,22 +198,32 @@ void check_cover(const Blob& file, std::string_view data, const std::vector<Tens
 
 }  // namespace
 
-std::vector<Tensor> read_safetensors(const Blob& file) {
+SafetensorsFile read_safetensors(const Blob& file) {
   const std::string_view header = cut_header(file);
   const std::string_view data = file.text().substr(kLengthBytes + header.size());
-  std::vector<Tensor> tensors;
-  for (const auto& [key, entry] : parse_header(file, header)) {
-    if (key == "__metadata__") {
-      if (!entry.is_object()) fail(file, "its __metadata__ is not an object");
-      continue;
+  std::vector<Entry> entries;
+  for (const auto& [key, value] : parse_header(file, header)) {
+    if (key != "__metadata__") {
+      entries.push_back(read_entry(file, data, std::string(key), value));
+    } else if (!value.is_object()) {
+      fail(file, "its __metadata__ is not an object");
     }
-    tensors.push_back(read_tensor(file, data, std::string(key), entry));
   }
-  std::sort(tensors.begin(), tensors.end(), [](const Tensor& a, const Tensor& b) {
-    return std::pair(a.bytes.data(), a.bytes.size()) < std::pair(b.bytes.data(), b.bytes.size());
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::pair(a.tensor.bytes.data(), a.tensor.bytes.size()) <
+           std::pair(b.tensor.bytes.data(), b.tensor.bytes.size());
   });
-  check_cover(file, data, tensors);
-  return tensors;
+  check_cover(file, data, entries);
+
+  SafetensorsFile result;
+  for (Entry& entry : entries) {
+    if (entry.type->dtype) {
+      result.tensors.push_back(std::move(entry.tensor));
+    } else {
+      result.other_dtypes.emplace(std::move(entry.tensor.name), entry.type->name);
+    }
+  }
+  return result;
 }
 
 }  // namespace touchstone

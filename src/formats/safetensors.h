@@ -2,15 +2,23 @@
 // gaps.
 #pragma once
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "formats/checkpoint.h"
 
 namespace touchstone {
 
-/// The tensors of one safetensors file, in order of their bytes; they view `file`. F32, F16 and BF16. The
-/// bytes need not be aligned. Throws Error naming the file and the tensor: truncated or trailing bytes, a
-/// header that lies, overlaps, gaps, duplicate names, other dtypes.
-std::vector<Tensor> read_safetensors(const Blob& file);
+struct SafetensorsFile {
+  std::vector<Tensor> tensors;  // F32, F16 and BF16, in order of their bytes; they view the file
+  std::map<std::string, std::string>
+      other_dtypes;  // of the remaining tensors: name -> dtype ("I64", "BOOL", …)
+};
+
+/// Reads one safetensors file. The bytes of tensors need not be aligned. Throws Error naming the file and the
+/// tensor: truncated or trailing bytes, a header that lies, overlaps, gaps, duplicate names, dtypes that the
+/// format does not know.
+SafetensorsFile read_safetensors(const Blob& file);
 
 }  // namespace touchstone
