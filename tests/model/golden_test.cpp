@@ -1,0 +1,87 @@
+// Against the reference: logits, greedy continuations and likelihoods of every golden checkpoint that is present.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "formats/checkpoint.h"
+#include "model/model_runner.h"
+#include "support/golden.h"
+
+namespace touchstone::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr float kLogitTolerance = 2e-4F;
+
+struct GoldenModel {
+  std::string name;
+  fs::path folder;  // where expected.json lies
+  fs::path model;
+};
+
+std::vector<GoldenModel> list_golden_models() {
+  std::vector<GoldenModel> models;
+  for (const char* kind : {"models", "gguf"}) {
+    if (!fs::is_directory(golden_dir() / kind)) continue;
+    for (const auto& entry : fs::directory_iterator(golden_dir() / kind)) {
+      if (!fs::exists(entry.path() / "expected.json")) continue;
+      const std::string name = entry.path().filename().string();
+      const fs::path gguf = entry.path() / (name + ".gguf");
+      models.push_back({name, entry.path(), fs::exists(gguf) ? gguf : entry.path()});
+    }
+  }
+  std::sort(models.begin(), models.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return models;
+}
+
+class GoldenModels : public ::testing::TestWithParam<GoldenModel> {
+ protected:
+  GoldenModels()
+      : checkpoint_(open_checkpoint(GetParam().model.string())),
+        model_(checkpoint_, {.num_threads = 2}),
+        expected_(read_json(GetParam().folder / "expected.json").as_object()) {}
+
+  Checkpoint checkpoint_;
+  Transformer model_;
+  boost::json::object expected_;
+};
+
+TEST_P(GoldenModels, LogitsAndLikelihoodsAreTheReferences) {
+  const auto logits = read_tensors(GetParam().folder / "expected.safetensors", "logits.");
+  const auto& prompts = expected_.at("prompts").as_array();
+  float worst = 0;
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    const auto ids = to_ids(prompts[i].at("ids"));
+    const auto& expected = logits.at("logits." + std::to_string(i));
+    const std::vector<float> actual = Sequence(model_, static_cast<std::int32_t>(ids.size())).run(ids);
+    ASSERT_EQ(actual.size(), expected.size());
+    for (std::size_t j = 0; j < actual.size(); ++j) worst = std::max(worst, std::fabs(actual[j] - expected[j]));
+    const double nll = expected_.at("scores").at(i).at("nll_mean").to_number<double>();
+    EXPECT_NEAR(mean_nll(actual, ids), nll, 1e-4) << "prompt " << i;
+  }
+  RecordProperty("worst_logit_difference", fmt::format("{:.2g}", worst));
+  EXPECT_LE(worst, kLogitTolerance);
+  EXPECT_FALSE(prompts.empty());
+}
+
+TEST_P(GoldenModels, GreedyContinuationsAreTheReferences) {
+  const auto& prompts = expected_.at("prompts").as_array();
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    const auto& greedy = expected_.at("greedy").at(i);
+    const auto ids = to_ids(greedy.at("ids"));
+    EXPECT_EQ(continue_greedily(model_, to_ids(prompts[i].at("ids")), ids.size()).ids, ids) << "prompt " << i;
+  }
+  EXPECT_FALSE(prompts.empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, GoldenModels, ::testing::ValuesIn(list_golden_models()), [](const auto& info) {
+  std::string name = info.param.name;
+  std::replace_if(name.begin(), name.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; },
+                  '_');
+  return name;
+});
+
+}  // namespace
+}  // namespace touchstone::testing
