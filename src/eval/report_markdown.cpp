@@ -8,16 +8,19 @@
 namespace touchstone {
 namespace {
 
-/// Text as it is, on one line: nothing in it can end a table cell or begin markup.
+/// Text as it is, on one line: nothing in it can end a table cell, make a link or begin HTML.
 std::string escape_markdown(std::string_view text) {
   std::string escaped;
+  char before = 0;
   for (const char c : text) {
     if (c == '\n' || c == '\r') {
       escaped += "⏎";
-      continue;
+    } else {
+      const bool special = std::string_view("\\`*_<|~&").find(c) != std::string_view::npos;
+      if (special || (c == '(' && before == ']')) escaped += '\\';
+      escaped += c;
     }
-    if (std::string_view("\\`*_{}[]<>#|~").find(c) != std::string_view::npos) escaped += '\\';
-    escaped += c;
+    before = c;
   }
   return escaped;
 }

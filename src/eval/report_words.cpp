@@ -12,14 +12,17 @@ const CandidateResult& candidate_at(const Report& report, int index) {
   return report.candidates[static_cast<std::size_t>(index)];
 }
 
-/// Three significant digits for small numbers, whole numbers from 100 on.
-std::string format_number(double value) {
-  const double size = std::abs(value);
+/// Three significant digits for small numbers, whole numbers from 100 on; `scale`: the number whose digits
+/// are taken.
+std::string format_number(double value, double scale) {
+  const double size = std::abs(scale);
   if (size >= 100 || size == 0) return fmt::format("{:.0f}", value);
   if (size >= 10) return fmt::format("{:.1f}", value);
   if (size >= 1) return fmt::format("{:.2f}", value);
   return fmt::format("{:.3f}", value);
 }
+
+std::string format_number(double value) { return format_number(value, value); }
 
 std::string format_interval(const std::optional<Interval>& interval) {
   if (!interval) return "";
@@ -32,7 +35,7 @@ std::string format_signed(double value) { return (value > 0 ? "+" : "") + format
 std::string format_summary(const Summary& summary, const std::string& unit, bool deviation) {
   if (summary.count == 0) return "-";
   std::string text = format_number(summary.mean);
-  if (deviation) text += " ± " + format_number(summary.standard_deviation);
+  if (deviation) text += " ± " + format_number(summary.standard_deviation, summary.mean);
   if (!unit.empty()) text += " " + unit;
   return text + format_interval(summary.interval);
 }
@@ -79,23 +82,6 @@ std::string measure_cell(const CandidateResult& candidate, Measure measure) {
 constexpr Measure kMeasures[] = {Measure::ttft_ms, Measure::decode_tokens_per_second,
                                  Measure::peak_memory_bytes, Measure::tokens_per_answer,
                                  Measure::seconds_per_answer};
-
-/// The words for "better" in this measure, and for its opposite when `reverse`.
-std::string_view better_words(Measure measure) {
-  switch (measure) {
-    case Measure::ttft_ms:
-      return "begins to answer sooner";
-    case Measure::decode_tokens_per_second:
-      return "writes faster";
-    case Measure::peak_memory_bytes:
-      return "needs less memory";
-    case Measure::tokens_per_answer:
-      return "needs fewer tokens";
-    case Measure::seconds_per_answer:
-      break;
-  }
-  return "needs less time for an answer";
-}
 
 void add_prompting_notes(const Report& report, std::vector<std::string>& notes) {
   if (report.settings.raw) {
@@ -150,7 +136,10 @@ std::string format_percent(double share, const Interval& interval) {
   return fmt::format("{:.1f} % [{:.1f}, {:.1f}]", share * 100, interval.low * 100, interval.high * 100);
 }
 
-std::string format_p(double p) { return p < 0.001 ? "p < 0.001" : fmt::format("p = {:.3f}", p); }
+std::string format_p(double p) {
+  if (p < 0.001) return "p < 0.001";
+  return p > 0.9995 ? "p = 1" : fmt::format("p = {:.3f}", p);
+}
 
 std::string format_points(double difference) { return fmt::format("{:+.1f} points", difference * 100); }
 
@@ -197,6 +186,22 @@ std::string measure_title(Measure measure) {
       break;
   }
   return "Seconds per answer, alone";
+}
+
+std::string_view better_words(Measure measure) {
+  switch (measure) {
+    case Measure::ttft_ms:
+      return "begins to answer sooner";
+    case Measure::decode_tokens_per_second:
+      return "writes faster";
+    case Measure::peak_memory_bytes:
+      return "needs less memory";
+    case Measure::tokens_per_answer:
+      return "needs fewer tokens";
+    case Measure::seconds_per_answer:
+      break;
+  }
+  return "needs less time for an answer";
 }
 
 std::string report_title(const Report& report) {
@@ -369,11 +374,8 @@ std::vector<std::string> make_method_lines(const Report& report) {
 
 std::string accuracy_verdict(const Report& report, const AccuracyComparison& comparison) {
   std::string p = format_p(comparison.p);
-  if (report.accuracy.size() > 1) {
-    p += fmt::format(", {} after Holm's correction", comparison.p_holm < 0.001
-                                                         ? std::string("< 0.001")
-                                                         : fmt::format("{:.3f}", comparison.p_holm));
-  }
+  if (report.accuracy.size() > 1)
+    p += fmt::format(", {} with Holm's correction", format_p(comparison.p_holm));
   if (comparison.better >= 0) return fmt::format("{} is better ({})", label_of(report, comparison.better), p);
   std::string text = "can't tell: " + p;
   if (comparison.detectable) {

@@ -27,6 +27,8 @@ const std::string& label_of(const Report& report, int candidate);
 /// "Maths accuracy (demo-math, 50 items)".
 std::string suite_title(const Report& report, int suite);
 std::string measure_title(Measure measure);
+/// What the better candidate does: "writes faster".
+std::string_view better_words(Measure measure);
 /// "A vs B".
 std::string report_title(const Report& report);
 /// Accuracy, TTFT, speed, memory, tokens and seconds; one column a candidate, and the difference when there

@@ -226,10 +226,10 @@ Choice choose(const Report& report, const Scenario& scenario, const std::vector<
       beaten += comparison != nullptr && comparison->better == x ? 1 : 0;
     }
     if (beaten + 1 == static_cast<int>(allowed.size())) {
-      return {x, fmt::format("{}: these items show no difference in quality (which does not mean that there "
-                             "is none); it has "
-                             "the better {}",
-                             label_of(report, x), measure_name(scenario.prefer))};
+      return {x,
+              fmt::format(
+                  "{}: {}; in quality these items show no difference, which does not mean that there is none",
+                  label_of(report, x), better_words(scenario.prefer))};
     }
   }
   return {-1, "can't tell: no supported difference in what matters here"};

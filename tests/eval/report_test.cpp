@@ -59,7 +59,7 @@ TEST(Report, HolmTakesBackWhatOneOfThreeSuitesShowsAlone) {
   const Report report = make_fake_report(run);
   EXPECT_NEAR(report.accuracy[0].p_holm, 3 * 0.03515625, 1e-12);
   EXPECT_EQ(report.accuracy[0].better, -1);
-  EXPECT_TRUE(contains(report.accuracy[0].verdict, "can't tell: p = 0.035, 0.105 after Holm's correction"))
+  EXPECT_TRUE(contains(report.accuracy[0].verdict, "can't tell: p = 0.035, p = 0.105 with Holm's correction"))
       << report.accuracy[0].verdict;
   EXPECT_TRUE(contains(report.accuracy[0].verdict, "more items would be needed"));
   EXPECT_TRUE(contains(report.accuracy[1].verdict, "no difference was seen"));
@@ -277,10 +277,12 @@ TEST(ReportMarkdown, HasTheRowsOfTheClassicTable) {
 
 TEST(ReportMarkdown, ANameCannotBreakATable) {
   FakeRun run = make_full_run();
-  run.models = {"al|pha\n# injected", "beta"};
+  run.models = {"al|pha\n# injected [x](http://evil/)<b>", "beta"};
   const std::string text = report_to_markdown(make_fake_report(run));
   EXPECT_FALSE(contains(text, "\n# injected"));
   EXPECT_TRUE(contains(text, "al\\|pha"));
+  EXPECT_FALSE(contains(text, "](http"));
+  EXPECT_FALSE(contains(text, " <b>"));
 }
 
 TEST(ReportText, SendsNoControlCharactersToTheTerminal) {
@@ -300,6 +302,7 @@ TEST(ReportWords, RoundsAsPeopleDo) {
   EXPECT_EQ(format_about(5e7), "more than 1,000,000");
   EXPECT_EQ(format_p(0.0004), "p < 0.001");
   EXPECT_EQ(format_p(0.0351), "p = 0.035");
+  EXPECT_EQ(format_p(1), "p = 1");
   EXPECT_EQ(format_bytes(12'345'678), "12.3 MB");
   EXPECT_EQ(format_bytes(3.31e9), "3.31 GB");
 }
