@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <regex>
+#include <tuple>
 
 #include "base/blob.h"
 #include "base/error.h"
+#include "formats/split_name.h"
 
 namespace touchstone {
 namespace {
@@ -89,12 +90,10 @@ CacheRoots find_cache_roots() {
 std::vector<fs::path> list_folders(const fs::path& parent) { return list_entries(parent, true); }
 
 std::vector<fs::path> list_gguf_files(const fs::path& folder) {
-  static const std::regex later_part(".*-[0-9]{5}-of-[0-9]{5}\\.gguf");
   std::vector<fs::path> result;
   for (const fs::path& path : list_entries(folder, false)) {
-    const std::string name = path.filename().string();
-    if (!name.ends_with(".gguf") || name.size() > 255) continue;
-    if (std::regex_match(name, later_part) && name.find("-00001-of-") == std::string::npos) continue;
+    const std::optional<SplitName> split = parse_split_name(path.filename().string());
+    if (path.extension() != ".gguf" || (split && split->part > 1)) continue;
     result.push_back(path);
   }
   return result;
@@ -118,8 +117,10 @@ std::vector<Snapshot> list_snapshots(const fs::path& repository) {
     fs::file_time_type time;
   };
   const std::optional<std::string> main = read_ref(repository, "main");
+  const std::vector<fs::path> folders = list_folders(repository / "snapshots");
   std::vector<Candidate> candidates;
-  for (const fs::path& path : list_folders(repository / "snapshots")) {
+  candidates.reserve(folders.size());
+  for (const fs::path& path : folders) {
     std::error_code error;
     const std::string commit = path.filename().string();
     candidates.push_back(

@@ -1,7 +1,6 @@
 #include "formats/model_files.h"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 
 #include "base/error.h"
@@ -9,6 +8,7 @@
 #include "formats/checked.h"
 #include "formats/gguf_model.h"
 #include "formats/safetensors.h"
+#include "formats/split_name.h"
 
 namespace touchstone {
 namespace {
@@ -142,43 +142,14 @@ std::optional<std::string> find_chat_template(const ModelFiles& files, const Che
   return std::nullopt;
 }
 
-/// "NAME-00002-of-00003.gguf" taken apart.
-struct SplitName {
-  std::string stem;
-  int count;
-};
-
-std::optional<SplitName> parse_split_name(const std::string& name) {
-  // "-00002-of-00003.gguf"
-  constexpr std::size_t kSuffix = 20;
-  if (name.size() <= kSuffix || !name.ends_with(".gguf")) return std::nullopt;
-  const std::string suffix = name.substr(name.size() - kSuffix);
-  const auto number_at = [&](std::size_t position) {
-    int value = 0;
-    const char* begin = suffix.data() + position;
-    const auto [end, error] = std::from_chars(begin, begin + 5, value);
-    return error == std::errc() && end == begin + 5 ? value : -1;
-  };
-  if (suffix[0] != '-' || suffix.substr(6, 4) != "-of-" || number_at(1) < 1 || number_at(10) < 1)
-    return std::nullopt;
-  return SplitName{name.substr(0, name.size() - kSuffix), number_at(10)};
-}
-
-std::string pad_number(int number) {
-  const std::string digits = std::to_string(number);
-  return std::string(5 - std::min<std::size_t>(5, digits.size()), '0') + digits;
-}
-
 std::vector<fs::path> list_split_files(const fs::path& path) {
-  const std::optional<SplitName> split = parse_split_name(path.filename().string());
+  std::optional<SplitName> split = parse_split_name(path.filename().string());
   if (!split) return {path};
   std::vector<fs::path> result;
-  for (int part = 1; part <= split->count; ++part) {
-    const std::string name =
-        split->stem + "-" + pad_number(part) + "-of-" + pad_number(split->count) + ".gguf";
-    result.push_back(path.parent_path() / name);
+  for (split->part = 1; split->part <= split->count; ++split->part) {
+    result.push_back(path.parent_path() / make_split_name(*split));
     if (!fs::exists(result.back())) {
-      throw Error("part " + std::to_string(part) + " of " + std::to_string(split->count) +
+      throw Error("part " + std::to_string(split->part) + " of " + std::to_string(split->count) +
                       " is missing: " + result.back().string(),
                   "download all parts into one folder");
     }
