@@ -1,5 +1,5 @@
 // Runs Python that nobody has read: bounded in time, memory, processes and output, without network, and
-// without writing outside a folder that is removed afterwards.
+// without writing outside a folder of its own that is gone afterwards.
 #pragma once
 
 #include <cstddef>
@@ -9,18 +9,27 @@
 
 namespace touchstone {
 
+/// What holds a program. All kinds set limits and a seccomp filter: no sockets, no further processes (threads
+/// may be started), no tracing, no signals to others.
+enum class SandboxKind {
+  best,        // the first of the following that works on this machine
+  bubblewrap,  // own namespaces: sees /usr and an empty folder in memory; nothing else of this machine
+  landlock,    // may read what the user may read; the kernel's Landlock allows writes in its own folder alone
+  seccomp,     // the same without Landlock: nothing at all can be opened for writing
+};
+
 struct SandboxLimits {
-  double wall_seconds = 10;
-  int cpu_seconds = 10;                             // each process
-  std::size_t memory_bytes = std::size_t{1} << 30;  // address space of each process
-  int processes = 64;                               // at once (bubblewrap, or as an ordinary user)
+  double wall_seconds = 20;                         // generous: a busy machine must not change a grade
+  int cpu_seconds = 4;                              // this is what ends an endless loop
+  std::size_t memory_bytes = std::size_t{1} << 30;  // address space
   std::size_t output_bytes = std::size_t{1} << 20;  // kept of what is printed; the rest is read and dropped
   std::size_t file_bytes = std::size_t{16} << 20;   // of each file written
+  SandboxKind kind = SandboxKind::best;
 };
 
 enum class ProgramOutcome {
   passed,     // ran to its end with status 0 (run_python), or every check held (run_checked)
-  failed,     // status other than 0, or a check did not hold
+  failed,     // another status, or a check did not hold
   timed_out,  // stopped at the wall or CPU limit
   crashed,    // ended by a signal, or before the checks had finished
 };
@@ -35,8 +44,9 @@ struct ProgramResult {
   double seconds = 0;
 };
 
-/// What holds the programs on this machine, found out once by trying: "bubblewrap" (own namespaces, and the
-/// seccomp filter and limits too) or "seccomp+landlock", "seccomp".
+/// The kind that this machine uses, found out once by trying: "bubblewrap", "seccomp+landlock" or "seccomp".
+/// The environment variable TOUCHSTONE_SANDBOX (bubblewrap, landlock, seccomp) overrides it. Throws Error
+/// when there is no python3 or nothing works.
 std::string sandbox_kind();
 
 /// One sentence for reports: what this kind keeps out, and what it does not.
@@ -45,25 +55,25 @@ std::string sandbox_description();
 /// Throws Error with a hint when there is no python3.
 void require_python();
 
-/// Runs `program` as a file of its own in an empty folder; standard input is empty. Safe to call from several
-/// threads.
+/// Runs `program` in an empty folder; standard input is empty, modules are those of the standard library.
+/// Safe to call from several threads. Throws Error when the sandbox itself cannot start.
 ProgramResult run_python(const std::string& program, const SandboxLimits& limits = {});
 
 /// Code under test, and what tests it.
 struct CheckedProgram {
-  std::string preamble;  // what stands before the function in its prompt: imports, helpers; may not parse
+  std::string preamble;  // what precedes the function in its prompt: imports, helpers; may not parse
   std::vector<std::string>
       helpers;  // other blocks of the answer: only their imports and definitions are used
-  std::vector<std::string> attempts;  // ways to read the answer, best first; the first that compiles and
-                                      // mentions entry_point at top level is run
+  std::vector<std::string> attempts;  // readings of the answer, best first; the first that parses and defines
+                                      // entry_point is run
   std::string entry_point;
-  std::string
-      judge_preamble;  // run beside the test (the prompt: its helpers may be used there); may not parse
-  std::string test;    // defines check(candidate), or asserts
+  std::string judge_preamble;  // run beside the test, which may use its helpers (the prompt); may not parse
+  std::string test;            // defines check(candidate), or asserts
 };
 
-/// Runs the code and the test in two sandboxes that exchange nothing but calls and plain values, so that code
-/// which exits, patches builtins, looks for the test or returns objects that equal everything can only fail.
+/// Runs the code and its test in two sandboxes that exchange calls and plain values and nothing else. Code
+/// that exits, patches builtins, looks for the test or returns objects that equal everything can only fail.
+/// Throws as run_python does.
 ProgramResult run_checked(const CheckedProgram& program, const SandboxLimits& limits = {});
 
 }  // namespace touchstone

@@ -1,0 +1,259 @@
+#include "eval/extract_number.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "eval/extract_text.h"
+#include "eval/number_reader.h"
+
+namespace touchstone {
+namespace {
+
+using boost::multiprecision::cpp_rational;
+
+// Answers are short; a number is looked for in this much text after "answer is".
+constexpr std::size_t kMaxTail = 400;
+
+struct Found {
+  NumberAt number;
+  std::size_t pos = 0;  // of the statement, to tell the last one
+  std::string why;
+};
+
+Number to_number(const NumberAt& at) { return {at.value.str(), at.percent}; }
+
+/// Whether only a unit stands here: words, degree signs, exponents, "per", but no other number.
+bool is_unit(std::string_view rest) {
+  for (std::size_t i = 0; i < rest.size(); ++i) {
+    const char c = rest[i];
+    if (is_digit(c)) {
+      const char before = i > 0 ? rest[i - 1] : ' ';
+      const bool exponent = before == '^' || before == '{' || is_letter(before);
+      if (!exponent) return false;
+    }
+    if (c == '+' || c == '=' || c == '<' || c == '>' ||
+        (c == '*' && i + 1 < rest.size() && rest[i + 1] == ' ')) {
+      return false;
+    }
+    if ((c == ',' || c == ':' || c == '-') && i + 1 < rest.size() && is_digit(rest[i + 1])) return false;
+  }
+  return !rest.starts_with("/") || (rest.size() > 1 && is_letter(rest[1]));
+}
+
+/// "7:00" says 7.
+std::string_view skip_full_hour(std::string_view rest) {
+  return rest.starts_with(":00") && (rest.size() == 3 || !is_digit(rest[3])) ? rest.substr(3) : rest;
+}
+
+/// `text` (normalised) as one number with its unit.
+std::optional<NumberAt> read_single(std::string_view text) {
+  if (const std::size_t equals = text.rfind('='); equals != text.npos) text = text.substr(equals + 1);
+  std::optional<NumberAt> number = find_number(text, 0, text.size());
+  if (!number) return find_number_in_words(text);
+  const std::string_view rest = skip_full_hour(text.substr(number->end));
+  // "1. Compute" numbers a step.
+  if (rest.starts_with(". ") && trim(rest).size() > 1) return std::nullopt;
+  return is_unit(rest) ? number : std::nullopt;
+}
+
+/// Where in the tail the value stands: after the last "=", or "which is" and the like.
+std::size_t value_start(std::string_view lower) {
+  std::size_t start = 0;
+  if (const std::size_t equals = lower.rfind('='); equals != lower.npos) start = equals + 1;
+  for (const std::string_view phrase : {"which is", "which gives", "which equals", "that is,", "equal to"}) {
+    const std::size_t at = lower.rfind(phrase);
+    if (at != lower.npos) start = std::max(start, at + phrase.size());
+  }
+  return start;
+}
+
+/// "is correct, since 4 * 20 …" says nothing about what the answer is.
+bool tail_names_no_value(std::string_view lower) {
+  const std::string_view tail = trim(lower);
+  for (const std::string_view word :
+       {"consistent", "correct", "right", "wrong", "incorrect", "unknown", "unclear", "found by", "found as",
+        "obtained", "calculated by", "given by", "in the", "based on", "the same", "verified"}) {
+    if (tail.starts_with(word)) return true;
+  }
+  return false;
+}
+
+/// The value that follows "answer is".
+std::optional<NumberAt> read_tail(std::string_view text, std::size_t begin) {
+  const auto is_filler = [&](std::size_t at) {
+    const char next = at + 1 < text.size() ? text[at + 1] : ' ';
+    if (text[at] == '$') return next == '$' || next == '\n';  // a display formula's border, not a currency
+    return std::string_view(" \n*_#:>").find(text[at]) != std::string_view::npos;
+  };
+  while (begin < text.size() && is_filler(begin)) ++begin;
+  const std::size_t end = std::min(sentence_end(text, begin), begin + kMaxTail);
+  const std::string_view tail = text.substr(begin, end - begin);
+  if (tail.find("\\boxed") != tail.npos) return std::nullopt;  // the box itself is read
+  const std::string lower = to_lower(tail);
+  if (tail_names_no_value(lower)) return std::nullopt;
+  const std::size_t start = value_start(lower);
+  std::optional<NumberAt> number = find_number(tail, start, tail.size());
+  if (!number) number = find_number_in_words(tail.substr(start));
+  return number;
+}
+
+std::optional<Found> last_boxed(std::string_view text) {
+  std::optional<Found> found;
+  for (const Boxed& box : find_boxed(text)) {
+    if (found && box.begin < found->pos) continue;
+    const auto number = read_single(text.substr(box.begin, box.end - box.begin));
+    if (number) found = Found{*number, box.begin, "in \\boxed{}"};
+  }
+  return found;
+}
+
+std::optional<Found> last_hashes(std::string_view text) {
+  for (std::size_t at = text.rfind("####"); at != text.npos;
+       at = at == 0 ? text.npos : text.rfind("####", at - 1)) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string_view line = trim(text.substr(at + 4, end - at - 4));
+    if (const auto number = read_single(line); number && number->begin < 4) {
+      return Found{*number, at, "after ####"};
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Found> last_mark(std::string_view text, const std::string& lower) {
+  std::optional<Found> found;
+  for (const AnswerMark& mark : find_answer_marks(lower)) {
+    if (const auto number = read_tail(text, mark.begin))
+      found = Found{*number, mark.pos, "stated as the answer"};
+  }
+  return found;
+}
+
+/// "Wait, it should be 83": a correction after an answer was stated.
+std::optional<Found> last_correction(std::string_view text, const std::string& lower, std::size_t after) {
+  std::size_t at = lower.npos;
+  for (const std::string_view word :
+       {"wait", "actually", "correction", "sorry", "oops", "mistake", "更正", "不对"}) {
+    const std::size_t last = lower.rfind(word);
+    if (last != lower.npos && last > after) at = at == lower.npos ? last : std::min(at, last);
+  }
+  if (at == lower.npos) return std::nullopt;
+  std::optional<Found> found;
+  for (const std::string_view phrase : {"should be", "it is", "it's", "must be", "correct value is",
+                                        "correct result is", "correct total is", "应该是", "应为"}) {
+    const std::size_t last = lower.rfind(phrase);
+    if (last == lower.npos || last < at || (found && last < found->pos)) continue;
+    if (const auto number = read_tail(text, last + phrase.size())) {
+      found = Found{*number, last, "in a later correction"};
+    }
+  }
+  return found;
+}
+
+/// The later of two statements.
+void keep_later(std::optional<Found>& best, std::optional<Found> other) {
+  if (other && (!best || other->pos > best->pos)) best = std::move(other);
+}
+
+std::optional<Found> last_bold(std::string_view text) {
+  std::optional<Found> found;
+  for (std::size_t open = text.find("**"); open != text.npos;) {
+    const std::size_t close = text.find("**", open + 2);
+    if (close == text.npos) break;
+    const std::string_view inside = text.substr(open + 2, close - open - 2);
+    const auto number = inside.find('\n') == inside.npos ? read_single(inside) : std::nullopt;
+    if (number && number->begin < 4) found = Found{*number, open, "the last bold number"};
+    open = text.find("**", close + 2);
+  }
+  return found;
+}
+
+bool is_ordinal(std::string_view text, std::size_t end) {
+  for (const std::string_view suffix : {"st", "nd", "rd", "th"}) {
+    if (is_word_at(text, end, suffix)) return true;
+  }
+  return false;
+}
+
+/// The last number of text[begin, end).
+std::optional<NumberAt> last_number(std::string_view text, std::size_t begin, std::size_t end) {
+  std::optional<NumberAt> last;
+  for (auto number = find_number(text, begin, end); number; number = find_number(text, number->end, end)) {
+    if (!is_ordinal(text, number->end)) last = number;
+  }
+  return last;
+}
+
+/// The last number of the last sentence that begins "So", "Therefore", "总共" … .
+std::optional<Found> last_conclusion(std::string_view text, const std::string& lower) {
+  std::optional<Found> found;
+  for (const std::string_view word :
+       {"therefore", "thus", "so", "hence", "in total", "altogether", "in conclusion", "finally",
+        "the total is", "the result is", "因此", "所以", "综上", "总共", "一共", "共有"}) {
+    for (std::size_t at = lower.find(word); at != lower.npos; at = lower.find(word, at + 1)) {
+      if (is_letter(word[0]) && !is_word_at(lower, at, word)) continue;
+      if (found && at < found->pos) continue;
+      const auto number = last_number(text, at, sentence_end(text, at));
+      if (number) found = Found{*number, at, "in the concluding sentence"};
+    }
+  }
+  return found;
+}
+
+/// Whether the text stops in the middle of a computation or a phrase.
+bool breaks_off(std::string_view text) {
+  const std::string_view end = trim(text);
+  if (end.empty()) return false;
+  if (std::string_view("=+*/-(:,").find(end.back()) != std::string_view::npos) {
+    return !end.ends_with("**");
+  }
+  return false;
+}
+
+NumberAnswer to_answer(const Found& found) {
+  return {to_number(found.number), found.number.value.str(), found.why};
+}
+
+}  // namespace
+
+std::optional<Number> parse_number(std::string_view text) {
+  const std::string normal = normalize_answer(text);
+  const std::optional<NumberAt> number = read_single(trim(normal));
+  return number ? std::optional(to_number(*number)) : std::nullopt;
+}
+
+NumberAnswer extract_number(std::string_view answer) {
+  const std::string text = normalize_answer(answer);
+  const std::string lower = to_lower(text);
+  if (trim(text).empty()) return {std::nullopt, "", "nothing was written outside the thinking"};
+  std::optional<Found> best = last_boxed(text);
+  keep_later(best, last_hashes(text));
+  keep_later(best, last_mark(text, lower));
+  if (best) keep_later(best, last_correction(text, lower, best->pos));
+  if (best) return to_answer(*best);
+  if (const auto whole = read_single(trim(text)); whole && text.size() < kMaxTail && whole->begin < 4) {
+    return to_answer({*whole, 0, "the whole answer is a number"});
+  }
+  if (is_refusal(lower)) return {std::nullopt, "", "the text says that it cannot answer"};
+  if (breaks_off(text)) return {std::nullopt, "", "the text breaks off before it states an answer"};
+  keep_later(best, last_bold(text));
+  keep_later(best, last_conclusion(text, lower));
+  if (best) return to_answer(*best);
+  if (const auto number = last_number(text, 0, text.size())) {
+    return to_answer({*number, number->begin, "the last number in the text"});
+  }
+  return {std::nullopt, "", "no number was found"};
+}
+
+bool same_number(const Number& said, const Number& expected) {
+  if (said.value == expected.value) return true;
+  if (said.percent == expected.percent) return false;
+  const auto as_fraction = [](const Number& number) {
+    const cpp_rational value(number.value);
+    return number.percent ? cpp_rational(value / 100) : value;
+  };
+  return as_fraction(said) == as_fraction(expected);
+}
+
+}  // namespace touchstone

@@ -1,0 +1,34 @@
+// Reads numbers out of prose, LaTeX and Chinese, exactly.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace touchstone {
+
+/// A rational number as reduced text "p" or "p/q", so that equal numbers are equal strings, with what is
+/// known of its unit.
+struct Number {
+  std::string value;
+  bool percent = false;  // "80%": may stand for 80 or for 4/5
+};
+
+/// `text` as one number and nothing else but its unit, currency, or LaTeX around it. Nothing when it is not
+/// one (or has more digits than anybody would write).
+std::optional<Number> parse_number(std::string_view text);
+
+struct NumberAnswer {
+  std::optional<Number> number;  // nothing: no number is stated as the answer
+  std::string text;              // its value, "p" or "p/q"
+  std::string why;               // where it was found, or why there is none
+};
+
+/// The number that `answer` (without thinking) states as its result: the last of \boxed{}, "####", "answer
+/// is" and the like; else the last bold number; else the last number.
+NumberAnswer extract_number(std::string_view answer);
+
+/// Whether the two say the same: exactly equal, or equal when "%" is read either way.
+bool same_number(const Number& said, const Number& expected);
+
+}  // namespace touchstone

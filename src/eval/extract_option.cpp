@@ -1,0 +1,404 @@
+#include "eval/extract_option.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "eval/extract_text.h"
+
+namespace touchstone {
+namespace {
+
+constexpr std::size_t kNone = std::string_view::npos;
+
+/// A letter that stands alone.
+struct Mention {
+  std::size_t option = 0;
+  std::size_t begin = 0;
+  std::size_t end = 0;
+  bool negated = false;
+  bool affirmed = false;
+};
+
+struct Chosen {
+  std::set<std::size_t> options;
+  std::size_t pos = 0;
+  std::string why;
+};
+
+struct Reader {
+  std::string text;   // normalised, without markup
+  std::string lower;  // the same length
+  const std::vector<std::string>& options;
+};
+
+std::string remove_markup(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c != '*' && c != '_' && c != '`' && c != '$') out += c;
+  }
+  return out;
+}
+
+bool is_word_char(char c) { return is_letter(c) || is_digit(c); }
+
+/// "A careful reading": an article, unless a verb or conjunction follows as after a name.
+bool is_article(std::string_view text, std::size_t end) {
+  if (end + 1 >= text.size() || text[end] != ' ' || !is_letter(text[end + 1])) return false;
+  for (const std::string_view word :
+       {"is",     "was",  "because",     "since",     "as",    "and",  "or",  "must",  "follows",
+        "cannot", "can",  "contradicts", "fails",     "seems", "does", "has", "would", "could",
+        "states", "says", "are",         "correctly", "for",   "but",  "not", "isn"}) {
+    if (is_word_at(text, end + 1, word)) return false;
+  }
+  return true;
+}
+
+/// The option that a letter at `pos` names. Lower case counts only where `any_case`.
+std::optional<std::size_t> letter_at(const Reader& reader, std::size_t pos, bool any_case) {
+  const std::string& text = reader.text;
+  if (pos >= text.size() || !is_letter(text[pos])) return std::nullopt;
+  const bool small = text[pos] >= 'a';
+  if (small && !any_case) return std::nullopt;
+  const char next = pos + 1 < text.size() ? text[pos + 1] : ' ';
+  if (is_word_char(next) || next == '\'' ||
+      (pos > 0 && (is_word_char(text[pos - 1]) || text[pos - 1] == '\''))) {
+    return std::nullopt;
+  }
+  if (reader.lower[pos] == 'a' && is_article(reader.lower, pos + 1)) return std::nullopt;
+  if (reader.lower[pos] == 'i' && next == ' ') return std::nullopt;  // the pronoun
+  const auto option = static_cast<std::size_t>(reader.lower[pos] - 'a');
+  return option < reader.options.size() ? std::optional(option) : std::nullopt;
+}
+
+/// Letters and digits only, in lower case, so that punctuation and spacing don't matter; other bytes kept.
+std::string bare(std::string_view text) {
+  std::string out;
+  for (const char c : to_lower(remove_markup(normalize_answer(text)))) {
+    if (is_word_char(c) || static_cast<unsigned char>(c) >= 0x80) out += c;
+  }
+  return out;
+}
+
+/// The options whose own text stands in `text`; one that lies within another found one is left out.
+std::set<std::size_t> options_quoted(const Reader& reader, std::string_view text) {
+  const std::string haystack = bare(text);
+  std::vector<std::string> needles;
+  for (const std::string& option : reader.options) needles.push_back(bare(option));
+  std::set<std::size_t> found;
+  for (std::size_t i = 0; i < needles.size(); ++i) {
+    if (!needles[i].empty() && haystack.find(needles[i]) != kNone) found.insert(i);
+  }
+  const std::set<std::size_t> all = found;
+  for (const std::size_t inner : all) {
+    for (const std::size_t outer : all) {
+      const bool within =
+          needles[outer].size() > needles[inner].size() && needles[outer].find(needles[inner]) != kNone;
+      if (within) found.erase(inner);
+    }
+  }
+  return found;
+}
+
+/// Skips what may stand between "answer is" and the letter.
+std::size_t skip_to_letter(const Reader& reader, std::size_t pos) {
+  const std::string& lower = reader.lower;
+  for (bool moved = true; moved && pos < lower.size();) {
+    moved = false;
+    while (pos < lower.size() && std::string_view(" \n([{\":#>").find(lower[pos]) != kNone) {
+      ++pos;
+      moved = true;
+    }
+    for (const std::string_view word :
+         {"the", "option", "choice", "letter", "statement", "clearly", "therefore", "most likely", "probably",
+          "definitely", "simply", "thus", "indeed", "conclusion"}) {
+      if (is_word_at(lower, pos, word)) {
+        pos += word.size();
+        moved = true;
+      }
+    }
+    for (const std::string_view word : {"选项", "选择", "选", "为", "是", "项"}) {
+      if (std::string_view(lower).substr(pos).starts_with(word)) {
+        pos += word.size();
+        moved = true;
+      }
+    }
+  }
+  return pos;
+}
+
+/// Skips "), ", " and ", "、" … between two letters; kNone when something else stands there.
+std::size_t skip_list_link(const Reader& reader, std::size_t pos) {
+  const std::string& lower = reader.lower;
+  bool link = false;
+  while (pos < lower.size()) {
+    if (std::string_view(" )](").find(lower[pos]) != kNone) {
+      ++pos;
+      continue;
+    }
+    bool moved = false;
+    for (const std::string_view word : {",", "/", "&", "and", "or", "和", "或", "与", "及"}) {
+      if (!std::string_view(lower).substr(pos).starts_with(word)) continue;
+      pos += word.size();
+      moved = link = true;
+      break;
+    }
+    if (!moved) break;
+  }
+  return link ? pos : kNone;
+}
+
+/// "B", "(B)", "A and C" at `pos`, behind the words that may precede it.
+std::set<std::size_t> read_letters(const Reader& reader, std::size_t pos) {
+  std::set<std::size_t> letters;
+  pos = skip_to_letter(reader, pos);
+  while (const std::optional<std::size_t> option = letter_at(reader, pos, true)) {
+    letters.insert(*option);
+    pos = skip_list_link(reader, pos + 1);
+    if (pos == kNone || !letter_at(reader, pos, false)) break;
+  }
+  return letters;
+}
+
+void keep_later(std::optional<Chosen>& best, std::set<std::size_t> options, std::size_t pos,
+                std::string why) {
+  if (options.empty() || (best && best->pos > pos)) return;
+  best = Chosen{std::move(options), pos, std::move(why)};
+}
+
+void read_boxes(const Reader& reader, std::optional<Chosen>& best) {
+  for (const Boxed& box : find_boxed(reader.text)) {
+    std::set<std::size_t> options = read_letters(reader, box.begin);
+    if (options.empty()) options = options_quoted(reader, reader.text.substr(box.begin, box.end - box.begin));
+    keep_later(best, std::move(options), box.begin, "in \\boxed{}");
+  }
+}
+
+void read_marks(const Reader& reader, std::optional<Chosen>& best) {
+  for (const AnswerMark& mark : find_answer_marks(reader.lower)) {
+    std::set<std::size_t> options = read_letters(reader, mark.begin);
+    if (options.empty()) {
+      std::size_t begin = mark.begin;
+      while (begin < reader.text.size() && (reader.text[begin] == ' ' || reader.text[begin] == '\n')) ++begin;
+      options = options_quoted(reader, reader.text.substr(begin, sentence_end(reader.text, begin) - begin));
+    }
+    keep_later(best, std::move(options), mark.pos, "stated as the answer");
+  }
+}
+
+bool rejected_after(std::string_view lower, std::size_t end) {
+  const std::string_view rest = lower.substr(end, 24);
+  for (const std::string_view word : {"错", "不", "排除", "有误", "无关"}) {
+    const std::size_t at = rest.find(word);
+    const std::size_t stop = std::min(rest.find(','), rest.find('.'));
+    if (at < stop) return true;
+  }
+  return false;
+}
+
+/// 选B, 故选 (B), 选择B, 正确的是B.
+void read_chinese_choices(const Reader& reader, std::optional<Chosen>& best) {
+  for (const std::string_view word : {"选", "正确的是", "正确的为"}) {
+    for (std::size_t at = reader.lower.find(word); at != kNone; at = reader.lower.find(word, at + 1)) {
+      const std::string_view before = std::string_view(reader.lower).substr(0, at);
+      if (before.ends_with("不") || before.ends_with("排除") || before.ends_with("不能")) continue;
+      const std::size_t letter = skip_to_letter(reader, at + word.size());
+      if (!letter_at(reader, letter, true) || rejected_after(reader.lower, letter + 1)) continue;
+      keep_later(best, read_letters(reader, letter), at, "after " + std::string(word));
+    }
+  }
+}
+
+struct Line {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
+std::vector<Line> lines_of(std::string_view text) {
+  std::vector<Line> lines;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    if (!trim(text.substr(begin, end - begin)).empty()) lines.push_back({begin, end});
+    begin = end + 1;
+  }
+  return lines;
+}
+
+/// "B", "(b)", "B. its text" at the beginning of a line.
+std::optional<std::size_t> line_letter(const Reader& reader, const Line& line) {
+  std::size_t pos = line.begin;
+  while (pos < line.end && std::string_view(" ([\"#>-").find(reader.text[pos]) != kNone) ++pos;
+  if (is_word_at(reader.lower, pos, "option")) pos = std::min(pos + 7, line.end);
+  const std::optional<std::size_t> option = pos < line.end ? letter_at(reader, pos, true) : std::nullopt;
+  if (!option) return std::nullopt;
+  const std::string_view rest = std::string_view(reader.text).substr(pos + 1, line.end - pos - 1);
+  if (trim(rest).empty()) return option;
+  if (std::string_view(").:]\"").find(rest[0]) != kNone) return option;
+  // "B Every pilot …": the letter and its option's text.
+  return bare(rest) == bare(reader.options[*option]) ? option : std::nullopt;
+}
+
+bool contains_any(std::string_view text, std::initializer_list<std::string_view> words) {
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+    for (std::size_t at = text.find(word); at != text.npos; at = text.find(word, at + 1)) {
+      if (!is_letter(word[0]) || is_word_at(text, at, word)) return true;
+    }
+    return false;
+  });
+}
+
+bool is_rejection(std::string_view clause) {
+  return contains_any(clause, {"wrong",    "incorrect",   "not",        "n't",         "cannot",
+                               "false",    "contradicts", "contradict", "fails",       "eliminated",
+                               "excluded", "ruled",       "irrelevant", "unsupported", "impossible",
+                               "too",      "错",          "不",         "排除",        "无关"}) ||
+         clause.find("n't") != clause.npos;
+}
+
+std::size_t clause_end(const Reader& reader, std::size_t begin) {
+  const std::size_t end = sentence_end(reader.text, begin);
+  return std::min({end, reader.text.find(',', begin), reader.lower.find(" but ", begin),
+                   reader.lower.find(" so ", begin)});
+}
+
+/// The words before `pos` in its clause.
+std::string_view words_before(const Reader& reader, std::size_t pos) {
+  std::string_view before = std::string_view(reader.lower).substr(0, pos);
+  before = before.substr(before.size() > 40 ? before.size() - 40 : 0);
+  const std::size_t cut = before.find_last_of(".,;!?\n");
+  if (cut != kNone && !trim(before.substr(cut + 1)).empty()) before = before.substr(cut + 1);
+  before = trim(before);
+  while (!before.empty() && std::string_view("( ,:").find(before.back()) != kNone) before.remove_suffix(1);
+  for (const std::string_view word : {"option", "choice", "answer", "选项"}) {
+    if (before.ends_with(word)) before = trim(before.substr(0, before.size() - word.size()));
+  }
+  return before;
+}
+
+bool ends_with_word(std::string_view text, std::initializer_list<std::string_view> words) {
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+    return text.ends_with(word) &&
+           (text.size() == word.size() || !is_letter(text[text.size() - word.size() - 1]));
+  });
+}
+
+void judge_mention(const Reader& reader, Mention& mention) {
+  const std::string_view after =
+      std::string_view(reader.lower).substr(mention.end, clause_end(reader, mention.end) - mention.end);
+  const std::string_view before = words_before(reader, mention.begin);
+  mention.negated = is_rejection(after) ||
+                    ends_with_word(before, {"not", "eliminate", "eliminates", "exclude", "reject", "rule out",
+                                            "rules out", "than", "unlike", "isn't"}) ||
+                    before.ends_with("排除") || before.ends_with("不选");
+  if (mention.negated) return;
+  const bool verdict_after =
+      contains_any(after, {"correct", "right", "best", "answer", "follows", "must be", "正确", "符合"});
+  const bool verdict_before = ends_with_word(
+      before,
+      {"so",     "therefore", "thus",      "hence",      "choose",  "chose", "pick", "select",    "with",
+       "leaves", "leaving",   "conclude",  "so it is",   "so it's", "it is", "it's", "choice is", "option is",
+       "one is", "must be",   "should be", "correct is", "只有",    "剩下",  "因此", "所以",      "故"});
+  mention.affirmed = verdict_after || verdict_before;
+}
+
+std::vector<Mention> find_mentions(const Reader& reader) {
+  std::vector<Mention> mentions;
+  for (std::size_t i = 0; i < reader.text.size(); ++i) {
+    if (const std::optional<std::size_t> option = letter_at(reader, i, false)) {
+      mentions.push_back({*option, i, i + 1});
+      judge_mention(reader, mentions.back());
+    }
+  }
+  // "A, B and C are wrong": members of a list share the verdict of the last.
+  for (std::size_t i = mentions.size(); i-- > 1;) {
+    if (skip_list_link(reader, mentions[i - 1].end) != mentions[i].begin) continue;
+    mentions[i - 1].negated = mentions[i].negated;
+    mentions[i - 1].affirmed = mentions[i].affirmed;
+  }
+  return mentions;
+}
+
+void read_corrections(const Reader& reader, const std::vector<Mention>& mentions,
+                      std::optional<Chosen>& best) {
+  std::size_t from = kNone;
+  for (const std::string_view word :
+       {"wait", "actually", "correction", "sorry", "oops", "mistake", "更正", "不对"}) {
+    const std::size_t at = reader.lower.find(word, best->pos);
+    from = std::min(from, at);
+  }
+  for (const Mention& mention : mentions) {
+    if (from != kNone && mention.begin > from && mention.affirmed) {
+      keep_later(best, {mention.option}, mention.begin, "in a later correction");
+    }
+  }
+}
+
+/// What is left when nothing is stated outright.
+std::optional<Chosen> read_weak_signs(const Reader& reader, const std::vector<Mention>& mentions,
+                                      const std::vector<Line>& lines) {
+  std::optional<Chosen> best;
+  for (const Mention& mention : mentions) {
+    if (mention.affirmed)
+      keep_later(best, {mention.option}, mention.begin, "the last letter that is affirmed");
+  }
+  if (best) return best;
+  if (is_refusal(reader.lower)) return std::nullopt;
+  const Line last = lines.back();
+  const std::string_view last_line = std::string_view(reader.text).substr(last.begin, last.end - last.begin);
+  for (const std::string_view where : {last_line, std::string_view(reader.text)}) {
+    std::set<std::size_t> quoted = options_quoted(reader, where);
+    if (quoted.size() == 1 && !is_rejection(to_lower(where)))
+      return Chosen{quoted, 0, "an option's own text"};
+  }
+  std::set<std::size_t> left;
+  for (const Mention& mention : mentions) {
+    if (mention.begin >= last.begin && !mention.negated) left.insert(mention.option);
+  }
+  if (left.size() == 1) return Chosen{left, 0, "the only letter in the last line that is not rejected"};
+  return std::nullopt;
+}
+
+OptionAnswer to_answer(const Chosen& chosen) {
+  std::string letters;
+  for (const std::size_t option : chosen.options) {
+    if (!letters.empty()) letters += ", ";
+    letters += static_cast<char>('A' + static_cast<int>(option));
+  }
+  if (chosen.options.size() > 1) return {std::nullopt, letters, "several options are chosen at once"};
+  return {*chosen.options.begin(), letters, chosen.why};
+}
+
+}  // namespace
+
+OptionAnswer extract_option(std::string_view answer, const std::vector<std::string>& options) {
+  Reader reader{remove_markup(normalize_answer(answer)), {}, options};
+  reader.lower = to_lower(reader.text);
+  const std::vector<Line> lines = lines_of(reader.text);
+  if (lines.empty()) return {std::nullopt, "", "nothing was written outside the thinking"};
+  std::optional<Chosen> best;
+  read_boxes(reader, best);
+  read_marks(reader, best);
+  read_chinese_choices(reader, best);
+  const std::vector<Mention> mentions = find_mentions(reader);
+  std::set<std::size_t> begun;
+  for (const Line& line : lines) {
+    if (const auto option = line_letter(reader, line)) begun.insert(*option);
+  }
+  if (const auto option = line_letter(reader, lines.back());
+      option && (begun.size() == 1 || lines.size() == 1)) {
+    keep_later(best, {*option}, lines.back().begin, "the last line begins with the letter");
+  }
+  if (best) {
+    read_corrections(reader, mentions, best);
+    return to_answer(*best);
+  }
+  const auto first = line_letter(reader, lines.front());
+  const bool rejected = !mentions.empty() && mentions.front().negated && mentions.front().begin < 4;
+  if (first && begun.size() == 1 && !rejected) {
+    return to_answer({{*first}, 0, "the answer begins with the letter"});
+  }
+  if (const std::optional<Chosen> weak = read_weak_signs(reader, mentions, lines)) return to_answer(*weak);
+  return {std::nullopt, "", "no option is chosen"};
+}
+
+}  // namespace touchstone

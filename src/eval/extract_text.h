@@ -1,0 +1,55 @@
+// Text helpers that the readers of answers share.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace touchstone {
+
+/// What stands outside `<think>…</think>`. `opened`: the text begins inside the thinking. `cut`: the thinking
+/// was opened and never closed.
+struct OutsideThinking {
+  std::string text;
+  bool cut = false;
+};
+OutsideThinking remove_thinking(std::string_view output, bool opened);
+
+/// One way of writing for the many: full-width forms to ASCII, special spaces, dashes and fractions to plain
+/// ones, "。" to ". ", LaTeX spacing, escapes, \text{} and \left\right gone, \dfrac to \frac, \times to "*".
+std::string normalize_answer(std::string_view text);
+
+/// ASCII letters in lower case; all other bytes as they are (positions are kept).
+std::string to_lower(std::string_view text);
+
+std::string_view trim(std::string_view text);
+
+/// Where the contents of a `\boxed{…}` begin and end (inside the braces).
+struct Boxed {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+std::vector<Boxed> find_boxed(std::string_view text);
+
+/// End of the sentence that `begin` is in: a line end, or ". ", "!", "?", ";" (decimal points do not end it).
+std::size_t sentence_end(std::string_view text, std::size_t begin);
+
+bool is_digit(char c);
+bool is_letter(char c);  // ASCII
+bool is_word_at(std::string_view text, std::size_t pos, std::string_view word);
+
+/// A place where the text says that its answer follows.
+struct AnswerMark {
+  std::size_t pos = 0;    // of the mark itself
+  std::size_t begin = 0;  // of what follows
+};
+/// All "answer is", "Answer:", "答案是" … of `lower` (normalised, in lower case), in order. Negated ones
+/// ("the answer is not") are left out.
+std::vector<AnswerMark> find_answer_marks(std::string_view lower);
+
+/// Whether the text says that no answer can be given.
+bool is_refusal(std::string_view lower);
+
+}  // namespace touchstone

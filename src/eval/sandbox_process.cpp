@@ -1,0 +1,298 @@
+#include "eval/sandbox_process.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): kill() is POSIX
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
+#include "eval/sandbox_filter.h"
+
+namespace touchstone {
+namespace {
+
+constexpr int kFirstOwnFd = 32;  // above all numbers that a child is given
+constexpr int kProgramFd = 7;    // where the child finds its Python text
+constexpr int kFilterFd = 8;     // where bubblewrap finds the filter
+constexpr int kMaxOpenFiles = 64;
+constexpr uid_t kNobody = 65534;  // who runs the programs when touchstone is run by root
+constexpr int kExitCannotStart = 126;
+
+[[noreturn]] void fail(const std::string& what) { throw Error(what + ": " + std::strerror(errno)); }
+
+/// All that a child needs, made before the fork: afterwards only async-signal-safe calls are allowed.
+struct Launch {
+  std::vector<std::string> arguments;
+  std::vector<char*> argv;
+  std::vector<PassedFd> fds;
+  std::vector<sock_filter> filter;  // empty: bubblewrap applies it
+  std::string folder;               // to run in; empty: as it is
+  int landlock = -1;
+  bool drop_root = false;
+};
+
+void limit(int what, rlim_t soft, rlim_t hard) {
+  const rlimit value{soft, hard};
+  setrlimit(static_cast<__rlimit_resource>(what), &value);
+}
+
+void set_limits(const SandboxLimits& limits) {
+  limit(RLIMIT_AS, limits.memory_bytes, limits.memory_bytes);
+  const auto cpu = static_cast<rlim_t>(limits.cpu_seconds);
+  limit(RLIMIT_CPU, cpu, cpu + 1);
+  limit(RLIMIT_FSIZE, limits.file_bytes, limits.file_bytes);
+  limit(RLIMIT_CORE, 0, 0);
+  limit(RLIMIT_NOFILE, kMaxOpenFiles, kMaxOpenFiles);
+}
+
+void place_fds(const Launch& launch) {
+  for (const PassedFd& fd : launch.fds) {
+    if (dup2(fd.parent, fd.child) < 0) _exit(kExitCannotStart);
+  }
+  // Whatever else this program has open (models, sockets) is none of the child's business.
+  if (syscall(SYS_close_range, kFilterFd + 1, ~0U, 0) != 0) {
+    for (int fd = kFilterFd + 1; fd < 65536; ++fd) close(fd);
+  }
+}
+
+/// Drops root for good; where a container maps no other user, Landlock and the filter must do.
+void become_nobody() {
+  if (setgroups(0, nullptr) != 0) return;
+  if (setresgid(kNobody, kNobody, kNobody) == 0 && setresuid(kNobody, kNobody, kNobody) != 0)
+    _exit(kExitCannotStart);
+}
+
+bool enter_filter(Launch& launch) {
+  const auto pid = static_cast<unsigned>(getpid());
+  for (sock_filter& instruction : launch.filter) {
+    if (BPF_CLASS(instruction.code) == BPF_JMP && instruction.k == kOwnPid) instruction.k = pid;
+  }
+  const sock_fprog program{static_cast<unsigned short>(launch.filter.size()), launch.filter.data()};
+  return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/// The child's side; never returns.
+[[noreturn]] void become_program(Launch& launch, const SandboxLimits& limits, char** environment) {
+  setsid();  // one group to end them all
+  for (int signal = 1; signal < 32; ++signal) ::signal(signal, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  if (!launch.folder.empty() && chdir(launch.folder.c_str()) != 0) _exit(kExitCannotStart);
+  const int landlock = launch.landlock >= 0 ? dup2(launch.landlock, kFilterFd) : -1;
+  place_fds(launch);
+  set_limits(limits);
+  if (launch.drop_root) become_nobody();
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // after the change of user, which clears it
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) _exit(kExitCannotStart);
+  if (landlock >= 0) {
+    if (!enter_landlock(landlock)) _exit(kExitCannotStart);
+    close(landlock);
+  }
+  if (!launch.filter.empty() && !enter_filter(launch)) _exit(kExitCannotStart);
+  execve(launch.argv[0], launch.argv.data(), environment);
+  _exit(kExitCannotStart);
+}
+
+/// -S and a clean environment: only the standard library, whatever is installed; -B: nothing is written.
+std::vector<std::string> python_command() {
+  const std::string bootstrap =
+      "import sys,os\nsys.path[:]=[p for p in sys.path if p]\nf=os.fdopen(" + std::to_string(kProgramFd) +
+      ",'rb')\ns=f.read().decode('utf-8','surrogatepass')\nf.close()\nexec(compile(s,'program','exec'),"
+      "{'__name__':'__main__'})";
+  return {find_python(), "-s", "-S", "-B", "-c", bootstrap};
+}
+
+std::string find_bubblewrap() {
+  for (const char* path : {"/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"}) {
+    if (access(path, X_OK) == 0) return path;
+  }
+  return "";
+}
+
+std::vector<std::string> bubblewrap_command(const SandboxLimits& limits) {
+  const std::string python = find_python();
+  std::vector<std::string> command = {find_bubblewrap(), "--unshare-all", "--die-with-parent", "--cap-drop",
+                                      "ALL"};
+  const auto add = [&](std::initializer_list<std::string> words) { command.insert(command.end(), words); };
+  if (python.starts_with("/usr/")) {
+    add({"--ro-bind", "/usr", "/usr"});
+    for (const char* path : {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives",
+                             "/etc/ld.so.cache", "/etc/localtime"}) {
+      add({"--ro-bind-try", path, path});
+    }
+  } else {
+    add({"--ro-bind", "/", "/"});  // a Python of the user's own may lie anywhere
+  }
+  // /proc and a whole /dev cannot be mounted in every container, and Python needs neither.
+  for (const char* path : {"/dev/null", "/dev/urandom", "/dev/zero"}) add({"--dev-bind", path, path});
+  add({"--size", std::to_string(limits.file_bytes), "--tmpfs", "/tmp", "--chdir", "/tmp"});
+  add({"--seccomp", std::to_string(kFilterFd), "--"});
+  return command;
+}
+
+/// Points argv at the arguments, whose storage must not move afterwards.
+void finish_arguments(Launch& launch) {
+  for (std::string& argument : launch.arguments) launch.argv.push_back(argument.data());
+  launch.argv.push_back(nullptr);
+}
+
+}  // namespace
+
+Fd::Fd(int fd) : fd_(fd) {
+  if (fd < 0 || fd >= kFirstOwnFd) return;
+  fd_ = fcntl(fd, F_DUPFD_CLOEXEC, kFirstOwnFd);
+  close(fd);
+  if (fd_ < 0) fail("cannot duplicate a file descriptor");
+}
+
+Fd::~Fd() { reset(); }
+
+void Fd::reset() {
+  if (fd_ >= 0) close(fd_);
+  fd_ = -1;
+}
+
+Pipe make_pipe() {
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) fail("cannot make a pipe");
+  Pipe made;
+  made.read = Fd(ends[0]);
+  made.write = Fd(ends[1]);
+  return made;
+}
+
+Fd make_memory_file(const void* bytes, std::size_t size) {
+  Fd file(memfd_create("touchstone", MFD_CLOEXEC));
+  if (file.get() < 0) fail("cannot make a file in memory");
+  const char* from = static_cast<const char*>(bytes);
+  for (std::size_t done = 0; done < size;) {
+    const ssize_t wrote = write(file.get(), from + done, size - done);
+    if (wrote < 0 && errno != EINTR) fail("cannot write a file in memory");
+    if (wrote > 0) done += static_cast<std::size_t>(wrote);
+  }
+  lseek(file.get(), 0, SEEK_SET);
+  return file;
+}
+
+WorkFolder WorkFolder::make() {
+  std::string path = (std::filesystem::temp_directory_path() / "touchstone-XXXXXX").string();
+  if (mkdtemp(path.data()) == nullptr) fail("cannot make a folder under " + path);
+  WorkFolder folder;
+  folder.path_ = path;
+  if (geteuid() == 0 && chown(path.c_str(), kNobody, kNobody) != 0) fail("cannot give away " + path);
+  return folder;
+}
+
+WorkFolder::~WorkFolder() {
+  std::error_code
+      ignored;  // what a program left there may not be removable; nothing can be done about it here
+  if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+}
+
+std::string find_python() {
+  static const std::string found = [] {
+    for (const char* path : {"/usr/bin/python3", "/usr/local/bin/python3"}) {
+      if (access(path, X_OK) == 0) return std::string(path);
+    }
+    const char* variable = std::getenv("PATH");
+    std::string_view path = variable != nullptr ? variable : "";
+    while (!path.empty()) {
+      const std::size_t colon = path.find(':');
+      const std::string candidate = std::string(path.substr(0, colon)) + "/python3";
+      if (candidate[0] == '/' && access(candidate.c_str(), X_OK) == 0) return candidate;
+      path.remove_prefix(colon == path.npos ? path.size() : colon + 1);
+    }
+    return std::string();
+  }();
+  if (found.empty()) {
+    throw Error("no python3 was found, and answers in code are graded by running them",
+                "install it (apt-get install python3), or leave the suite 'code' out");
+  }
+  return found;
+}
+
+Process::Process(const std::string& program, const std::vector<PassedFd>& fds, const SandboxLimits& limits,
+                 SandboxKind kind) {
+  const bool wrapped = kind == SandboxKind::bubblewrap;
+  const std::vector<sock_filter> filter =
+      make_filter({.deny_writes = kind == SandboxKind::seccomp, .only_own_signals = !wrapped});
+  Launch launch;
+  if (wrapped) launch.arguments = bubblewrap_command(limits);
+  for (std::string& word : python_command()) launch.arguments.push_back(std::move(word));
+  finish_arguments(launch);
+
+  const Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  const Fd text = make_memory_file(program.data(), program.size());
+  Fd filter_file;
+  Fd landlock;
+  launch.fds = {{null.get(), 0}, {null.get(), 1}, {null.get(), 2}};
+  launch.fds.insert(launch.fds.end(), fds.begin(), fds.end());
+  launch.fds.push_back({text.get(), kProgramFd});
+  if (wrapped) {
+    filter_file = make_memory_file(filter.data(), filter.size() * sizeof(sock_filter));
+    launch.fds.push_back({filter_file.get(), kFilterFd});
+  } else {
+    launch.filter = filter;
+    launch.drop_root = geteuid() == 0;
+    folder_ = WorkFolder::make();
+    launch.folder = folder_.path();
+    if (kind == SandboxKind::landlock) landlock = Fd(make_landlock_rules(launch.folder));
+    launch.landlock = landlock.get();
+  }
+  // Hashes of strings are the same in every run, so that the order of sets, and with it a grade, is too.
+  std::string environment[] = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "PYTHONHASHSEED=0", "HOME=/tmp",
+                               "TMPDIR=."};
+  std::array<char*, std::size(environment) + 1> environ_pointers{};
+  for (std::size_t i = 0; i < std::size(environment); ++i) environ_pointers[i] = environment[i].data();
+
+  pid_ = fork();
+  if (pid_ < 0) fail("cannot start a process");
+  if (pid_ == 0) become_program(launch, limits, environ_pointers.data());
+}
+
+Process::~Process() {
+  kill();
+  wait_until(std::chrono::steady_clock::time_point::max());
+}
+
+void Process::kill() {
+  if (ended_) return;
+  ::kill(-pid_, SIGKILL);
+  ::kill(pid_, SIGKILL);  // before it has its own group
+}
+
+bool Process::wait_until(std::chrono::steady_clock::time_point deadline) {
+  const bool forever = deadline == std::chrono::steady_clock::time_point::max();
+  while (!ended_) {
+    int raw = 0;
+    const pid_t got = waitpid(pid_, &raw, forever ? 0 : WNOHANG);
+    if (got == pid_) {
+      status_ = WIFSIGNALED(raw) ? 128 + WTERMSIG(raw) : WEXITSTATUS(raw);
+      ended_ = true;
+    } else if (got < 0 && errno != EINTR) {
+      ended_ = true;  // reaped by somebody else: its status is lost
+      status_ = 128;
+    } else if (got == 0) {
+      if (std::chrono::steady_clock::now() >= deadline) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  return true;
+}
+
+}  // namespace touchstone
