@@ -15,37 +15,32 @@ namespace touchstone {
 struct AddedToken {
   std::int32_t id;
   std::string content;
-  bool special = false;     // dropped by skip_special
+  bool special = false;  // dropped by skip_special
   bool single_word = false, lstrip = false, rstrip = false, normalized = false;
-};
-
-/// What a byte-level BPE tokenizer is made of, whatever file it came from.
-struct TokenizerSpec {
-  std::vector<std::string> tokens;                // byte-level spelling ("Ġthe"); index = id; holes are empty
-  std::vector<std::pair<std::string, std::string>> merges;  // best first
-  std::vector<AddedToken> added;
-  // (pre-tokenizer patterns, normalizer, ignore_merges, post-processor BOS/EOS: to be completed by the implementation)
 };
 
 class Tokenizer {
  public:
   /// From Hugging Face's tokenizer.json (+ tokenizer_config.json for bos/eos/added flags; may be empty).
   /// Throws Error when the file is malformed or its model is not byte-level BPE.
-  static Tokenizer from_json(const boost::json::object& tokenizer_json, const boost::json::object& tokenizer_config);
+  static Tokenizer from_json(const boost::json::object& tokenizer_json,
+                             const boost::json::object& tokenizer_config);
 
   /// From GGUF metadata. `pre` is tokenizer.ggml.pre. Throws Error for an unknown pre-tokenizer, naming it.
   static Tokenizer from_gguf(std::string_view pre, std::span<const std::string> tokens,
                              std::span<const std::int32_t> token_types, std::span<const std::string> merges,
-                             std::optional<std::int32_t> bos_id, std::optional<std::int32_t> eos_id, bool add_bos, bool add_eos);
+                             std::optional<std::int32_t> bos_id, std::optional<std::int32_t> eos_id,
+                             bool add_bos, bool add_eos);
 
   struct EncodeOptions {
-    bool parse_special = true;   // "<|im_end|>" in the text becomes its id; false: it is ordinary text
-    bool add_special = true;     // what the post-processor adds (BOS); false for rendered chat templates
+    bool parse_special = true;  // "<|im_end|>" in the text becomes its id; false: it is ordinary text
+    bool add_special = true;    // what the post-processor adds (BOS); false for rendered chat templates
   };
   /// Valid or invalid UTF-8 (invalid bytes become U+FFFD first, as in the reference).
   std::vector<std::int32_t> encode(std::string_view text, const EncodeOptions& options) const;
 
-  /// Ids -> text; invalid UTF-8 becomes U+FFFD as in Transformers. Unknown ids throw Error.
+  /// Ids -> text; invalid UTF-8 becomes U+FFFD as in Transformers. Ids past the
+  /// vocabulary (rows that pad an embedding) stand for nothing; negative ones throw Error.
   std::string decode(std::span<const std::int32_t> ids, bool skip_special = false) const;
 
   /// The token as Hugging Face spells it ("Ġthe", "<|im_end|>").
@@ -60,8 +55,9 @@ class Tokenizer {
   std::optional<std::int32_t> unk_id() const;
   bool adds_bos() const;
 
- private:
   struct Impl;
+
+ private:
   std::shared_ptr<const Impl> impl_;
 };
 

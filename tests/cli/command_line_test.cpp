@@ -78,7 +78,8 @@ TEST(CommandLine, JsonlGivesOneObjectForEachLine) {
 }
 
 TEST(CommandLine, BadTokenIdsAreNamed) {
-  expect_one_error_line(touchstone({"detokenize", kTiny}, "[1, 99999999]"), "99999999");
+  expect_one_error_line(touchstone({"detokenize", kTiny}, "[1, -7]"), "-7");
+  expect_one_error_line(touchstone({"detokenize", kTiny}, "[1, 99999999999]"), "99999999999");
   expect_one_error_line(touchstone({"detokenize", kTiny}, "[1, \"x\"]"), "standard input");
   expect_one_error_line(touchstone({"detokenize", kTiny}, "not json"), "standard input");
 }
