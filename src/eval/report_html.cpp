@@ -32,6 +32,9 @@ details>div{padding:0 .6rem .6rem}
 h3{font-size:1rem;margin:.6rem 0 .2rem}h4{font-size:.85rem;margin:.6rem 0 .1rem;color:var(--soft);font-weight:600}
 pre{margin:0;padding:.5rem;background:var(--paper);border:1px solid var(--line);border-radius:.3rem;
 white-space:pre-wrap;overflow-wrap:anywhere;font:.85rem/1.45 ui-monospace,monospace;max-height:28rem;overflow-y:auto}
+@media(max-width:40rem){thead{display:none}table,tbody,tr,th,td{display:block}tr{padding:.3rem 0}
+td{display:grid;grid-template-columns:minmax(0,2fr) minmax(0,3fr);gap:.6rem;border:0}.summary td,.summary th{white-space:normal}
+td::before{content:attr(data-label);color:var(--soft)}}
 .choice{border-left:.25rem solid var(--accent);padding:.1rem .8rem;margin:.8rem 0;background:var(--panel)}
 )";
 
@@ -71,9 +74,11 @@ std::string html_table(const Table& table, std::string_view css_class) {
   for (const std::string& cell : table.header) html += "<th scope=\"col\">" + escape_html(cell) + "</th>";
   html += "</tr></thead><tbody>\n";
   for (const auto& row : table.rows) {
-    html += "<tr>";
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      html += (i == 0 ? "<th scope=\"row\">" : "<td>") + escape_html(row[i]) + (i == 0 ? "</th>" : "</td>");
+    html += "<tr><th scope=\"row\">" + escape_html(row.at(0)) + "</th>";
+    for (std::size_t i = 1; i < row.size(); ++i) {
+      // The label stands before the cell where the screen is too narrow for columns.
+      html +=
+          fmt::format("<td data-label=\"{}\">{}</td>", escape_html(table.header.at(i)), escape_html(row[i]));
     }
     html += "</tr>\n";
   }
