@@ -1,4 +1,7 @@
-// Against the reference: logits, greedy continuations and likelihoods of every golden checkpoint that is present.
+// Against the reference: logits, greedy continuations and likelihoods of every golden checkpoint that is
+// present.
+#include "support/golden.h"
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -6,7 +9,6 @@
 
 #include "formats/checkpoint.h"
 #include "model/model_runner.h"
-#include "support/golden.h"
 
 namespace touchstone::testing {
 namespace {
@@ -57,7 +59,8 @@ TEST_P(GoldenModels, LogitsAndLikelihoodsAreTheReferences) {
     const auto& expected = logits.at("logits." + std::to_string(i));
     const std::vector<float> actual = Sequence(model_, static_cast<std::int32_t>(ids.size())).run(ids);
     ASSERT_EQ(actual.size(), expected.size());
-    for (std::size_t j = 0; j < actual.size(); ++j) worst = std::max(worst, std::fabs(actual[j] - expected[j]));
+    for (std::size_t j = 0; j < actual.size(); ++j)
+      worst = std::max(worst, std::fabs(actual[j] - expected[j]));
     const double nll = expected_.at("scores").at(i).at("nll_mean").to_number<double>();
     EXPECT_NEAR(mean_nll(actual, ids), nll, 1e-4) << "prompt " << i;
   }
@@ -78,8 +81,8 @@ TEST_P(GoldenModels, GreedyContinuationsAreTheReferences) {
 
 INSTANTIATE_TEST_SUITE_P(All, GoldenModels, ::testing::ValuesIn(list_golden_models()), [](const auto& info) {
   std::string name = info.param.name;
-  std::replace_if(name.begin(), name.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; },
-                  '_');
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
   return name;
 });
 

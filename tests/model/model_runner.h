@@ -82,7 +82,8 @@ inline Greedy continue_greedily(Transformer& model, std::span<const std::int32_t
 inline double mean_nll(std::span<const float> logits, std::span<const std::int32_t> ids) {
   const std::size_t vocab = logits.size() / ids.size();
   double sum = 0;
-  for (std::size_t i = 0; i + 1 < ids.size(); ++i) sum -= log_probability(logits.subspan(i * vocab, vocab), ids[i + 1]);
+  for (std::size_t i = 0; i + 1 < ids.size(); ++i)
+    sum -= log_probability(logits.subspan(i * vocab, vocab), ids[i + 1]);
   return sum / static_cast<double>(ids.size() - 1);
 }
 

@@ -59,9 +59,8 @@ struct BytePanel {
 
 // ---- Matrix products ----
 
-inline constexpr std::size_t kPrefetchBytes = 1536;  // ahead of each panel's stream; measured
-
-/// One token times kPanels panels: weights go from memory through registers once.
+/// One token times kPanels panels: weights go from memory through registers once, as many streams as panels.
+/// (Software prefetch was measured to lose: the hardware follows the streams.)
 template <class V, class Panel, int kPanels>
 void multiply_token(const std::uint8_t* panels, std::size_t panel_bytes, int num_inputs, const float* x,
                     float* sums) {
@@ -75,11 +74,7 @@ void multiply_token(const std::uint8_t* panels, std::size_t panel_bytes, int num
       const std::uint8_t* group = panels + static_cast<std::size_t>(k / Panel::kGroup) * Panel::kGroupBytes;
       typename Panel::Group groups[kPanels];
       for (int p = 0; p < kPanels; ++p) {
-        const std::uint8_t* bytes = group + static_cast<std::size_t>(p) * panel_bytes;
-        groups[p] = Panel::open(bytes);
-        for (std::size_t line = 0; line < Panel::kGroupBytes; line += 64) {
-          __builtin_prefetch(bytes + kPrefetchBytes + line);
-        }
+        groups[p] = Panel::open(group + static_cast<std::size_t>(p) * panel_bytes);
       }
       const int n = Panel::kGroup < end - k ? Panel::kGroup : end - k;
       for (int i = 0; i < n; ++i) {

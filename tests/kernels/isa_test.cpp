@@ -1,0 +1,396 @@
+// The law of the kernels: one order of summation. Every instruction set gives the bits of the scalar kernels,
+// and no way of cutting a product into calls changes them.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "base/error.h"
+#include "kernels/kernels.h"
+#include "kernels/quant_blocks.h"
+
+namespace touchstone {
+namespace {
+
+using Floats = std::vector<float>;
+
+/// The tables that this CPU can run, scalar excepted.
+std::vector<const KernelTable*> list_tables() {
+  std::vector<const KernelTable*> tables;
+  for (const char* isa : {"avx2", "avx512"}) {
+    try {
+      tables.push_back(&choose_kernels(isa));
+    } catch (const Error&) {  // this CPU lacks it
+    }
+  }
+  return tables;
+}
+
+std::vector<std::uint32_t> bits_of(const Floats& values) {
+  std::vector<std::uint32_t> bits(values.size());
+  std::memcpy(bits.data(), values.data(), values.size() * sizeof(float));
+  return bits;
+}
+
+class Random {
+ public:
+  explicit Random(std::uint32_t seed) : engine_(seed) {}
+  int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine_); }
+  float normal() { return std::normal_distribution<float>()(engine_); }
+  Floats normals(std::size_t n) {
+    Floats values(n);
+    for (float& value : values) value = normal();
+    return values;
+  }
+  template <class T>
+  T pick(std::initializer_list<T> from) {
+    return from.begin()[between(0, static_cast<int>(from.size()) - 1)];
+  }
+
+ private:
+  std::mt19937 engine_;
+};
+
+std::uint16_t to_half(float value) {  // normal numbers only, truncated
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return static_cast<std::uint16_t>(((bits >> 16) & 0x8000U) | (((bits >> 13) & 0x3FFFFU) - (112U << 10)));
+}
+
+/// A stored matrix with random contents of a type, and its values.
+struct RandomMatrix {
+  RandomMatrix(DType dtype, int rows, int columns, Random& random) {
+    bytes.resize(dtype_bytes(dtype, static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns)));
+    const DTypeInfo& info = dtype_info(dtype);
+    for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.between(0, 255));
+    for (std::size_t at = 0; at < bytes.size(); at += info.block_bytes) {
+      write_sane_numbers(dtype, bytes.data() + at, info.block_bytes, random);
+    }
+    stored = {dtype, rows, columns, bytes};
+  }
+
+  Floats row(int r) const {
+    Floats values(static_cast<std::size_t>(stored.columns));
+    read_row(stored, r, values);
+    return values;
+  }
+
+  StoredMatrix stored;
+  std::vector<std::byte> bytes;
+
+ private:
+  /// Random bytes are fine as integers, but not as floats: those get small normal numbers.
+  static void write_sane_numbers(DType dtype, std::byte* block, std::size_t block_bytes, Random& random) {
+    const float value = 0.01F + std::fabs(random.normal());
+    const std::uint16_t halves[2] = {to_half(value), to_half(value * 0.7F)};
+    if (dtype == DType::f32) {
+      std::memcpy(block, &value, sizeof value);
+    } else if (dtype == DType::bf16) {
+      const auto top = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(-value) >> 16);
+      std::memcpy(block, &top, sizeof top);
+    } else if (dtype == DType::q6_k) {
+      std::memcpy(block + block_bytes - 2, halves, 2);
+    } else {
+      const bool two =
+          dtype == DType::q4_1 || dtype == DType::q5_1 || dtype == DType::q4_k || dtype == DType::q5_k;
+      std::memcpy(block, halves, two ? 4 : 2);
+    }
+  }
+};
+
+constexpr DType kAllTypes[] = {DType::f32,  DType::f16,  DType::bf16, DType::q8_0, DType::q4_0, DType::q4_1,
+                               DType::q5_0, DType::q5_1, DType::q4_k, DType::q5_k, DType::q6_k};
+
+int random_columns(DType dtype, Random& random) {
+  const auto block = static_cast<int>(dtype_info(dtype).block_values);
+  if (block == 1) return random.between(1, 400);
+  return block * random.between(1, 600 / block + 1);
+}
+
+PanelMatrix view(const PackedMatrix& packed) {
+  return {packed.format, packed.columns, packed.panel_bytes,
+          reinterpret_cast<const std::uint8_t*>(packed.panels.data())};
+}
+
+/// All products of x [num_tokens, columns], calling the kernel with the given numbers of panels and tokens.
+Floats multiply_all(const KernelTable& kernels, const PackedMatrix& packed, const Floats& x, int panels_each,
+                    int tokens_each) {
+  const int num_tokens = static_cast<int>(x.size()) / packed.columns;
+  const int stride = packed.num_panels() * kLanes;
+  Floats result(static_cast<std::size_t>(num_tokens * stride));
+  Floats tile(std::size_t{3} * kSumBlock * kLanes);
+  Floats sums(std::size_t{kMaxTokens} * kSumStride);
+  for (int token = 0; token < num_tokens; token += tokens_each) {
+    const int tokens = std::min(tokens_each, num_tokens - token);
+    for (int panel = 0; panel < packed.num_panels(); panel += panels_each) {
+      const int panels = std::min(panels_each, packed.num_panels() - panel);
+      kernels.multiply(view(packed), panel, panels, x.data() + token * packed.columns,
+                       static_cast<std::size_t>(packed.columns), tokens, tile.data(), sums.data());
+      for (int t = 0; t < tokens; ++t) {
+        std::copy_n(sums.data() + t * kSumStride, panels * kLanes,
+                    result.data() + (token + t) * stride + panel * kLanes);
+      }
+    }
+  }
+  return result;
+}
+
+class Multiply : public ::testing::TestWithParam<DType> {};
+
+TEST_P(Multiply, HasTheSameBitsOnEveryInstructionSetAndHoweverItIsCut) {
+  Random random(7 + static_cast<std::uint32_t>(GetParam()));
+  ThreadPool pool(2);
+  for (int round = 0; round < 6; ++round) {
+    const int columns = random_columns(GetParam(), random);
+    const RandomMatrix matrix(GetParam(), random.between(1, 140), columns, random);
+    const PackedMatrix packed = pack_matrix(matrix.stored, false, {}, pool);
+    const int num_tokens = random.between(1, 20);
+    const Floats x = random.normals(static_cast<std::size_t>(num_tokens) * static_cast<std::size_t>(columns));
+    const auto expected = bits_of(multiply_all(choose_kernels("scalar"), packed, x, 1, 1));
+    EXPECT_EQ(bits_of(multiply_all(choose_kernels("scalar"), packed, x, kMaxPanels, 5)), expected);
+    for (const KernelTable* kernels : list_tables()) {
+      for (int cut = 0; cut < 4; ++cut) {
+        const int panels_each = random.between(1, kMaxPanels);
+        const int tokens_each = cut == 0 ? 1 : random.between(1, num_tokens);
+        EXPECT_EQ(bits_of(multiply_all(*kernels, packed, x, panels_each, tokens_each)), expected)
+            << kernels->isa << ": " << matrix.stored.rows << "x" << columns << ", " << num_tokens
+            << " tokens by " << tokens_each << ", " << panels_each << " panels";
+      }
+    }
+  }
+}
+
+TEST_P(Multiply, SumsTheStoredValues) {
+  Random random(70 + static_cast<std::uint32_t>(GetParam()));
+  ThreadPool pool(1);
+  const int columns = random_columns(GetParam(), random);
+  const RandomMatrix matrix(GetParam(), 37, columns, random);
+  const PackedMatrix packed = pack_matrix(matrix.stored, false, {}, pool);
+  const Floats x = random.normals(static_cast<std::size_t>(columns));
+  const Floats y = multiply_all(choose_kernels("auto"), packed, x, kMaxPanels, 1);
+  for (int r = 0; r < 37; ++r) {
+    double sum = 0, magnitude = 0;
+    const Floats row = matrix.row(r);
+    for (std::size_t k = 0; k < row.size(); ++k) {
+      sum += static_cast<double>(row[k]) * static_cast<double>(x[k]);
+      magnitude += std::fabs(static_cast<double>(row[k]) * static_cast<double>(x[k]));
+    }
+    EXPECT_NEAR(y[static_cast<std::size_t>(r)], sum, magnitude * 1e-6) << "row " << r;
+  }
+}
+
+TEST_P(Multiply, WidenedWeightsGiveTheBitsOfStoredOnes) {
+  Random random(700 + static_cast<std::uint32_t>(GetParam()));
+  ThreadPool pool(2);
+  const int columns = random_columns(GetParam(), random);
+  const RandomMatrix matrix(GetParam(), 50, columns, random);
+  const Floats x = random.normals(3 * static_cast<std::size_t>(columns));
+  const KernelTable& kernels = choose_kernels("auto");
+  EXPECT_EQ(bits_of(multiply_all(kernels, pack_matrix(matrix.stored, true, {}, pool), x, 6, 3)),
+            bits_of(multiply_all(kernels, pack_matrix(matrix.stored, false, {}, pool), x, 6, 3)));
+}
+
+INSTANTIATE_TEST_SUITE_P(AllTypes, Multiply, ::testing::ValuesIn(kAllTypes),
+                         [](const auto& info) { return std::string(dtype_info(info.param).name); });
+
+TEST(PackMatrix, TakesTheRowsInTheGivenOrder) {
+  Random random(3);
+  ThreadPool pool(2);
+  const RandomMatrix matrix(DType::q5_0, 20, 64, random);
+  std::vector<std::int32_t> order(20);
+  for (int i = 0; i < 20; ++i) order[static_cast<std::size_t>(i)] = (i * 7) % 20;
+  Floats x(64);
+  x[5] = 1.0F;
+  const Floats y =
+      multiply_all(choose_kernels("auto"), pack_matrix(matrix.stored, false, order, pool), x, 6, 1);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(y[static_cast<std::size_t>(i)], matrix.row((i * 7) % 20)[5]) << i;
+}
+
+TEST(PackMatrix, KeepsEveryHalfPrecisionScale) {
+  // A Q8_0 block for each bit pattern of its scale that is a number.
+  std::vector<std::byte> bytes;
+  std::vector<float> scales;
+  for (std::uint32_t half = 0; half < 0x10000U; ++half) {
+    if ((half & 0x7C00U) == 0x7C00U) continue;
+    const auto bits = static_cast<std::uint16_t>(half);
+    const auto* raw = reinterpret_cast<const std::byte*>(&bits);
+    bytes.insert(bytes.end(), raw, raw + 2);
+    bytes.insert(bytes.end(), 32, std::byte{1});
+    scales.push_back(half_to_float(bits));
+  }
+  ThreadPool pool(2);
+  const auto rows = static_cast<std::int32_t>(scales.size());
+  const PackedMatrix packed = pack_matrix({DType::q8_0, rows, 32, bytes}, false, {}, pool);
+  Floats x(32);
+  x[0] = 1.0F;
+  const Floats y = multiply_all(choose_kernels("auto"), packed, x, kMaxPanels, 1);
+  for (std::size_t i = 0; i < scales.size(); ++i) ASSERT_EQ(y[i], scales[i]) << i;
+}
+
+TEST(Elementwise, HasTheSameBitsOnEveryInstructionSet) {
+  Random random(11);
+  const KernelTable& scalar = choose_kernels("scalar");
+  for (const KernelTable* kernels : list_tables()) {
+    for (const std::int32_t n : {1, 7, 16, 33, 100, 896}) {
+      const auto size = static_cast<std::size_t>(n);
+      const Floats x = random.normals(size);
+      const Floats w = random.normals(size);
+      Floats a(size), b(size);
+      scalar.rms_norm(x.data(), w.data(), n, 1e-6F, a.data());
+      kernels->rms_norm(x.data(), w.data(), n, 1e-6F, b.data());
+      EXPECT_EQ(bits_of(a), bits_of(b)) << kernels->isa << " rms_norm " << n;
+      scalar.gate(x.data(), w.data(), n, a.data());
+      kernels->gate(x.data(), w.data(), n, b.data());
+      EXPECT_EQ(bits_of(a), bits_of(b)) << kernels->isa << " gate " << n;
+    }
+  }
+}
+
+TEST(Exponential, IsTheMathematicalOneWithinTwoUlpsAndTheSameEverywhere) {
+  Floats x;
+  for (float value = -87.0F; value < 88.0F; value += 0.0137F) x.push_back(value);
+  const auto n = static_cast<std::int32_t>(x.size());
+  Floats expected(x.size());
+  choose_kernels("scalar").exponential(x.data(), n, expected.data());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double exact = std::exp(static_cast<double>(x[i]));
+    EXPECT_NEAR(expected[i] / exact, 1.0, 2.4e-7) << x[i];
+  }
+  for (const KernelTable* kernels : list_tables()) {
+    Floats y(x.size());
+    kernels->exponential(x.data(), n, y.data());
+    EXPECT_EQ(bits_of(y), bits_of(expected)) << kernels->isa;
+  }
+}
+
+TEST(Exponential, OfExtremesIsFinite) {
+  const float x[] = {0.0F, -0.0F, -HUGE_VALF, HUGE_VALF, std::nanf(""), 1e30F, -1e30F};
+  float y[7];
+  choose_kernels("auto").exponential(x, 7, y);
+  EXPECT_EQ(y[0], 1.0F);
+  EXPECT_EQ(y[1], 1.0F);
+  EXPECT_LT(y[2], 1e-37F);
+  for (const float value : y) EXPECT_TRUE(std::isfinite(value));
+}
+
+// ---- Attention ----
+
+struct AttentionCase {
+  AttentionCase(int dim, int rows, int keys, Random& random)
+      : head_dim(dim),
+        padded_dim((dim + kLanes - 1) / kLanes * kLanes),
+        num_blocks(keys / kKeysPerBlock + 1) {
+    const auto block = static_cast<std::size_t>(kKeysPerBlock * padded_dim);
+    keys_memory = random.normals(block * static_cast<std::size_t>(num_blocks));
+    values_memory = random.normals(block * static_cast<std::size_t>(num_blocks));
+    queries = random.normals(static_cast<std::size_t>(rows * dim));
+    for (int b = 0; b < num_blocks; ++b) blocks.push_back((b * 5 + 3) % num_blocks);
+    if (num_blocks % 5 == 0) std::reverse(blocks.begin(), blocks.end());
+    for (int r = 0; r < rows; ++r)
+      num_keys.push_back(std::max(1, keys - random.between(0, std::min(keys, 70))));
+  }
+
+  /// Rows [first, end) in one call.
+  void run(const KernelTable& kernels, int first, int end, Floats& outputs) const {
+    std::vector<const float*> q;
+    std::vector<float*> y;
+    for (int r = first; r < end; ++r) {
+      q.push_back(queries.data() + r * head_dim);
+      y.push_back(outputs.data() + r * head_dim);
+    }
+    Floats scratch(attention_scratch_floats(head_dim));
+    kernels.attend({.num_rows = end - first,
+                    .head_dim = head_dim,
+                    .queries = q.data(),
+                    .outputs = y.data(),
+                    .num_keys = num_keys.data() + first,
+                    .keys = keys_memory.data(),
+                    .values = values_memory.data(),
+                    .block_stride = static_cast<std::size_t>(kKeysPerBlock * padded_dim),
+                    .blocks = blocks.data(),
+                    .scale = 0.3F,
+                    .scratch = scratch.data()});
+  }
+
+  /// One row by the definition, in float64.
+  std::vector<double> reference(int row) const {
+    std::vector<double> scores, result(static_cast<std::size_t>(head_dim));
+    const auto place = [&](int key) { return blocks[static_cast<std::size_t>(key / 32)] * 32 * padded_dim; };
+    double maximum = -HUGE_VAL, total = 0;
+    for (int key = 0; key < num_keys[static_cast<std::size_t>(row)]; ++key) {
+      double score = 0;
+      for (int d = 0; d < head_dim; ++d) {
+        score += static_cast<double>(queries[static_cast<std::size_t>(row * head_dim + d)]) *
+                 static_cast<double>(keys_memory[static_cast<std::size_t>(place(key) + d * 32 + key % 32)]);
+      }
+      scores.push_back(score * static_cast<double>(0.3F));
+      maximum = std::max(maximum, scores.back());
+    }
+    for (double& score : scores) total += score = std::exp(score - maximum);
+    for (int key = 0; key < num_keys[static_cast<std::size_t>(row)]; ++key) {
+      for (int d = 0; d < head_dim; ++d) {
+        result[static_cast<std::size_t>(d)] +=
+            scores[static_cast<std::size_t>(key)] / total *
+            static_cast<double>(
+                values_memory[static_cast<std::size_t>(place(key) + key % 32 * padded_dim + d)]);
+      }
+    }
+    return result;
+  }
+
+  int head_dim, padded_dim, num_blocks;
+  Floats keys_memory, values_memory, queries;
+  std::vector<std::int32_t> blocks, num_keys;
+};
+
+TEST(Attend, IsSoftmaxAttentionAndHasTheSameBitsHoweverItIsCut) {
+  Random random(5);
+  for (int round = 0; round < 12; ++round) {
+    const int head_dim = random.pick({2, 10, 16, 20, 48, 64, 80, 128});
+    const int rows = random.between(1, kAttentionRows);
+    const AttentionCase c(head_dim, rows, random.between(1, 300), random);
+    Floats expected(c.queries.size());
+    for (int r = 0; r < rows; ++r) c.run(choose_kernels("scalar"), r, r + 1, expected);
+    for (const KernelTable* kernels : list_tables()) {
+      Floats whole(c.queries.size()), cut(c.queries.size());
+      c.run(*kernels, 0, rows, whole);
+      EXPECT_EQ(bits_of(whole), bits_of(expected)) << kernels->isa << " head_dim " << head_dim;
+      for (int first = 0; first < rows;) {
+        const int end = std::min(rows, first + random.between(1, 20));
+        c.run(*kernels, first, end, cut);
+        first = end;
+      }
+      EXPECT_EQ(bits_of(cut), bits_of(expected)) << kernels->isa << " head_dim " << head_dim;
+    }
+    for (int r = 0; r < rows; ++r) {
+      const std::vector<double> reference = c.reference(r);
+      for (int d = 0; d < head_dim; ++d) {
+        EXPECT_NEAR(expected[static_cast<std::size_t>(r * head_dim + d)],
+                    reference[static_cast<std::size_t>(d)], 3e-6);
+      }
+    }
+  }
+}
+
+TEST(ChooseKernels, RefusesWhatItDoesNotKnow) {
+  EXPECT_STREQ(choose_kernels("scalar").isa, "scalar");
+  EXPECT_NO_THROW(choose_kernels("auto"));
+  try {
+    choose_kernels("mmx");
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("'mmx'"), std::string::npos);
+    EXPECT_NE(error.hint().find("scalar"), std::string::npos);
+  }
+}
+
+TEST(Buffers, ThatCannotBeHadAreAnError) {
+  EXPECT_THROW(Buffer(std::size_t{1} << 60, "the impossible"), Error);
+  const Buffer buffer(100, "something");
+  for (std::size_t i = 0; i < 100; ++i) EXPECT_EQ(buffer.data()[i], std::byte{0});
+}
+
+}  // namespace
+}  // namespace touchstone
