@@ -149,44 +149,44 @@ std::uint64_t find_alignment(const Reader& reader, const GgufFile& result) {
 }
 
 struct TypeName {
-  std::uint32_t number;
   std::string_view name;
+  std::uint32_t number;
   std::optional<DType> dtype;
 };
 
 /// ggml's tensor types; those without a DType are known by name only, for the error message.
-constexpr TypeName kTensorTypes[] = {{0, "F32", DType::f32},
-                                     {1, "F16", DType::f16},
-                                     {2, "Q4_0", DType::q4_0},
-                                     {3, "Q4_1", DType::q4_1},
-                                     {6, "Q5_0", DType::q5_0},
-                                     {7, "Q5_1", DType::q5_1},
-                                     {8, "Q8_0", DType::q8_0},
-                                     {9, "Q8_1", {}},
-                                     {10, "Q2_K", {}},
-                                     {11, "Q3_K", {}},
-                                     {12, "Q4_K", DType::q4_k},
-                                     {13, "Q5_K", DType::q5_k},
-                                     {14, "Q6_K", DType::q6_k},
-                                     {15, "Q8_K", {}},
-                                     {16, "IQ2_XXS", {}},
-                                     {17, "IQ2_XS", {}},
-                                     {18, "IQ3_XXS", {}},
-                                     {19, "IQ1_S", {}},
-                                     {20, "IQ4_NL", {}},
-                                     {21, "IQ3_S", {}},
-                                     {22, "IQ2_S", {}},
-                                     {23, "IQ4_XS", {}},
-                                     {24, "I8", {}},
-                                     {25, "I16", {}},
-                                     {26, "I32", {}},
-                                     {27, "I64", {}},
-                                     {28, "F64", {}},
-                                     {29, "IQ1_M", {}},
-                                     {30, "BF16", DType::bf16},
-                                     {34, "TQ1_0", {}},
-                                     {35, "TQ2_0", {}},
-                                     {39, "MXFP4", {}}};
+constexpr TypeName kTensorTypes[] = {{"F32", 0, DType::f32},
+                                     {"F16", 1, DType::f16},
+                                     {"Q4_0", 2, DType::q4_0},
+                                     {"Q4_1", 3, DType::q4_1},
+                                     {"Q5_0", 6, DType::q5_0},
+                                     {"Q5_1", 7, DType::q5_1},
+                                     {"Q8_0", 8, DType::q8_0},
+                                     {"Q8_1", 9, {}},
+                                     {"Q2_K", 10, {}},
+                                     {"Q3_K", 11, {}},
+                                     {"Q4_K", 12, DType::q4_k},
+                                     {"Q5_K", 13, DType::q5_k},
+                                     {"Q6_K", 14, DType::q6_k},
+                                     {"Q8_K", 15, {}},
+                                     {"IQ2_XXS", 16, {}},
+                                     {"IQ2_XS", 17, {}},
+                                     {"IQ3_XXS", 18, {}},
+                                     {"IQ1_S", 19, {}},
+                                     {"IQ4_NL", 20, {}},
+                                     {"IQ3_S", 21, {}},
+                                     {"IQ2_S", 22, {}},
+                                     {"IQ4_XS", 23, {}},
+                                     {"I8", 24, {}},
+                                     {"I16", 25, {}},
+                                     {"I32", 26, {}},
+                                     {"I64", 27, {}},
+                                     {"F64", 28, {}},
+                                     {"IQ1_M", 29, {}},
+                                     {"BF16", 30, DType::bf16},
+                                     {"TQ1_0", 34, {}},
+                                     {"TQ2_0", 35, {}},
+                                     {"MXFP4", 39, {}}};
 
 DType read_dtype(Reader& reader, const std::string& who) {
   const auto number = reader.number<std::uint32_t>(who);

@@ -130,6 +130,7 @@ std::vector<Snapshot> list_snapshots(const fs::path& repository) {
     return std::tie(a.weights, a.main, a.time) > std::tie(b.weights, b.main, b.time);
   });
   std::vector<Snapshot> result;
+  result.reserve(candidates.size());
   for (Candidate& candidate : candidates) result.push_back(std::move(candidate.snapshot));
   return result;
 }

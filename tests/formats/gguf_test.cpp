@@ -27,7 +27,7 @@ Checkpoint read_model(const GgufBuilder& builder) {
 }
 
 std::string error_for(const GgufBuilder& builder) {
-  const std::string error = error_of([&] { read_model(builder); });
+  std::string error = error_of([&] { read_model(builder); });
   EXPECT_THAT(error, HasSubstr("m.gguf"));
   return error;
 }
@@ -172,7 +172,7 @@ TEST(Gguf, TensorsThatLieAreNamed) {
     GgufBuilder builder;
     builder.zeros("first", {8}).info("bad", dimensions, type, offset);
     builder.data.resize(64);
-    const std::string error = error_for(builder);
+    std::string error = error_for(builder);
     EXPECT_THAT(error, HasSubstr("'bad'"));
     return error;
   };
