@@ -80,7 +80,11 @@ std::shared_ptr<KvPool> Transformer::make_kv_pool(std::int32_t num_blocks) const
   pool->num_layers = c.num_layers;
   pool->head_floats = (to_size(c.head_dim) + kLanes - 1) / kLanes * kLanes * kKvBlockTokens;
   pool->block_floats = pool->head_floats * to_size(c.num_kv_heads);
-  pool->memory = Buffer(kv_bytes_per_token() * kKvBlockTokens * to_size(num_blocks), "keys and values");
+  std::size_t bytes = 0;
+  if (__builtin_mul_overflow(kv_bytes_per_token() * kKvBlockTokens, to_size(num_blocks), &bytes)) {
+    bytes = SIZE_MAX / 2;  // refused like any other size that cannot be had
+  }
+  pool->memory = Buffer(bytes, "keys and values");
   return pool;
 }
 

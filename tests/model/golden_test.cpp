@@ -56,17 +56,22 @@ TEST_P(GoldenModels, LogitsAndLikelihoodsAreTheReferences) {
   float worst = 0;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     const auto ids = to_ids(prompts[i].at("ids"));
-    const auto& expected = logits.at("logits." + std::to_string(i));
     const std::vector<float> actual = Sequence(model_, static_cast<std::int32_t>(ids.size())).run(ids);
-    ASSERT_EQ(actual.size(), expected.size());
-    for (std::size_t j = 0; j < actual.size(); ++j)
-      worst = std::max(worst, std::fabs(actual[j] - expected[j]));
+    const auto expected = logits.find("logits." + std::to_string(i));
+    if (expected == logits.end()) {  // the committed selection leaves out the longest prompts' logits
+      EXPECT_FALSE(has_whole_golden_set()) << "no logits of prompt " << i;
+    } else {
+      ASSERT_EQ(actual.size(), expected->second.size());
+      for (std::size_t j = 0; j < actual.size(); ++j) {
+        worst = std::max(worst, std::fabs(actual[j] - expected->second[j]));
+      }
+    }
     const double nll = expected_.at("scores").at(i).at("nll_mean").to_number<double>();
     EXPECT_NEAR(mean_nll(actual, ids), nll, 1e-4) << "prompt " << i;
   }
   RecordProperty("worst_logit_difference", fmt::format("{:.2g}", worst));
   EXPECT_LE(worst, kLogitTolerance);
-  EXPECT_FALSE(prompts.empty());
+  EXPECT_FALSE(logits.empty());
 }
 
 TEST_P(GoldenModels, GreedyContinuationsAreTheReferences) {

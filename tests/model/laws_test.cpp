@@ -1,0 +1,252 @@
+// Same bytes: whatever runs beside a sequence, however it is cut, on any number of threads and any
+// instruction set.
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <random>
+
+#include "base/error.h"
+#include "formats/checkpoint.h"
+#include "model/model_runner.h"
+#include "model/tiny_model.h"
+
+namespace touchstone::testing {
+namespace {
+
+using Ids = std::vector<std::int32_t>;
+
+struct Random {
+  std::mt19937 engine;
+  int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine); }
+  Ids ids(int n, int vocab_size) {
+    Ids result(static_cast<std::size_t>(n));
+    for (std::int32_t& id : result) id = between(0, vocab_size - 1);
+    return result;
+  }
+};
+
+std::vector<std::uint32_t> bits_of(std::span<const float> values) {
+  std::vector<std::uint32_t> bits;
+  for (const float value : values) bits.push_back(std::bit_cast<std::uint32_t>(value));
+  return bits;
+}
+
+std::vector<TinyShape> list_shapes() {
+  return {{},
+          {.model_type = "llama",
+           .hidden_size = 72,
+           .intermediate_size = 300,
+           .num_heads = 4,
+           .num_kv_heads = 4,
+           .head_dim = 18,
+           .vocab_size = 131,
+           .tied = true},
+          {.model_type = "qwen3",
+           .hidden_size = 96,
+           .intermediate_size = 200,
+           .num_heads = 7,
+           .num_kv_heads = 1,
+           .head_dim = 32,
+           .vocab_size = 100}};
+}
+
+TEST(SameBytes, ForAnyInstructionSet) {
+  for (const TinyShape& shape : list_shapes()) {
+    const TinyModel tiny(shape);
+    const Ids ids = Random{std::mt19937(2)}.ids(75, shape.vocab_size);
+    Transformer scalar(tiny.checkpoint, {.num_threads = 1, .isa = "scalar"});
+    const auto expected = bits_of(Sequence(scalar, 75).run(ids));
+    for (const char* isa : {"auto", "avx2", "avx512"}) {
+      try {
+        Transformer model(tiny.checkpoint, {.num_threads = 1, .isa = isa});
+        EXPECT_EQ(bits_of(Sequence(model, 75).run(ids)), expected) << shape.model_type << " on " << isa;
+      } catch (const Error&) {  // this CPU lacks it
+        EXPECT_STRNE(isa, "auto");
+      }
+    }
+  }
+}
+
+TEST(SameBytes, ForAnyNumberOfThreads) {
+  for (const TinyShape& shape : list_shapes()) {
+    const TinyModel tiny(shape);
+    const Ids ids = Random{std::mt19937(3)}.ids(200, shape.vocab_size);
+    Transformer one(tiny.checkpoint, {.num_threads = 1});
+    const auto expected = bits_of(Sequence(one, 200).run(ids));
+    for (const int threads : {2, 3, 7}) {
+      Transformer many(tiny.checkpoint, {.num_threads = threads});
+      EXPECT_EQ(many.num_threads(), threads);
+      EXPECT_EQ(bits_of(Sequence(many, 200).run(ids)), expected)
+          << shape.model_type << ", " << threads << " threads";
+    }
+  }
+}
+
+TEST(SameBytes, HoweverThePromptIsCut) {
+  Random random{std::mt19937(4)};
+  for (const TinyShape& shape : list_shapes()) {
+    const TinyModel tiny(shape);
+    Transformer model(tiny.checkpoint, {.num_threads = 2});
+    const Ids ids = random.ids(700, shape.vocab_size);  // more than one pass holds
+    const auto expected = bits_of(Sequence(model, 700).run(ids));
+    for (const int longest : {1, 5, 64, 699}) {
+      Sequence sequence(model, 700);
+      std::vector<float> logits;
+      for (std::size_t begin = 0; begin < ids.size();) {
+        const auto n = std::min(ids.size() - begin, static_cast<std::size_t>(random.between(1, longest)));
+        const std::vector<float> part = sequence.run(std::span(ids).subspan(begin, n));
+        logits.insert(logits.end(), part.begin(), part.end());
+        begin += n;
+      }
+      EXPECT_EQ(bits_of(logits), expected) << shape.model_type << ", parts of up to " << longest;
+    }
+  }
+}
+
+/// A sequence that grows by random parts inside random batches.
+struct Growing {
+  Ids ids;
+  std::vector<std::int32_t> blocks;
+  std::int32_t done = 0;
+  std::vector<float> logits;
+};
+
+TEST(SameBytes, WhateverRunsBesideIt) {
+  Random random{std::mt19937(5)};
+  for (const TinyShape& shape : list_shapes()) {
+    const TinyModel tiny(shape);
+    Transformer model(tiny.checkpoint, {.num_threads = 2});
+    const auto vocab = static_cast<std::size_t>(shape.vocab_size);
+    std::vector<Growing> sequences(9);
+    std::int32_t num_blocks = 0;
+    for (Growing& sequence : sequences) sequence.ids = random.ids(random.between(1, 150), shape.vocab_size);
+    for (int i = 0; i < 5; ++i) {  // blocks of different sequences lie between each other
+      for (Growing& sequence : sequences) sequence.blocks.push_back(num_blocks++);
+    }
+    const auto pool = model.make_kv_pool(num_blocks);
+    for (std::size_t unfinished = sequences.size(); unfinished > 0;) {
+      std::vector<ForwardSlice> slices;
+      std::vector<Growing*> members;
+      std::size_t rows = 0;
+      for (Growing& sequence : sequences) {
+        const int left = static_cast<int>(sequence.ids.size()) - sequence.done;
+        if (left == 0 || random.between(0, 2) == 0) continue;
+        const int n = random.between(1, std::min(left, 40));
+        const auto part = std::span(sequence.ids)
+                              .subspan(static_cast<std::size_t>(sequence.done), static_cast<std::size_t>(n));
+        slices.push_back({part, sequence.done, sequence.blocks, n});
+        members.push_back(&sequence);
+        rows += static_cast<std::size_t>(n);
+        sequence.done += n;
+        if (n == left) --unfinished;
+      }
+      std::vector<float> logits(rows * vocab);
+      model.forward(*pool, slices, logits);
+      const float* next = logits.data();
+      for (std::size_t i = 0; i < members.size(); ++i) {
+        const std::size_t n = slices[i].ids.size() * vocab;
+        members[i]->logits.insert(members[i]->logits.end(), next, next + n);
+        next += n;
+      }
+    }
+    for (const Growing& sequence : sequences) {
+      EXPECT_EQ(bits_of(sequence.logits), bits_of(Sequence(model, 150).run(sequence.ids)))
+          << shape.model_type;
+    }
+  }
+}
+
+TEST(SameBytes, WithWidenedWeights) {
+  std::size_t cases = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(golden_dir() / "gguf")) {
+    const std::string name = entry.path().filename().string();
+    const Checkpoint checkpoint = open_checkpoint((entry.path() / (name + ".gguf")).string());
+    Transformer stored(checkpoint, {.num_threads = 2});
+    Transformer widened(checkpoint, {.num_threads = 2, .dtype = "f32"});
+    EXPECT_LT(stored.weight_bytes(), widened.weight_bytes());
+    const Ids ids = Random{std::mt19937(6)}.ids(90, stored.config().vocab_size);
+    EXPECT_EQ(bits_of(Sequence(stored, 90).run(ids)), bits_of(Sequence(widened, 90).run(ids))) << name;
+    ++cases;
+  }
+  EXPECT_GT(cases, 0U);
+}
+
+/// The rows of a matrix as GGUF's llama converter reorders them, head by head.
+void interleave_rows(Checkpoint& checkpoint, const std::string& name, int head_dim) {
+  Tensor& tensor = checkpoint.tensors.at(name);
+  const std::size_t row_bytes = tensor.bytes.size() / static_cast<std::size_t>(tensor.shape[0]);
+  auto rows = std::make_shared<std::vector<std::byte>>(tensor.bytes.size());
+  for (int row = 0; row < tensor.shape[0]; ++row) {
+    const int i = row % head_dim;
+    const int from = row - i + i / 2 + i % 2 * (head_dim / 2);
+    std::memcpy(rows->data() + static_cast<std::size_t>(row) * row_bytes,
+                tensor.bytes.data() + static_cast<std::size_t>(from) * row_bytes, row_bytes);
+  }
+  tensor.bytes = *rows;
+  checkpoint.blobs.push_back({"memory", *rows, rows});
+}
+
+TEST(SameBytes, ForHeadsStoredForInterleavedRotation) {
+  TinyModel tiny({.model_type = "llama"});
+  Transformer plain(tiny.checkpoint, {.num_threads = 1});
+  const Ids ids = Random{std::mt19937(7)}.ids(40, 37);
+  const auto expected = bits_of(Sequence(plain, 40).run(ids));
+  tiny.checkpoint.config["rope_interleaved"] = true;
+  for (const char* part :
+       {"0.self_attn.q_proj", "0.self_attn.k_proj", "1.self_attn.q_proj", "1.self_attn.k_proj"}) {
+    interleave_rows(tiny.checkpoint, std::string("model.layers.") + part + ".weight", 10);
+  }
+  Transformer interleaved(tiny.checkpoint, {.num_threads = 1});
+  EXPECT_EQ(bits_of(Sequence(interleaved, 40).run(ids)), expected);
+}
+
+TEST(Forward, GivesTheLogitsOfTheLastTokensOnly) {
+  const TinyModel tiny({});
+  Transformer model(tiny.checkpoint, {.num_threads = 2});
+  const Ids ids = Random{std::mt19937(8)}.ids(600, 37);
+  const std::vector<float> all = Sequence(model, 600).run(ids);
+  EXPECT_EQ(bits_of(Sequence(model, 600).run(ids, 3)), bits_of(std::span(all).last(std::size_t{3} * 37)));
+  EXPECT_TRUE(Sequence(model, 600).run(ids, 0).empty());
+}
+
+TEST(Forward, GoesOnFromACopiedBlock) {
+  const TinyModel tiny({});
+  Transformer model(tiny.checkpoint, {.num_threads = 1});
+  const Ids ids = Random{std::mt19937(9)}.ids(21, 37);
+  const auto pool = model.make_kv_pool(2);
+  const std::int32_t first[] = {0}, second[] = {1};
+  std::vector<float> expected(37), actual(37);
+  const auto run = [&](std::int32_t from, std::int32_t to, std::span<const std::int32_t> blocks,
+                       std::vector<float>& to_logits) {
+    const ForwardSlice slice{
+        std::span(ids).subspan(static_cast<std::size_t>(from), static_cast<std::size_t>(to - from)), from,
+        blocks, 1};
+    model.forward(*pool, {&slice, 1}, to_logits);
+  };
+  run(0, 20, first, expected);
+  model.copy_block(*pool, 0, 1);
+  run(20, 21, first, expected);
+  run(20, 21, second, actual);
+  EXPECT_EQ(bits_of(actual), bits_of(expected));
+}
+
+TEST(Forward, SurvivesWeightsThatAreNotNumbers) {
+  for (const float bad : {std::nanf(""), HUGE_VALF, -3e38F}) {
+    const TinyModel tiny({}, bad);
+    Transformer model(tiny.checkpoint, {.num_threads = 2});
+    const Ids ids = Random{std::mt19937(10)}.ids(70, 37);
+    EXPECT_EQ(Sequence(model, 70).run(ids).size(), std::size_t{70} * 37);
+  }
+}
+
+TEST(Transformer, AccountsForItsMemory) {
+  const TinyModel tiny({});
+  const Transformer model(tiny.checkpoint, {.num_threads = 1});
+  EXPECT_EQ(model.kv_bytes_per_token(),
+            std::size_t{2} * 2 * 2 * 16 * sizeof(float));  // head_dim rounded up to 16
+  EXPECT_GT(model.weight_bytes(), std::size_t{37} * 40 * sizeof(float));
+  EXPECT_THROW(model.make_kv_pool(2000000000), Error);
+}
+
+}  // namespace
+}  // namespace touchstone::testing
