@@ -127,6 +127,16 @@ bool defines(std::string_view code, const std::string& name) {
   return false;
 }
 
+/// `name(…)`, `lst.sort(key=len)`, `if(x > 0):`.
+bool is_call(std::string_view line) {
+  const std::size_t open = line.find('(');
+  const std::string_view end = trim(line);
+  if (open == line.npos || open == 0 || std::string_view("):,([{").find(end.back()) == std::string_view::npos)
+    return false;
+  return std::all_of(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(open),
+                     [](char c) { return is_letter(c) || is_digit(c) || c == '_' || c == '.'; });
+}
+
 bool looks_like_code(std::string_view line) {
   if (line.empty()) return false;
   if (line[0] == ' ' || line[0] == '\t') return true;
@@ -138,6 +148,7 @@ bool looks_like_code(std::string_view line) {
     const bool block = word == "if " || word == "for " || word == "while " || word == "with ";
     return !block || text.find(':') != text.npos;
   }
+  if (is_call(line)) return true;
   const std::size_t equals = line.find('=');
   if (equals == line.npos || equals == 0) return false;
   return std::all_of(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(equals), [](char c) {

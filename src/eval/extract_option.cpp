@@ -224,20 +224,6 @@ std::vector<Line> lines_of(std::string_view text) {
   return lines;
 }
 
-/// "B", "(b)", "B. its text" at the beginning of a line.
-std::optional<std::size_t> line_letter(const Reader& reader, const Line& line) {
-  std::size_t pos = line.begin;
-  while (pos < line.end && std::string_view(" ([\"#>-").find(reader.text[pos]) != kNone) ++pos;
-  if (is_word_at(reader.lower, pos, "option")) pos = std::min(pos + 7, line.end);
-  const std::optional<std::size_t> option = pos < line.end ? letter_at(reader, pos, true) : std::nullopt;
-  if (!option) return std::nullopt;
-  const std::string_view rest = std::string_view(reader.text).substr(pos + 1, line.end - pos - 1);
-  if (trim(rest).empty()) return option;
-  if (std::string_view(").:]\"").find(rest[0]) != kNone) return option;
-  // "B Every pilot …": the letter and its option's text.
-  return bare(rest) == bare(reader.options[*option]) ? option : std::nullopt;
-}
-
 bool contains_any(std::string_view text, std::initializer_list<std::string_view> words) {
   return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
     for (std::size_t at = text.find(word); at != text.npos; at = text.find(word, at + 1)) {
@@ -253,6 +239,26 @@ bool is_rejection(std::string_view clause) {
                                "excluded", "ruled",       "irrelevant", "unsupported", "impossible",
                                "too",      "错",          "不",         "排除",        "无关"}) ||
          clause.find("n't") != clause.npos;
+}
+
+/// "B", "(b)", "B. its text" at the beginning of a line.
+std::optional<std::size_t> line_letter(const Reader& reader, const Line& line) {
+  std::size_t pos = line.begin;
+  while (pos < line.end && std::string_view(" ([\"#>-").find(reader.text[pos]) != kNone) ++pos;
+  if (is_word_at(reader.lower, pos, "option")) pos = std::min(pos + 7, line.end);
+  const std::optional<std::size_t> option = pos < line.end ? letter_at(reader, pos, true) : std::nullopt;
+  if (!option) return std::nullopt;
+  const std::string_view rest = std::string_view(reader.text).substr(pos + 1, line.end - pos - 1);
+  if (trim(rest).empty()) return option;
+  if (std::string_view(").:]\"").find(rest[0]) != kNone) {
+    // "A: not supported" speaks about A; "A. Not every …" may be its text or an explanation.
+    const bool quoted = bare(rest).starts_with(bare(reader.options[*option]));
+    const std::string_view about = rest.substr(1, sentence_end(rest, 1) - 1);
+    const bool rejected = rest[0] != '.' && !quoted && is_rejection(to_lower(about));
+    return rejected ? std::nullopt : option;
+  }
+  // "B Every pilot …": the letter and its option's text.
+  return bare(rest) == bare(reader.options[*option]) ? option : std::nullopt;
 }
 
 std::size_t clause_end(const Reader& reader, std::size_t begin) {
@@ -298,7 +304,11 @@ void judge_mention(const Reader& reader, Mention& mention) {
       {"so",     "therefore", "thus",      "hence",      "choose",  "chose", "pick", "select",    "with",
        "leaves", "leaving",   "conclude",  "so it is",   "so it's", "it is", "it's", "choice is", "option is",
        "one is", "must be",   "should be", "correct is", "只有",    "剩下",  "因此", "所以",      "故"});
-  mention.affirmed = verdict_after || verdict_before;
+  const std::string_view left = trim(std::string_view(reader.text).substr(0, mention.begin));
+  const std::string_view right = trim(std::string_view(reader.text).substr(mention.end));
+  const bool alone = !left.empty() && std::string_view(".!?").find(left.back()) != kNone &&
+                     (right.empty() || right == "." || right == "!");
+  mention.affirmed = verdict_after || verdict_before || alone;
 }
 
 std::vector<Mention> find_mentions(const Reader& reader) {
@@ -393,8 +403,7 @@ OptionAnswer extract_option(std::string_view answer, const std::vector<std::stri
     return to_answer(*best);
   }
   const auto first = line_letter(reader, lines.front());
-  const bool rejected = !mentions.empty() && mentions.front().negated && mentions.front().begin < 4;
-  if (first && begun.size() == 1 && !rejected) {
+  if (first && begun.size() == 1) {
     return to_answer({{*first}, 0, "the answer begins with the letter"});
   }
   if (const std::optional<Chosen> weak = read_weak_signs(reader, mentions, lines)) return to_answer(*weak);

@@ -140,7 +140,8 @@ std::vector<std::string> bubblewrap_command(const SandboxLimits& limits) {
   }
   // /proc and a whole /dev cannot be mounted in every container, and Python needs neither.
   for (const char* path : {"/dev/null", "/dev/urandom", "/dev/zero"}) add({"--dev-bind", path, path});
-  add({"--size", std::to_string(limits.file_bytes), "--tmpfs", "/tmp", "--chdir", "/tmp"});
+  add({"--size", std::to_string(limits.file_bytes), "--tmpfs", "/tmp", "--remount-ro", "/", "--chdir",
+       "/tmp"});
   add({"--seccomp", std::to_string(kFilterFd), "--"});
   return command;
 }

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -42,16 +43,27 @@ void check_suite(const Suite& suite, const std::string& source) {
   }
 }
 
-/// What `{name}` stands for in a template, or null when it is not a placeholder.
-const std::string* find_field(const Item& item, std::string_view name) {
-  if (name == "question") return &item.question;
-  if (name == "context") return &item.context;
-  if (name == "prompt") return &item.prompt;
+/// "A. first\nB. second …"
+std::string list_options(const Item& item) {
+  std::string list;
+  for (std::size_t i = 0; i < item.options.size(); ++i) {
+    list += fmt::format("{}{}. {}", i > 0 ? "\n" : "", static_cast<char>('A' + static_cast<int>(i)),
+                        item.options[i]);
+  }
+  return list;
+}
+
+/// What `{name}` stands for in a template; nothing when it is not a placeholder.
+std::optional<std::string> find_field(const Item& item, std::string_view name) {
+  if (name == "question") return item.question;
+  if (name == "context") return item.context;
+  if (name == "prompt") return item.prompt;
+  if (name == "options") return list_options(item);
   if (name.size() == 1 && name[0] >= 'A' && name[0] <= 'Z') {
     const auto index = static_cast<std::size_t>(name[0] - 'A');
-    if (index < item.options.size()) return &item.options[index];
+    if (index < item.options.size()) return item.options[index];
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 std::string fill_template(std::string_view text, const Item& item) {
@@ -62,9 +74,9 @@ std::string fill_template(std::string_view text, const Item& item) {
     if (open == text.npos) break;
     text.remove_prefix(open);
     const std::size_t close = text.find('}');
-    const std::string* field = close == text.npos ? nullptr : find_field(item, text.substr(1, close - 1));
-    filled += field != nullptr ? std::string_view(*field) : text.substr(0, 1);
-    text.remove_prefix(field != nullptr ? close + 1 : 1);
+    const auto field = close == text.npos ? std::nullopt : find_field(item, text.substr(1, close - 1));
+    filled += field ? std::string_view(*field) : text.substr(0, 1);
+    text.remove_prefix(field ? close + 1 : 1);
   }
   return filled;
 }

@@ -37,8 +37,8 @@ struct Suite {
   TaskKind kind = TaskKind::math;
   std::string licence;
   std::string provenance;
-  // Templates of the user's turn with {question}, {prompt}, {context}, {A} … {Z}; prompt_zh is for items in
-  // Chinese and is empty where the suite has none.
+  // Templates of the user's turn with {question}, {prompt}, {context}, {options}, {A} … {Z}; prompt_zh is for
+  // items in Chinese and is empty where the suite has none.
   std::string prompt;
   std::string prompt_zh;
   std::string fingerprint;  // of the bytes that the suite was read from: FNV-1a, 64 bits, hexadecimal

@@ -27,12 +27,12 @@ constexpr std::string_view kCodePrompt =
     "Complete the following Python function. Answer with the whole function, imports included, in one "
     "```python code block.\n\n```python\n{prompt}\n```";
 constexpr std::string_view kLogicPrompt =
-    "{context}\n\n{question}\nA. {A}\nB. {B}\nC. {C}\nD. {D}\n\n"
+    "{context}\n\n{question}\n{options}\n\n"
     "Exactly one option is right. Think it through, then write the letter of your choice on the last line, "
     "in the "
     "form \"Answer: X\".";
 constexpr std::string_view kLogicPromptZh =
-    "{context}\n\n{question}\nA. {A}\nB. {B}\nC. {C}\nD. {D}\n\n"
+    "{context}\n\n{question}\n{options}\n\n"
     "只有一个选项是正确的。请先推理，最后一行以“答案：X”的形式写出所选选项的字母。";
 
 [[noreturn]] void fail(const std::string& source, const std::string& what) {
