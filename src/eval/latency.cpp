@@ -17,23 +17,50 @@ std::string_view cut_text(std::string_view text, std::size_t bytes) {
   return text.substr(0, bytes);
 }
 
+/// A candidate with its engine and the prompts of all rounds.
+struct Runner {
+  const RunnerCandidate& candidate;
+  std::vector<Prompt> prompts;
+  int new_tokens = 0;
+  std::unique_ptr<Engine> engine;
+};
+
+Runner make_runner(const RunnerCandidate& candidate, std::span<const std::string> texts,
+                   const RunSettings& settings, const LatencyOptions& options, int rounds) {
+  const int limit = context_limit(*candidate.model, settings);
+  Runner runner{.candidate = candidate,
+                .prompts = {},
+                .new_tokens = std::min(options.new_tokens, std::max(2, limit / 4)),
+                .engine = nullptr};
+  const int prompt_tokens = std::min(options.prompt_tokens, limit - runner.new_tokens);
+  std::size_t longest = 0;
+  for (int round = 0; round < rounds; ++round) {
+    runner.prompts.push_back(
+        make_prompt_of_length(candidate.prompter, texts, static_cast<std::size_t>(round), prompt_tokens));
+    longest = std::max(longest, runner.prompts.back().ids.size());
+  }
+  const int tokens = std::min(static_cast<int>(longest) + runner.new_tokens, limit);
+  runner.engine =
+      std::make_unique<Engine>(candidate.model, EngineOptions{.max_batch = 1, .max_sequence_tokens = tokens});
+  return runner;
+}
+
 /// One answer alone; nothing when it was stopped.
-std::optional<StoredLatency> run_once(Engine& engine, const RunnerCandidate& candidate, Prompt prompt,
-                                      int new_tokens, const RunHooks& hooks) {
+std::optional<StoredLatency> run_once(Runner& runner, std::size_t round, const RunHooks& hooks) {
   GenerateRequest request;
-  request.prompt_ids = std::move(prompt.ids);
-  request.sampling = candidate.sampling;
+  request.prompt_ids = runner.prompts.at(round).ids;
+  request.reasoning_opened = runner.prompts.at(round).thinking_opened;
+  request.sampling = runner.candidate.sampling;
   request.sampling.temperature = 0;
   request.sampling.ignore_eos = true;
-  request.sampling.max_new_tokens = new_tokens;
-  request.reasoning_opened = prompt.thinking_opened;
-  engine.submit(std::move(request));
-  while (!engine.idle()) {
+  request.sampling.max_new_tokens = runner.new_tokens;
+  runner.engine->submit(std::move(request));
+  while (!runner.engine->idle()) {
     if (hooks.stop && hooks.stop()) return std::nullopt;
-    for (const auto& [id, result] : engine.step()) {
+    for (const auto& [id, result] : runner.engine->step()) {
       const GeneratedSample& sample = result.samples.at(0);
       StoredLatency row;
-      row.candidate = candidate.index;
+      row.candidate = runner.candidate.index;
       row.prompt_tokens = result.prompt_tokens;
       row.cached_tokens = result.cached_tokens;
       row.new_tokens = static_cast<int>(sample.ids.size());
@@ -86,22 +113,16 @@ std::optional<std::vector<StoredLatency>> measure_latency(std::span<const Runner
   for (const Suite& suite : suites) {
     for (const Item& item : suite.items) texts.push_back(user_turn(suite, item));
   }
-  std::vector<std::unique_ptr<Engine>> engines;
-  for (const RunnerCandidate& candidate : candidates) {
-    engines.push_back(std::make_unique<Engine>(candidate.model, EngineOptions{.max_batch = 1}));
-  }
   constexpr int kWarmUps = 1;
   const int rounds = kWarmUps + options.repetitions;
+  std::vector<Runner> runners;
+  for (const RunnerCandidate& candidate : candidates) {
+    runners.push_back(make_runner(candidate, texts, settings, options, rounds));
+  }
   std::vector<StoredLatency> rows;
   for (int round = 0; round < rounds; ++round) {
-    for (std::size_t i = 0; i < candidates.size(); ++i) {
-      const RunnerCandidate& candidate = candidates[i];
-      const int limit = context_limit(*candidate.model, settings);
-      const int new_tokens = std::min(options.new_tokens, std::max(2, limit / 4));
-      const int prompt_tokens = std::min(options.prompt_tokens, limit - new_tokens);
-      Prompt prompt =
-          make_prompt_of_length(candidate.prompter, texts, static_cast<std::size_t>(round), prompt_tokens);
-      auto row = run_once(*engines[i], candidate, std::move(prompt), new_tokens, hooks);
+    for (Runner& runner : runners) {
+      auto row = run_once(runner, static_cast<std::size_t>(round), hooks);
       if (!row) return std::nullopt;
       if (round < kWarmUps) continue;
       row->repetition = round - kWarmUps;

@@ -53,6 +53,17 @@ GenerateRequest make_request(const RunnerCandidate& candidate, const Pending& pe
   return request;
 }
 
+/// KV memory for the longest prompt with its answer, not for the model's whole context.
+EngineOptions make_engine_options(const RunnerCandidate& candidate, std::span<const Pending> pending,
+                                  const RunSettings& settings) {
+  std::size_t longest = 0;
+  for (const Pending& item : pending) longest = std::max(longest, item.prompt.ids.size());
+  const std::int64_t wanted = static_cast<std::int64_t>(longest) + settings.max_new_tokens;
+  const std::int64_t limit = context_limit(*candidate.model, settings);
+  return {.max_batch = kRunnerBatch,
+          .max_sequence_tokens = static_cast<std::int32_t>(std::min(wanted, limit))};
+}
+
 std::vector<StoredAnswer> make_answers(int candidate, const Pending& pending, GenerateResult&& result) {
   std::vector<StoredAnswer> answers;
   for (std::size_t sample = 0; sample < result.samples.size(); ++sample) {
@@ -215,7 +226,7 @@ bool answer_items(Store& store, const RunnerCandidate& candidate, std::span<cons
                   const RunSettings& settings, std::uint64_t rss_before_bytes, const RunHooks& hooks) {
   const std::vector<Pending> pending = find_pending(store, candidate, suites, settings.samples);
   const CandidateCost earlier = load_cost(store, candidate.index);
-  Engine engine(candidate.model, {.max_batch = kRunnerBatch});
+  Engine engine(candidate.model, make_engine_options(candidate, pending, settings));
   std::int64_t tokens_made = 0;
   std::int64_t tokens_done = 0;
   std::map<Engine::RequestId, const Pending*> running;
