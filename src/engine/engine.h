@@ -52,18 +52,19 @@ enum class FinishReason { stop, length, cancelled };
 struct GenerateRequest {
   std::vector<std::int32_t> prompt_ids;
   SamplingParams sampling;
-  std::int32_t n = 1;                // samples that share the prompt's KV
-  bool reasoning_opened = false;     // the prompt ends inside <think>
-  std::function<bool(int sample, std::int32_t id, const std::string& text)> on_token;  // return false to cancel
+  std::int32_t n = 1;             // samples
+  bool reasoning_opened = false;  // the prompt ends inside <think>
+  // Each generated id with the text that became certain with it, thinking and its tags included; false
+  // cancels the request.
+  std::function<bool(int sample, std::int32_t id, const std::string& text)> on_token;
 };
 
 struct GeneratedSample {
-  std::string text;       // the answer, thinking removed
+  std::string text;  // the answer, thinking removed
   std::string reasoning;
   bool reasoning_closed = true;
   std::vector<std::int32_t> ids;  // all generated ids, the end id included
   FinishReason finish_reason = FinishReason::stop;
-  std::string stop_match;  // the stop string or token that ended it
   double ttft_ms = 0, total_ms = 0;
 };
 
@@ -74,8 +75,10 @@ struct GenerateResult {
 };
 
 struct EngineOptions {
-  std::int32_t max_batch = 64;         // sequences that decode at once
-  std::int32_t context_tokens = 0;     // KV memory in tokens over all sequences; 0: as many as max_batch needs within reason
+  std::int32_t max_batch = 64;  // sequences that decode at once
+  std::int32_t context_tokens =
+      0;  // KV memory in tokens over all sequences; 0: as max_batch needs, within free memory
+  std::int32_t max_sequence_tokens = 0;  // prompt and answer of one sequence; 0: the model's own limit
   std::int32_t prefill_chunk = 256;
 };
 
@@ -92,6 +95,11 @@ class Engine {
   /// Runs one step; returns requests that finished in it.
   std::vector<std::pair<RequestId, GenerateResult>> step();
   bool idle() const;
+  /// The most tokens that one sequence may have, prompt and answer together.
+  std::int32_t max_sequence_tokens() const;
+  /// KV blocks that no sequence holds, and all there are.
+  std::int32_t free_blocks() const;
+  std::int32_t num_blocks() const;
 
   /// submit + step until done, for one request.
   GenerateResult generate(GenerateRequest request);

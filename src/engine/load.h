@@ -18,10 +18,13 @@ Tokenizer load_tokenizer(const Checkpoint& checkpoint);
 /// Throws Error when the checkpoint has no chat template.
 ChatTemplate load_chat_template(const Checkpoint& checkpoint);
 
-/// Sets bos_token, eos_token (and unk/pad where known) in a template's context, unless the caller has set them.
-void add_special_token_strings(boost::json::object& context, const Checkpoint& checkpoint, const Tokenizer& tokenizer);
+/// Sets bos_token, eos_token (and unk/pad where known) in a template's context, unless the caller has set
+/// them.
+void add_special_token_strings(boost::json::object& context, const Checkpoint& checkpoint,
+                               const Tokenizer& tokenizer);
 
-/// Sampling defaults: generation_config.json's where it has them, else CONTRACT's; stop_ids from every place that names one.
+/// Sampling defaults: generation_config.json's where it has them, else CONTRACT's; stop_ids from every place
+/// that names one.
 SamplingParams load_defaults(const Checkpoint& checkpoint, const Tokenizer& tokenizer);
 
 }  // namespace touchstone

@@ -18,32 +18,6 @@ bool publishes_sampling(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-Prompter make_prompter(const Checkpoint& checkpoint, bool raw) {
-  Prompter prompter{.tokenizer = load_tokenizer(checkpoint), .chat_template = std::nullopt, .context = {}};
-  if (!raw && checkpoint.chat_template) {
-    prompter.chat_template = load_chat_template(checkpoint);
-    add_special_token_strings(prompter.context, checkpoint, prompter.tokenizer);
-  }
-  return prompter;
-}
-
-Prompt make_prompt(const Prompter& prompter, std::string_view user) {
-  Prompt prompt;
-  if (!prompter.chat_template) {
-    prompt.text = user;
-    prompt.ids = prompter.tokenizer.encode(prompt.text, {.parse_special = false, .add_special = true});
-    return prompt;
-  }
-  boost::json::object context = prompter.context;
-  context["messages"] = boost::json::array{{{"role", "user"}, {"content", user}}};
-  context["add_generation_prompt"] = true;
-  prompt.text = prompter.chat_template->render(context);
-  // The template has written the special tokens itself: adding them again would double BOS.
-  prompt.ids = prompter.tokenizer.encode(prompt.text, {.parse_special = true, .add_special = false});
-  prompt.thinking_opened = prompt_opens_reasoning(prompt.text);
-  return prompt;
-}
-
 SamplingParams make_sampling(const Checkpoint& checkpoint, const Prompter& prompter,
                              const RunSettings& settings) {
   SamplingParams sampling = load_defaults(checkpoint, prompter.tokenizer);
@@ -65,7 +39,7 @@ CandidateInfo describe_candidate(const Checkpoint& checkpoint, const Prompter& p
   if (const std::size_t at = prompt.text.find(kUserMark); at != std::string::npos) {
     info.text_before_user = prompt.text.substr(0, at);
   }
-  info.thinking_opened = prompt.thinking_opened;
+  info.thinking_opened = prompt.reasoning_opened;
   if (prompter.chat_template) {
     info.hidden_system_prompt =
         find_hidden_system_prompt(*prompter.chat_template, prompter.context).value_or(std::string());

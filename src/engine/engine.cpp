@@ -1,0 +1,398 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <cassert>
+#include <chrono>
+#include <deque>
+#include <limits>
+#include <map>
+
+#include "base/error.h"
+#include "engine/answer_text.h"
+#include "engine/block_pool.h"
+#include "engine/memory.h"
+#include "engine/sampler.h"
+
+namespace touchstone {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using RequestId = Engine::RequestId;
+
+// KV memory may take this share of what is free; the rest is for logits, text, and the user's other programs.
+constexpr double kKvShareOfFreeMemory = 0.5;
+// Without other wishes a sequence counts as this long when the pool is sized; longer ones still run, fewer at
+// once.
+constexpr std::int32_t kUsualSequenceTokens = 4096;
+
+double ms_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+std::int32_t blocks_for(std::size_t tokens) {
+  return static_cast<std::int32_t>((tokens + kKvBlockTokens - 1) / kKvBlockTokens);
+}
+
+enum class Status {
+  waiting,  // holds no blocks
+  running,  // some or all of its ids are in the KV pool
+  finished,
+};
+
+/// One sample of a request.
+struct Sequence {
+  RequestId request;
+  std::uint32_t sample;
+  Status status = Status::waiting;
+  std::vector<std::int32_t> ids;  // prompt, then what was generated
+  std::size_t prompt_size;
+  std::size_t computed = 0;  // ids whose keys and values are in the pool
+  std::size_t max_size;      // ids it may grow to
+  std::vector<std::int32_t> blocks;
+  TokenCounts counts;
+  AnswerText text;
+  std::size_t reasoning_tokens = 0;
+  std::vector<std::int32_t> forced;  // ids to append instead of sampled ones, last first
+  GeneratedSample result;
+
+  bool generating() const { return ids.size() > prompt_size; }
+};
+
+struct Request {
+  GenerateRequest input;
+  Clock::time_point submitted;
+  std::vector<Sequence> sequences;
+};
+
+}  // namespace
+
+struct Engine::Impl {
+  std::shared_ptr<LoadedModel> model;
+  EngineOptions options;
+  std::int32_t max_sequence_tokens;
+  BlockPool pool;
+  std::shared_ptr<KvPool> kv;
+  std::map<RequestId, Request> requests;
+  std::deque<Sequence*> queue;     // waiting, oldest first
+  std::vector<Sequence*> running;  // in the order of admission
+  RequestId next_id = 1;
+  std::vector<float> logits;
+  std::vector<std::int32_t> close_reasoning;  // ids of "\n</think>\n\n"
+
+  Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& wanted);
+  void admit();
+  std::vector<Sequence*> schedule(std::vector<ForwardSlice>& slices);
+  bool reserve(Sequence& sequence, std::size_t tokens);
+  void preempt(Sequence& sequence);
+  void release(Sequence& sequence);
+  void share_prompt(Sequence& from);
+  std::int32_t choose_token(Sequence& sequence, std::span<float> row);
+  void append(Sequence& sequence, std::int32_t id);
+  void finish(Sequence& sequence, FinishReason reason);
+  std::vector<std::pair<RequestId, GenerateResult>> collect();
+  Request& request_of(const Sequence& sequence) { return requests.at(sequence.request); }
+};
+
+namespace {
+
+std::int32_t choose_num_blocks(const Transformer& transformer, const EngineOptions& options,
+                               std::int32_t max_sequence_tokens) {
+  if (options.context_tokens > 0) return blocks_for(static_cast<std::size_t>(options.context_tokens));
+  const double block_bytes = static_cast<double>(transformer.kv_bytes_per_token()) * kKvBlockTokens;
+  const double affordable =
+      kKvShareOfFreeMemory * static_cast<double>(available_memory_bytes()) / block_bytes;
+  const auto usual = static_cast<std::size_t>(std::min(max_sequence_tokens, kUsualSequenceTokens));
+  const double wanted =
+      std::max(static_cast<double>(blocks_for(usual)) * options.max_batch,
+               static_cast<double>(blocks_for(static_cast<std::size_t>(max_sequence_tokens))));
+  constexpr double kMostBlocks = 1 << 24;
+  return static_cast<std::int32_t>(std::clamp(std::min(wanted, affordable), 1.0, kMostBlocks));
+}
+
+}  // namespace
+
+Engine::Impl::Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& wanted)
+    : model(std::move(loaded)),
+      options(wanted),
+      max_sequence_tokens(
+          wanted.max_sequence_tokens > 0
+              ? std::min(wanted.max_sequence_tokens, model->transformer->config().max_position_embeddings)
+              : model->transformer->config().max_position_embeddings),
+      pool(choose_num_blocks(*model->transformer, options, max_sequence_tokens)),
+      kv(model->transformer->make_kv_pool(pool.size())),
+      close_reasoning(
+          model->tokenizer.encode("\n</think>\n\n", {.parse_special = true, .add_special = false})) {
+  const std::int64_t pool_tokens = std::int64_t{pool.size()} * kKvBlockTokens;
+  max_sequence_tokens = static_cast<std::int32_t>(std::min<std::int64_t>(max_sequence_tokens, pool_tokens));
+}
+
+void Engine::Impl::release(Sequence& sequence) {
+  for (const std::int32_t block : sequence.blocks) pool.release(block);
+  sequence.blocks.clear();
+  sequence.computed = 0;
+}
+
+/// Back to the head of the queue; its tokens are computed again later, to the same bits.
+void Engine::Impl::preempt(Sequence& sequence) {
+  release(sequence);
+  sequence.status = Status::waiting;
+  std::erase(running, &sequence);
+  queue.push_front(&sequence);
+}
+
+/// Makes sure that the sequence has blocks for its first `tokens` ids, at the cost of the youngest others.
+/// False when it had to give way itself.
+bool Engine::Impl::reserve(Sequence& sequence, std::size_t tokens) {
+  while (static_cast<std::int32_t>(sequence.blocks.size()) < blocks_for(tokens)) {
+    if (const auto block = pool.take()) {
+      sequence.blocks.push_back(*block);
+      continue;
+    }
+    Sequence& youngest = *running.back();
+    preempt(youngest);
+    if (&youngest == &sequence) return false;
+  }
+  return true;
+}
+
+void Engine::Impl::admit() {
+  while (!queue.empty() && static_cast<std::int32_t>(running.size()) < options.max_batch) {
+    Sequence& next = *queue.front();
+    // One block to spare for each that runs, so that admission is not undone in the next step.
+    const auto spare = static_cast<std::int32_t>(running.size());
+    if (!running.empty() && pool.num_free() < blocks_for(next.ids.size() + 1) + spare) return;
+    queue.pop_front();
+    next.status = Status::running;
+    running.push_back(&next);
+  }
+}
+
+/// One slice for each sequence that decodes, then as much of the others' prompts as a step takes.
+std::vector<Sequence*> Engine::Impl::schedule(std::vector<ForwardSlice>& slices) {
+  std::vector<std::pair<Sequence*, std::size_t>> chosen;  // and how many tokens
+  auto budget = static_cast<std::size_t>(options.prefill_chunk);
+  const std::vector<Sequence*> candidates = running;
+  for (const bool decoding : {true, false}) {
+    for (Sequence* sequence : candidates) {
+      const std::size_t left = sequence->ids.size() - sequence->computed;
+      if (sequence->status != Status::running || (sequence->computed > 0 && left == 1) != decoding) continue;
+      const std::size_t count = decoding ? 1 : std::min(left, budget);
+      if (count == 0 || !reserve(*sequence, sequence->computed + count)) continue;
+      if (!decoding) budget -= count;
+      chosen.emplace_back(sequence, count);
+    }
+  }
+  std::vector<Sequence*> scheduled;
+  for (const auto& [sequence, count] : chosen) {
+    if (sequence->status != Status::running) continue;  // gave way to one that came after it in the list
+    const auto ids = std::span<const std::int32_t>(sequence->ids).subspan(sequence->computed, count);
+    const bool whole = sequence->computed + count == sequence->ids.size();
+    slices.push_back({ids, static_cast<std::int32_t>(sequence->computed), sequence->blocks, whole ? 1 : 0});
+    scheduled.push_back(sequence);
+  }
+  return scheduled;
+}
+
+/// The other samples of a request start from the first one's keys and values, all but those of the last
+/// token, which each runs itself for its own logits: whole blocks are shared, the one that it will write to
+/// is copied.
+void Engine::Impl::share_prompt(Sequence& from) {
+  const std::size_t computed = from.prompt_size - 1;
+  const std::size_t whole = computed / kKvBlockTokens;
+  for (Sequence& other : request_of(from).sequences) {
+    if (&other == &from) continue;
+    const bool full = static_cast<std::int32_t>(running.size()) >= options.max_batch;
+    const auto copy = full || computed == 0 ? std::nullopt : pool.take();
+    if (!copy) {
+      queue.push_back(&other);  // it computes its prompt itself when there is room
+      continue;
+    }
+    model->transformer->copy_block(*kv, from.blocks[whole], *copy);
+    other.blocks.assign(from.blocks.begin(), from.blocks.begin() + static_cast<std::ptrdiff_t>(whole));
+    for (const std::int32_t block : other.blocks) pool.share(block);
+    other.blocks.push_back(*copy);
+    other.computed = computed;
+    other.status = Status::running;
+    running.push_back(&other);
+  }
+}
+
+std::int32_t Engine::Impl::choose_token(Sequence& sequence, std::span<float> row) {
+  const SamplingParams& params = request_of(sequence).input.sampling;
+  if (sequence.text.in_reasoning()) {
+    if (params.reasoning_budget && sequence.forced.empty() &&
+        sequence.reasoning_tokens >= static_cast<std::size_t>(*params.reasoning_budget)) {
+      sequence.forced.assign(close_reasoning.rbegin(), close_reasoning.rend());
+    }
+    ++sequence.reasoning_tokens;
+  }
+  if (!sequence.forced.empty()) {
+    const std::int32_t id = sequence.forced.back();
+    sequence.forced.pop_back();
+    return id;
+  }
+  if (params.ignore_eos) {
+    for (const std::int32_t id : params.stop_ids) {
+      row[static_cast<std::size_t>(id)] = -std::numeric_limits<float>::infinity();
+    }
+  }
+  return sample_token(row, sequence.counts, params, sequence.sample, sequence.ids.size());
+}
+
+void Engine::Impl::append(Sequence& sequence, std::int32_t id) {
+  Request& request = request_of(sequence);
+  const SamplingParams& params = request.input.sampling;
+  if (!sequence.generating()) sequence.result.ttft_ms = ms_since(request.submitted);
+  sequence.ids.push_back(id);
+  sequence.result.ids.push_back(id);
+  ++sequence.counts.generated[id];
+  const bool is_end = std::find(params.stop_ids.begin(), params.stop_ids.end(), id) != params.stop_ids.end();
+  const std::string text = is_end ? std::string() : sequence.text.push(id);
+  if (request.input.on_token && !request.input.on_token(static_cast<int>(sequence.sample), id, text)) {
+    for (Sequence& each : request.sequences) {
+      if (each.status != Status::finished) finish(each, FinishReason::cancelled);
+    }
+  } else if (is_end || sequence.text.stopped()) {
+    finish(sequence, FinishReason::stop);
+  } else if (sequence.ids.size() >= sequence.max_size) {
+    finish(sequence, FinishReason::length);
+  }
+}
+
+void Engine::Impl::finish(Sequence& sequence, FinishReason reason) {
+  const Request& request = request_of(sequence);
+  const std::string rest = sequence.text.finish();
+  if (!rest.empty() && reason != FinishReason::cancelled && request.input.on_token) {
+    request.input.on_token(static_cast<int>(sequence.sample), sequence.ids.back(), rest);
+  }
+  const ReasoningText& parts = sequence.text.parts();
+  GeneratedSample& result = sequence.result;
+  result.text = parts.answer;
+  result.reasoning = parts.reasoning;
+  result.reasoning_closed = parts.closed;
+  result.finish_reason = sequence.text.stopped() ? FinishReason::stop : reason;
+  result.total_ms = ms_since(request.submitted);
+  release(sequence);
+  std::erase(running, &sequence);
+  std::erase(queue, &sequence);
+  sequence.status = Status::finished;
+}
+
+/// Requests whose samples have all finished.
+std::vector<std::pair<RequestId, GenerateResult>> Engine::Impl::collect() {
+  std::vector<std::pair<RequestId, GenerateResult>> done;
+  for (auto it = requests.begin(); it != requests.end();) {
+    std::vector<Sequence>& sequences = it->second.sequences;
+    const bool finished = std::all_of(sequences.begin(), sequences.end(),
+                                      [](const Sequence& s) { return s.status == Status::finished; });
+    if (!finished) {
+      ++it;
+      continue;
+    }
+    GenerateResult result;
+    result.prompt_tokens = static_cast<std::int32_t>(it->second.input.prompt_ids.size());
+    for (Sequence& sequence : sequences) result.samples.push_back(std::move(sequence.result));
+    done.emplace_back(it->first, std::move(result));
+    it = requests.erase(it);
+  }
+  return done;
+}
+
+Engine::Engine(std::shared_ptr<LoadedModel> model, const EngineOptions& options)
+    : impl_(std::make_unique<Impl>(std::move(model), options)) {}
+Engine::~Engine() = default;
+
+std::int32_t Engine::max_sequence_tokens() const { return impl_->max_sequence_tokens; }
+std::int32_t Engine::free_blocks() const { return impl_->pool.num_free(); }
+std::int32_t Engine::num_blocks() const { return impl_->pool.size(); }
+bool Engine::idle() const { return impl_->requests.empty(); }
+
+Engine::RequestId Engine::submit(GenerateRequest input) {
+  const std::size_t prompt_size = input.prompt_ids.size();
+  const auto most = static_cast<std::size_t>(impl_->max_sequence_tokens);
+  if (prompt_size == 0) throw Error("the prompt is empty", "give at least one token");
+  if (input.n < 1) throw Error("n is " + std::to_string(input.n), "ask for at least one sample");
+  if (prompt_size >= most) {
+    throw Error("the prompt has " + std::to_string(prompt_size) + " tokens, but there is room for " +
+                    std::to_string(most) + " with the answer",
+                "shorten it, or raise --ctx where the model and the memory allow");
+  }
+  const std::int32_t vocab_size = impl_->model->transformer->config().vocab_size;
+  TokenCounts counts;
+  for (const std::int32_t id : input.prompt_ids) {
+    if (id < 0 || id >= vocab_size) {
+      throw Error("token id " + std::to_string(id) + " is not among the model's " +
+                  std::to_string(vocab_size));
+    }
+    ++counts.prompt[id];
+  }
+  const auto wanted = static_cast<std::size_t>(std::max(input.sampling.max_new_tokens, 1));
+  const std::size_t max_size = std::min(most, prompt_size + wanted);
+  const RequestId id = impl_->next_id++;
+  Request& request = impl_->requests[id];
+  request.input = std::move(input);
+  request.submitted = Clock::now();
+  for (std::int32_t sample = 0; sample < request.input.n; ++sample) {
+    request.sequences.push_back({.request = id,
+                                 .sample = static_cast<std::uint32_t>(sample),
+                                 .ids = request.input.prompt_ids,
+                                 .prompt_size = prompt_size,
+                                 .max_size = max_size,
+                                 .blocks = {},
+                                 .counts = counts,
+                                 .text = AnswerText(impl_->model->tokenizer, request.input.sampling.stop,
+                                                    request.input.reasoning_opened),
+                                 .forced = {},
+                                 .result = {}});
+  }
+  impl_->queue.push_back(&request.sequences.front());  // the others follow when its prompt is computed
+  return id;
+}
+
+void Engine::cancel(RequestId id) {
+  const auto found = impl_->requests.find(id);
+  if (found == impl_->requests.end()) return;
+  for (Sequence& sequence : found->second.sequences) {
+    if (sequence.status != Status::finished) impl_->finish(sequence, FinishReason::cancelled);
+  }
+}
+
+std::vector<std::pair<Engine::RequestId, GenerateResult>> Engine::step() {
+  Impl& e = *impl_;
+  e.admit();
+  std::vector<ForwardSlice> slices;
+  const std::vector<Sequence*> scheduled = e.schedule(slices);
+  if (!scheduled.empty()) {
+    const auto vocab_size = static_cast<std::size_t>(e.model->transformer->config().vocab_size);
+    std::size_t rows = 0;
+    for (const ForwardSlice& slice : slices) rows += static_cast<std::size_t>(slice.num_logits);
+    if (e.logits.size() < rows * vocab_size) e.logits.resize(rows * vocab_size);
+    const std::span<float> logits = std::span(e.logits).first(rows * vocab_size);
+    e.model->transformer->forward(*e.kv, slices, logits);
+
+    std::size_t row = 0;
+    for (std::size_t i = 0; i < scheduled.size(); ++i) {
+      Sequence& sequence = *scheduled[i];
+      const std::size_t logits_row = row;
+      row += static_cast<std::size_t>(slices[i].num_logits);
+      if (sequence.status != Status::running) continue;  // cancelled by another sample's callback
+      sequence.computed += slices[i].ids.size();
+      if (slices[i].num_logits == 0) continue;
+      if (sequence.sample == 0 && !sequence.generating()) e.share_prompt(sequence);
+      const std::span<float> own = logits.subspan(logits_row * vocab_size, vocab_size);
+      e.append(sequence, e.choose_token(sequence, own));
+    }
+  }
+  return e.collect();
+}
+
+GenerateResult Engine::generate(GenerateRequest request) {
+  const RequestId id = submit(std::move(request));
+  while (true) {
+    for (auto& [done, result] : step()) {
+      if (done == id) return std::move(result);
+    }
+  }
+}
+
+}  // namespace touchstone

@@ -1,0 +1,142 @@
+#include "engine/load.h"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+#include "base/error.h"
+
+namespace touchstone {
+namespace {
+
+using boost::json::object;
+using boost::json::value;
+
+std::optional<double> number_of(const object& config, std::string_view key) {
+  const value* v = config.if_contains(key);
+  if (v == nullptr || !v->is_number()) return std::nullopt;
+  return v->to_number<double>();
+}
+
+void add_stop_id(SamplingParams& params, std::int64_t id, std::int32_t vocab_size) {
+  if (id < 0 || id >= vocab_size) return;
+  const auto stop = static_cast<std::int32_t>(id);
+  if (std::find(params.stop_ids.begin(), params.stop_ids.end(), stop) == params.stop_ids.end()) {
+    params.stop_ids.push_back(stop);
+  }
+}
+
+void add_stop_ids(SamplingParams& params, const object& config, std::int32_t vocab_size) {
+  const value* v = config.if_contains("eos_token_id");
+  if (v == nullptr) return;
+  if (const auto* id = v->if_int64()) add_stop_id(params, *id, vocab_size);
+  if (const auto* list = v->if_array()) {
+    for (const value& entry : *list) {
+      if (const auto* id = entry.if_int64()) add_stop_id(params, *id, vocab_size);
+    }
+  }
+}
+
+void set_token_string(object& context, std::string_view key, std::optional<std::int32_t> id,
+                      const Tokenizer& tokenizer) {
+  if (id && !context.contains(key)) context[key] = tokenizer.token(*id);
+}
+
+}  // namespace
+
+Tokenizer load_tokenizer(const Checkpoint& checkpoint) {
+  if (checkpoint.tokenizer_json) {
+    return Tokenizer::from_json(*checkpoint.tokenizer_json,
+                                checkpoint.tokenizer_config_json.value_or(object{}));
+  }
+  if (checkpoint.gguf_tokenizer) {
+    const GgufTokenizer& t = *checkpoint.gguf_tokenizer;
+    return Tokenizer::from_gguf(t.pre, t.tokens, t.token_types, t.merges, t.bos_id, t.eos_id, t.add_bos,
+                                t.add_eos);
+  }
+  throw Error(checkpoint.id + " has no tokenizer", "put the model's tokenizer.json beside its weights");
+}
+
+ChatTemplate load_chat_template(const Checkpoint& checkpoint) {
+  if (!checkpoint.chat_template) {
+    throw Error(checkpoint.id + " has no chat template", "use --raw, or a model with chat_template.jinja");
+  }
+  return ChatTemplate::parse(*checkpoint.chat_template);
+}
+
+void add_special_token_strings(object& context, const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
+  set_token_string(context, "bos_token", tokenizer.bos_id(), tokenizer);
+  set_token_string(context, "eos_token", tokenizer.eos_id(), tokenizer);
+  set_token_string(context, "unk_token", tokenizer.unk_id(), tokenizer);
+  if (checkpoint.gguf_tokenizer)
+    set_token_string(context, "pad_token", checkpoint.gguf_tokenizer->pad_id, tokenizer);
+  if (!checkpoint.tokenizer_config_json || context.contains("pad_token")) return;
+  if (const value* pad = checkpoint.tokenizer_config_json->if_contains("pad_token");
+      pad != nullptr && pad->is_string()) {
+    context["pad_token"] = *pad;
+  }
+}
+
+SamplingParams load_defaults(const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
+  const object& config = checkpoint.generation_config;
+  SamplingParams params;
+  // Transformers' own defaults hold for what a generation_config leaves out; without sampling keys, ours do.
+  const bool names_sampling = config.contains("do_sample") || config.contains("temperature") ||
+                              config.contains("top_p") || config.contains("top_k");
+  if (names_sampling) {
+    params.temperature = static_cast<float>(number_of(config, "temperature").value_or(1.0));
+    params.top_p = static_cast<float>(number_of(config, "top_p").value_or(1.0));
+    params.top_k = static_cast<std::int32_t>(std::clamp(number_of(config, "top_k").value_or(0.0), 0.0, 1e9));
+    params.min_p = static_cast<float>(number_of(config, "min_p").value_or(0.0));
+    const value* do_sample = config.if_contains("do_sample");
+    if (do_sample != nullptr && do_sample->is_bool() && !do_sample->as_bool()) params.temperature = 0.0F;
+  }
+  params.repetition_penalty = static_cast<float>(number_of(config, "repetition_penalty").value_or(1.0));
+  if (!(params.repetition_penalty > 0.0F) || !(params.temperature >= 0.0F) || !(params.top_p > 0.0F)) {
+    throw Error(
+        checkpoint.id + ": generation_config.json has an impossible temperature, top_p or repetition_penalty",
+        "correct it, or remove the file");
+  }
+  if (const auto most = number_of(config, "max_new_tokens"); most && *most >= 1) {
+    params.max_new_tokens = static_cast<std::int32_t>(std::min(*most, 1e6));
+  }
+  const std::int32_t vocab_size = tokenizer.vocab_size();
+  add_stop_ids(params, config, vocab_size);
+  add_stop_ids(params, checkpoint.config, vocab_size);
+  if (tokenizer.eos_id()) add_stop_id(params, *tokenizer.eos_id(), vocab_size);
+  if (checkpoint.gguf_tokenizer) {
+    const GgufTokenizer& t = *checkpoint.gguf_tokenizer;
+    if (t.eot_id) add_stop_id(params, *t.eot_id, vocab_size);
+    for (const std::int32_t id : t.eog_ids) add_stop_id(params, id, vocab_size);
+  }
+  return params;
+}
+
+LoadedModel load_model(const std::string& model, const LoadOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  Checkpoint checkpoint = open_checkpoint(model);
+  Tokenizer tokenizer = load_tokenizer(checkpoint);
+  auto transformer = std::make_shared<Transformer>(checkpoint, options);
+  if (tokenizer.vocab_size() > transformer->config().vocab_size) {
+    throw Error(checkpoint.id + ": the tokenizer has " + std::to_string(tokenizer.vocab_size()) +
+                    " ids, the embedding only " + std::to_string(transformer->config().vocab_size) + " rows",
+                "tokenizer and weights are of different models");
+  }
+  std::optional<ChatTemplate> chat_template;
+  if (checkpoint.chat_template) chat_template = ChatTemplate::parse(*checkpoint.chat_template);
+  SamplingParams defaults = load_defaults(checkpoint, tokenizer);
+  // The packed weights are all that runs; the mapped files need not stay.
+  checkpoint.tensors.clear();
+  checkpoint.tokenizer_json.reset();
+  const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
+  return {.id = checkpoint.id,
+          .sha256 = {},
+          .checkpoint = std::move(checkpoint),
+          .transformer = std::move(transformer),
+          .tokenizer = std::move(tokenizer),
+          .chat_template = std::move(chat_template),
+          .defaults = std::move(defaults),
+          .load_ms = elapsed.count()};
+}
+
+}  // namespace touchstone

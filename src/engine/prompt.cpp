@@ -1,0 +1,42 @@
+#include "engine/prompt.h"
+
+#include <cassert>
+
+#include "engine/load.h"
+#include "text/reasoning.h"
+
+namespace touchstone {
+
+Prompter make_prompter(const Checkpoint& checkpoint, bool raw) {
+  Prompter prompter{.tokenizer = load_tokenizer(checkpoint), .chat_template = std::nullopt, .context = {}};
+  if (!raw && checkpoint.chat_template) {
+    prompter.chat_template = load_chat_template(checkpoint);
+    add_special_token_strings(prompter.context, checkpoint, prompter.tokenizer);
+  }
+  return prompter;
+}
+
+Prompt make_raw_prompt(const Prompter& prompter, std::string_view text) {
+  return {.text = std::string(text),
+          .ids = prompter.tokenizer.encode(text, {.parse_special = false, .add_special = true})};
+}
+
+Prompt make_chat_prompt(const Prompter& prompter, const boost::json::object& request) {
+  assert(prompter.chat_template);
+  boost::json::object context = prompter.context;
+  for (const auto& entry : request) context[entry.key()] = entry.value();
+  Prompt prompt;
+  prompt.text = prompter.chat_template->render(context);
+  // The template has written the special tokens itself: adding them again would double BOS.
+  prompt.ids = prompter.tokenizer.encode(prompt.text, {.parse_special = true, .add_special = false});
+  prompt.reasoning_opened = prompt_opens_reasoning(prompt.text);
+  return prompt;
+}
+
+Prompt make_prompt(const Prompter& prompter, std::string_view user) {
+  if (!prompter.chat_template) return make_raw_prompt(prompter, user);
+  return make_chat_prompt(prompter, {{"messages", boost::json::array{{{"role", "user"}, {"content", user}}}},
+                                     {"add_generation_prompt", true}});
+}
+
+}  // namespace touchstone

@@ -1,0 +1,42 @@
+// How a model is prompted: its own template and tokenizer, nothing shared with another model.
+#pragma once
+
+#include <boost/json.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "formats/checkpoint.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace touchstone {
+
+struct Prompter {
+  Tokenizer tokenizer;
+  std::optional<ChatTemplate> chat_template;  // nothing: the bare text is the prompt
+  boost::json::object context;                // what the template sees besides the request
+};
+
+struct Prompt {
+  std::string text;
+  std::vector<std::int32_t> ids;
+  bool reasoning_opened = false;  // ends inside `<think>`
+};
+
+/// With `raw`, or where the model has no chat template, prompts are the bare text. Throws Error for a
+/// tokenizer or template that cannot be used.
+Prompter make_prompter(const Checkpoint& checkpoint, bool raw);
+
+/// A text as it is, special tokens in it taken for text, with what the tokenizer puts before it (BOS).
+Prompt make_raw_prompt(const Prompter& prompter, std::string_view text);
+
+/// A request (messages, tools, add_generation_prompt, …) through the chat template, which must be there.
+Prompt make_chat_prompt(const Prompter& prompter, const boost::json::object& request);
+
+/// One user turn, ready for the answer: through the template where there is one.
+Prompt make_prompt(const Prompter& prompter, std::string_view user);
+
+}  // namespace touchstone
