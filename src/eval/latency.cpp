@@ -49,7 +49,7 @@ Runner make_runner(const RunnerCandidate& candidate, std::span<const std::string
 std::optional<StoredLatency> run_once(Runner& runner, std::size_t round, const RunHooks& hooks) {
   GenerateRequest request;
   request.prompt_ids = runner.prompts.at(round).ids;
-  request.reasoning_opened = runner.prompts.at(round).thinking_opened;
+  request.reasoning_opened = runner.prompts.at(round).reasoning_opened;
   request.sampling = runner.candidate.sampling;
   request.sampling.temperature = 0;
   request.sampling.ignore_eos = true;

@@ -49,7 +49,7 @@ GenerateRequest make_request(const RunnerCandidate& candidate, const Pending& pe
   request.sampling.seed = item_seed(settings.seed, pending.suite->name, pending.item->id);
   request.sampling.max_new_tokens = std::min(settings.max_new_tokens, limit - prompt_tokens);
   request.n = settings.samples;
-  request.reasoning_opened = pending.prompt.thinking_opened;
+  request.reasoning_opened = pending.prompt.reasoning_opened;
   return request;
 }
 
