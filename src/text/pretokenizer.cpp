@@ -1,312 +1,255 @@
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "text/pretokenizer.h"
 
-#include <pcre2.h>
-
+#include <algorithm>
+#include <array>
 #include <cassert>
 
-#include "base/error.h"
+#include "text/unicode.h"
 
 namespace touchstone {
 namespace {
 
-// GPT-2's pattern, as the ByteLevel pre-tokenizer applies it with use_regex.
-constexpr const char* kGpt2 = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-constexpr const char* kQwen2 =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr const char* kLlama3 =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr const char* kDigit = R"(\p{N})";
-constexpr const char* kDigits = R"(\p{N}+)";
-
-// Far beyond what a pre-tokenizer's pattern needs on any text; a pattern that does more is hostile.
-constexpr std::uint32_t kMatchLimit = 50'000'000;
-constexpr std::size_t kHeapLimitKib = 512 * 1024;
-constexpr std::size_t kMaxPatternBytes = 64 * 1024;
-
-std::string pcre_message(int code) {
-  PCRE2_UCHAR buffer[256];
-  pcre2_get_error_message(code, buffer, sizeof buffer);
-  return reinterpret_cast<const char*>(buffer);
-}
-
-/// \s as Unicode's White_Space, which the reference means; PCRE2's own also takes U+180E.
-std::string spell_out_whitespace(const std::string& expression) {
-  constexpr std::string_view kSpace = R"(\t-\r\x{85}\p{Z})";
-  std::string result;
-  bool in_class = false;
-  for (std::size_t i = 0; i < expression.size(); ++i) {
-    const char c = expression[i];
-    if (c == '\\' && i + 1 < expression.size()) {
-      const char next = expression[++i];
-      if (next == 's') {
-        result.append(in_class ? "" : "[").append(kSpace).append(in_class ? "" : "]");
-      } else if (next == 'S' && !in_class) {
-        result.append("[^").append(kSpace).append("]");
-      } else {
-        result += c;
-        result += next;
-      }
-      continue;
-    }
-    if (c == '[') in_class = true;
-    if (c == ']') in_class = false;
-    result += c;
-  }
-  return result;
-}
-
-struct MatchState {
-  pcre2_match_data* data;
-  pcre2_match_context* context;
-  pcre2_jit_stack* stack;
-  MatchState()
-      : data(pcre2_match_data_create(1, nullptr)),
-        context(pcre2_match_context_create(nullptr)),
-        stack(pcre2_jit_stack_create(64 * 1024, 64 * 1024 * 1024, nullptr)) {
-    pcre2_set_match_limit(context, kMatchLimit);
-    pcre2_set_heap_limit(context, kHeapLimitKib);
-    pcre2_jit_stack_assign(context, nullptr, stack);
-  }
-  ~MatchState() {
-    pcre2_match_data_free(data);
-    pcre2_match_context_free(context);
-    pcre2_jit_stack_free(stack);
-  }
-  MatchState(const MatchState&) = delete;
-  MatchState& operator=(const MatchState&) = delete;
+struct Char {
+  CharClass char_class;
+  std::size_t length;
 };
 
-}  // namespace
-
-Pattern::Pattern(const std::string& original) {
-  const std::string expression = spell_out_whitespace(original);
-  if (expression.size() > kMaxPatternBytes) throw Error("the tokenizer's pattern is longer than 64 KiB");
-  int code = 0;
-  PCRE2_SIZE offset = 0;
-  pcre2_code* compiled =
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
-                    PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &code, &offset, nullptr);
-  if (compiled == nullptr) {
-    throw Error("the tokenizer's pattern does not compile at " + std::to_string(offset) + ": " +
-                pcre_message(code));
+constexpr std::array<CharClass, 128> make_ascii_classes() {
+  std::array<CharClass, 128> classes{};
+  for (std::size_t c = 0; c < classes.size(); ++c) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    const bool space = c == ' ' || (c >= 9 && c <= 13);
+    classes[c] = letter                 ? CharClass::letter
+                 : space                ? CharClass::space
+                 : c >= '0' && c <= '9' ? CharClass::number
+                                        : CharClass::other;
   }
-  pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE);
-  code_ = std::shared_ptr<void>(compiled, [](void* p) { pcre2_code_free(static_cast<pcre2_code*>(p)); });
+  return classes;
+}
+constexpr auto kAsciiClasses = make_ascii_classes();
+
+Char char_at(std::string_view text, std::size_t at) {
+  const auto byte = static_cast<unsigned char>(text[at]);
+  if (byte < 0x80) return {kAsciiClasses[byte], 1};
+  const Codepoint c = read_codepoint(text, at);
+  return {classify(c.value), c.length};
 }
 
-bool Pattern::find(std::string_view text, std::size_t start, std::size_t& begin, std::size_t& end) const {
-  thread_local const MatchState state;
-  const int count =
-      pcre2_match(static_cast<const pcre2_code*>(code_.get()), reinterpret_cast<PCRE2_SPTR>(text.data()),
-                  text.size(), start, PCRE2_NO_UTF_CHECK, state.data, state.context);
-  if (count == PCRE2_ERROR_NOMATCH) return false;
-  if (count < 0)
-    throw Error("the tokenizer's pattern fails on this text: " + pcre_message(count), "split the text");
-  const PCRE2_SIZE* offsets = pcre2_get_ovector_pointer(state.data);
-  begin = offsets[0];
-  end = offsets[1];
-  return true;
+bool is_class(std::string_view text, std::size_t at, CharClass char_class) {
+  return at < text.size() && char_at(text, at).char_class == char_class;
 }
-}  // namespace touchstone
 
-namespace touchstone {
-namespace {
+bool is_newline(char c) { return c == '\r' || c == '\n'; }
 
-using Piece = std::string_view;
+/// The end of the run of `char_class` that holds at `at`, at most `limit` characters of it.
+std::size_t run_end(std::string_view text, std::size_t at, CharClass char_class,
+                    std::size_t limit = std::string_view::npos) {
+  for (std::size_t count = 0; at < text.size() && count < limit; ++count) {
+    const Char c = char_at(text, at);
+    if (c.char_class != char_class) break;
+    at += c.length;
+  }
+  return at;
+}
 
-/// Applies one step to a piece. Zero-length matches are skipped, as in the reference.
-void apply_step(const SplitStep& step, Piece text, std::vector<Piece>& out) {
-  struct Span {
-    std::size_t begin, end;
-    bool match;
+/// The length of the English contraction at `at`, where an apostrophe stands: 's 't 'm 'd 're 've 'll; 0 for
+/// none.
+std::size_t contraction(std::string_view text, std::size_t at, bool any_case) {
+  const auto letter = [&](std::size_t i) {
+    if (i >= text.size()) return '\0';
+    const char c = text[i];
+    return any_case && c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   };
-  std::vector<Span> spans;
-  std::size_t at = 0;
+  const char first = letter(at + 1);
+  const char second = letter(at + 2);
+  if (first == 's' || first == 't' || first == 'm' || first == 'd') return 2;
+  if (second == 'e' && (first == 'r' || first == 'v')) return 3;
+  if (first == 'l' && second == 'l') return 3;
+  const bool long_s = text.substr(at + 1, 2) == "\xC5\xBF";  // U+017F is an s when case does not count
+  return any_case && long_s ? 3 : 0;
+}
+
+/// `\s+(?!\S)|\s+`: a run of white space leaves its last character to the word that follows.
+std::size_t space_end(std::string_view text, std::size_t at, std::size_t run) {
+  if (run == text.size()) return run;
+  const std::size_t last = at + last_codepoint(text.substr(at, run - at));
+  return last > at ? last : run;
+}
+
+/// 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+std::size_t gpt2_end(std::string_view text, std::size_t at) {
+  if (text[at] == '\'') {
+    if (const std::size_t length = contraction(text, at, false)) return at + length;
+  }
+  const std::size_t word = text[at] == ' ' && at + 1 < text.size() ? at + 1 : at;
+  const CharClass word_class = char_at(text, word).char_class;
+  if (word_class != CharClass::space) return run_end(text, word, word_class);
+  return space_end(text, at, run_end(text, at, CharClass::space));
+}
+
+/// (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}|
+/// ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+| \s+(?!\S)|\s+
+std::size_t qwen2_end(std::string_view text, std::size_t at, std::size_t digits) {
+  if (text[at] == '\'') {
+    if (const std::size_t length = contraction(text, at, true)) return at + length;
+  }
+  const Char c = char_at(text, at);
+  if (c.char_class == CharClass::letter) return run_end(text, at, CharClass::letter);
+  if (c.char_class == CharClass::number) return run_end(text, at, CharClass::number, digits);
+  if (!is_newline(text[at]) && is_class(text, at + c.length, CharClass::letter)) {
+    return run_end(text, at + c.length, CharClass::letter);
+  }
+  const std::size_t symbols = text[at] == ' ' && is_class(text, at + 1, CharClass::other) ? at + 1 : at;
+  if (symbols > at || c.char_class == CharClass::other) {
+    std::size_t end = run_end(text, symbols, CharClass::other);
+    while (end < text.size() && is_newline(text[end])) ++end;
+    return end;
+  }
+  const std::size_t run = run_end(text, at, CharClass::space);
+  const std::size_t newline = text.substr(at, run - at).find_last_of("\r\n");
+  return newline != std::string_view::npos ? at + newline + 1 : space_end(text, at, run);
+}
+
+template <class End>
+void split_words(std::string_view text, std::vector<std::string_view>& out, const End& end_of) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = end_of(text, at);
+    assert(end > at);
+    out.push_back(text.substr(at, end - at));
+    at = end;
+  }
+}
+
+/// Digits: every numeric character by itself, or every run of them.
+void split_digits(std::string_view text, bool individual, std::vector<std::string_view>& out) {
   std::size_t begin = 0;
-  std::size_t end = 0;
-  for (std::size_t search = 0; search < text.size() && step.pattern.find(text, search, begin, end);) {
-    if (end == begin) {
-      search = end + 1;
-      while (search < text.size() && (static_cast<unsigned char>(text[search]) & 0xC0U) == 0x80U) ++search;
+  bool in_number = false;
+  for (std::size_t at = 0; at < text.size();) {
+    const Char c = char_at(text, at);
+    const bool number = c.char_class == CharClass::number;
+    if (at > begin && (number != in_number || (number && individual))) {
+      out.push_back(text.substr(begin, at - begin));
+      begin = at;
+    }
+    in_number = number;
+    at += c.length;
+  }
+  if (begin < text.size()) out.push_back(text.substr(begin));
+}
+
+struct Span {
+  std::size_t begin, end;
+  bool match;
+};
+
+/// The matches of the pattern and what lies between them. An empty match is one too, and cuts the text, but
+/// not where the match before it ended.
+std::vector<Span> find_spans(const Pattern& pattern, std::string_view text) {
+  std::vector<Span> spans;
+  std::size_t covered = 0;
+  Match match{};
+  bool any = false;
+  for (std::size_t from = 0; from <= text.size() && pattern.find(text, from, match);) {
+    if (match.begin == match.end && any && match.begin == covered) {
+      from += from < text.size() ? read_codepoint(text, from).length : 1;
       continue;
     }
-    if (begin > at) spans.push_back({at, begin, step.invert});
-    spans.push_back({begin, end, !step.invert});
-    at = search = end;
+    if (match.begin > covered) spans.push_back({covered, match.begin, false});
+    spans.push_back({match.begin, match.end, true});
+    covered = from = match.end;
+    any = true;
   }
-  if (at < text.size()) spans.push_back({at, text.size(), step.invert});
+  if (covered < text.size()) spans.push_back({covered, text.size(), false});
+  return spans;
+}
 
-  const auto emit = [&](std::size_t b, std::size_t e) {
-    if (e > b) out.push_back(text.substr(b, e - b));
-  };
+/// Merges each match into its neighbour before it, unless that is a match; `spans` may run backwards.
+std::vector<Span> merge_matches(const std::vector<Span>& spans) {
+  std::vector<Span> merged;
+  bool after_match = false;
+  for (const Span& span : spans) {
+    if (span.match && !after_match && !merged.empty()) {
+      merged.back().begin = std::min(merged.back().begin, span.begin);
+      merged.back().end = std::max(merged.back().end, span.end);
+    } else {
+      merged.push_back(span);
+    }
+    after_match = span.match;
+  }
+  return merged;
+}
+
+std::vector<Span> join_alike(const std::vector<Span>& spans) {
+  std::vector<Span> joined;
+  for (const Span& span : spans) {
+    if (!joined.empty() && joined.back().match == span.match) {
+      joined.back().end = span.end;
+    } else {
+      joined.push_back(span);
+    }
+  }
+  return joined;
+}
+
+void split_by_pattern(const SplitStep& step, std::string_view text, std::vector<std::string_view>& out) {
+  std::vector<Span> spans = find_spans(*step.pattern, text);
+  for (Span& span : spans) span.match = span.match != step.invert;
   switch (step.behavior) {
     case SplitBehavior::isolated:
-      for (const Span& s : spans) emit(s.begin, s.end);
-      return;
+      break;
     case SplitBehavior::removed:
-      for (const Span& s : spans) {
-        if (!s.match) emit(s.begin, s.end);
-      }
-      return;
+      std::erase_if(spans, [](const Span& span) { return span.match; });
+      break;
+    case SplitBehavior::merged_with_previous:
+      spans = merge_matches(spans);
+      break;
+    case SplitBehavior::merged_with_next:
+      std::reverse(spans.begin(), spans.end());
+      spans = merge_matches(spans);
+      std::reverse(spans.begin(), spans.end());
+      break;
     case SplitBehavior::contiguous:
-      for (std::size_t i = 0; i < spans.size();) {
-        std::size_t j = i + 1;
-        while (j < spans.size() && spans[j].match == spans[i].match) ++j;
-        emit(spans[i].begin, spans[j - 1].end);
-        i = j;
-      }
-      return;
-    case SplitBehavior::merged_with_previous: {
-      bool previous_match = false;
-      std::size_t open = 0;
-      bool has_open = false;
-      for (const Span& s : spans) {
-        if (s.match && !previous_match && has_open) {
-          emit(open, s.end);
-          has_open = false;
-        } else {
-          if (has_open) emit(open, s.begin);
-          open = s.begin;
-          has_open = true;
-          if (s.match) {
-            emit(s.begin, s.end);
-            has_open = false;
-          }
-        }
-        previous_match = s.match;
-      }
-      if (has_open) emit(open, text.size());
-      return;
-    }
-    case SplitBehavior::merged_with_next: {
-      std::size_t open = 0;
-      bool has_open = false;
-      for (const Span& s : spans) {
-        if (s.match) {
-          if (has_open) emit(open, s.begin);
-          open = s.begin;
-          has_open = true;
-        } else {
-          emit(has_open ? open : s.begin, s.end);
-          has_open = false;
-        }
-      }
-      if (has_open) emit(open, text.size());
-      return;
-    }
+      spans = join_alike(spans);
+      break;
+  }
+  for (const Span& span : spans) {
+    if (span.end > span.begin) out.push_back(text.substr(span.begin, span.end - span.begin));
   }
 }
 
-SplitStep isolate(const char* pattern) { return {Pattern(pattern), SplitBehavior::isolated, false}; }
-
-std::string escape_literal(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    if (std::string_view(R"(\^$.|?*+()[]{}-#)").find(c) != std::string_view::npos) escaped += '\\';
-    escaped += c;
-  }
-  return escaped;
-}
-
-bool flag(const boost::json::object& object, std::string_view key, bool fallback) {
-  const auto* value = object.if_contains(key);
-  return value != nullptr && value->is_bool() ? value->as_bool() : fallback;
-}
-
-std::string string_of(const boost::json::object& object, std::string_view key) {
-  const auto* value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string();
-}
-
-SplitStep parse_split(const boost::json::object& object) {
-  const auto* pattern = object.if_contains("pattern");
-  if (pattern == nullptr || !pattern->is_object()) throw Error("tokenizer.json: a Split has no pattern");
-  const auto& kinds = pattern->as_object();
-  const std::string regex =
-      kinds.contains("Regex") ? string_of(kinds, "Regex") : escape_literal(string_of(kinds, "String"));
-  const std::string behavior = string_of(object, "behavior");
-  SplitStep step{Pattern(regex), SplitBehavior::isolated, flag(object, "invert", false)};
-  if (behavior == "Removed")
-    step.behavior = SplitBehavior::removed;
-  else if (behavior == "MergedWithPrevious")
-    step.behavior = SplitBehavior::merged_with_previous;
-  else if (behavior == "MergedWithNext")
-    step.behavior = SplitBehavior::merged_with_next;
-  else if (behavior == "Contiguous")
-    step.behavior = SplitBehavior::contiguous;
-  else if (behavior != "Isolated")
-    throw Error("tokenizer.json: unknown Split behavior '" + behavior + "'");
-  return step;
-}
-
-constexpr int kMaxNesting = 16;
-
-void parse_into(const boost::json::value& value, PreTokenizer& pre, int depth) {
-  if (value.is_null()) return;
-  if (depth > kMaxNesting || !value.is_object())
-    throw Error("tokenizer.json: pre_tokenizer is not an object");
-  const boost::json::object& object = value.as_object();
-  const std::string type = string_of(object, "type");
-  if (type == "Sequence") {
-    const auto* list = object.if_contains("pretokenizers");
-    if (list == nullptr || !list->is_array()) throw Error("tokenizer.json: a Sequence has no pretokenizers");
-    for (const auto& entry : list->as_array()) parse_into(entry, pre, depth + 1);
-  } else if (type == "Split") {
-    pre.steps.push_back(parse_split(object));
-  } else if (type == "ByteLevel") {
-    if (flag(object, "add_prefix_space", true)) pre.add_prefix_space = true;
-    if (flag(object, "use_regex", true)) pre.steps.push_back(isolate(kGpt2));
-  } else if (type == "Digits") {
-    pre.steps.push_back(flag(object, "individual_digits", false) ? isolate(kDigit) : isolate(kDigits));
-  } else {
-    throw Error("tokenizer.json: pre-tokenizer '" + type + "' is not supported",
-                "supported: Sequence, Split, ByteLevel, Digits");
+void apply_step(const SplitStep& step, std::string_view text, SplitBuffers& buffers) {
+  std::vector<std::string_view>& out = buffers.next;
+  switch (step.splitter) {
+    case Splitter::gpt2:
+      return split_words(text, out, gpt2_end);
+    case Splitter::qwen2:
+      return split_words(text, out, [](std::string_view t, std::size_t at) { return qwen2_end(t, at, 1); });
+    case Splitter::llama3:
+      return split_words(text, out, [](std::string_view t, std::size_t at) { return qwen2_end(t, at, 3); });
+    case Splitter::digit:
+      return split_digits(text, true, out);
+    case Splitter::digits:
+      return split_digits(text, false, out);
+    case Splitter::prefix_space:
+      if (text.front() != ' ') text = buffers.owned.emplace_back(" " + std::string(text));
+      out.push_back(text);
+      return;
+    case Splitter::pattern:
+      return split_by_pattern(step, text, out);
   }
 }
 
 }  // namespace
 
-PreTokenizer parse_pre_tokenizer(const boost::json::value& value) {
-  PreTokenizer pre;
-  parse_into(value, pre, 0);
-  return pre;
-}
-
-PreTokenizer named_pre_tokenizer(std::string_view name) {
-  PreTokenizer pre;
-  if (name == "qwen2" || name == "deepseek-r1-qwen") {
-    pre.steps.push_back(isolate(kQwen2));
-  } else if (name == "llama-bpe" || name == "llama3" || name == "llama-v3") {
-    pre.steps.push_back(isolate(kLlama3));
-  } else if (name == "smollm") {
-    pre.steps.push_back(isolate(kDigit));
-    pre.steps.push_back(isolate(kGpt2));
-  } else if (name == "gpt2" || name == "gpt-2" || name == "default") {
-    pre.steps.push_back(isolate(kGpt2));
-  } else {
-    throw Error("unknown pre-tokenizer '" + std::string(name) + "'",
-                "supported: qwen2, deepseek-r1-qwen, llama-bpe, smollm, gpt-2");
-  }
-  return pre;
-}
-
-void split_pieces(const PreTokenizer& pre, std::string_view text,
-                  const std::function<void(std::string_view)>& emit) {
-  if (text.empty()) return;
-  std::string prefixed;
-  if (pre.add_prefix_space && text.front() != ' ') {
-    prefixed = " " + std::string(text);
-    text = prefixed;
-  }
-  std::vector<Piece> pieces{text};
-  std::vector<Piece> next;
+void split(const PreTokenizer& pre, std::string_view text, SplitBuffers& buffers) {
+  buffers.owned.clear();
+  buffers.pieces.clear();
+  if (!text.empty()) buffers.pieces.push_back(text);
   for (const SplitStep& step : pre.steps) {
-    next.clear();
-    for (const Piece piece : pieces) apply_step(step, piece, next);
-    pieces.swap(next);
+    buffers.next.clear();
+    for (const std::string_view piece : buffers.pieces) apply_step(step, piece, buffers);
+    std::swap(buffers.pieces, buffers.next);
   }
-  for (const Piece piece : pieces) emit(piece);
 }
 
 }  // namespace touchstone

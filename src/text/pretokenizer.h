@@ -2,47 +2,49 @@
 #pragma once
 
 #include <boost/json.hpp>
-#include <functional>
-#include <memory>
+#include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "text/pretokenizer_pattern.h"
+
 namespace touchstone {
 
-/// One compiled regular expression; matching is bounded and thread-safe.
-class Pattern {
- public:
-  /// Throws Error naming the pattern when it does not compile. Hugging Face's (Oniguruma) syntax.
-  explicit Pattern(const std::string& expression);
-  /// The next match at or after `start`: [begin, end), or false. `text` must be valid UTF-8.
-  bool find(std::string_view text, std::size_t start, std::size_t& begin, std::size_t& end) const;
-
- private:
-  std::shared_ptr<void> code_;
-};
-
+/// What becomes of the matches of a Split's pattern (Hugging Face's SplitDelimiterBehavior).
 enum class SplitBehavior { isolated, removed, merged_with_previous, merged_with_next, contiguous };
 
+/// The splits that published tokenizers use have hand-written scanners, which take linear time on any text;
+/// `pattern` stands for all others.
+enum class Splitter { gpt2, qwen2, llama3, digit, digits, prefix_space, pattern };
+
 struct SplitStep {
-  Pattern pattern;
-  SplitBehavior behavior = SplitBehavior::isolated;
-  bool invert = false;
+  Splitter splitter = Splitter::pattern;
+  std::optional<Pattern> pattern;                    // of Splitter::pattern
+  SplitBehavior behavior = SplitBehavior::isolated;  // of Splitter::pattern
+  bool invert = false;                               // of Splitter::pattern
 };
 
 struct PreTokenizer {
-  std::vector<SplitStep> steps;
-  bool add_prefix_space = false;
+  std::vector<SplitStep> steps;  // each cuts what the one before left
+  bool byte_level = false;       // a ByteLevel step was among them
 };
 
-/// The pre_tokenizer object of tokenizer.json (may be null). Throws Error for a kind that is not known.
+/// The pre_tokenizer value of tokenizer.json (may be null). Throws Error for a kind that is not known.
 PreTokenizer parse_pre_tokenizer(const boost::json::value& value);
 
-/// By GGUF's name (tokenizer.ggml.pre). Throws Error for an unknown one.
+/// By GGUF's name (tokenizer.ggml.pre). Throws Error for an unknown one, naming it.
 PreTokenizer named_pre_tokenizer(std::string_view name);
 
-/// Calls `emit` with each piece in order.
-void split_pieces(const PreTokenizer& pre, std::string_view text,
-                  const std::function<void(std::string_view)>& emit);
+/// Room that split() works in; reused from call to call.
+struct SplitBuffers {
+  std::vector<std::string_view> pieces, next;
+  std::deque<std::string> owned;  // pieces that got a space in front
+};
+
+/// Cuts the valid UTF-8 `text` and leaves the pieces, none empty, in `buffers.pieces`. They view `text` or
+/// `buffers.owned`.
+void split(const PreTokenizer& pre, std::string_view text, SplitBuffers& buffers);
 
 }  // namespace touchstone

@@ -35,6 +35,7 @@ class Tokenizer {
   struct EncodeOptions {
     bool parse_special = true;  // "<|im_end|>" in the text becomes its id; false: it is ordinary text
     bool add_special = true;    // what the post-processor adds (BOS); false for rendered chat templates
+    bool parse_added = true;    // false: added tokens that are not special ("<think>") are ordinary text too
   };
   /// Valid or invalid UTF-8 (invalid bytes become U+FFFD first, as in the reference).
   std::vector<std::int32_t> encode(std::string_view text, const EncodeOptions& options) const;
@@ -55,7 +56,11 @@ class Tokenizer {
   std::optional<std::int32_t> unk_id() const;
   bool adds_bos() const;
 
+  /// Whether the id stands for any text: not so for holes and ids past the vocabulary.
+  bool has_token(std::int32_t id) const;
+
   struct Impl;
+  explicit Tokenizer(std::shared_ptr<const Impl> impl);
 
  private:
   std::shared_ptr<const Impl> impl_;

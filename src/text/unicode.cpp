@@ -3,30 +3,164 @@
 #include <utf8proc.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
-#include <new>
+#include <array>
+#include <cassert>
 #include <vector>
 
-#include "base/error.h"
-
 namespace touchstone {
+namespace {
+
+struct Range {
+  char32_t first, last;
+};
+
+template <std::size_t N>
+bool contains(const std::array<Range, N>& ranges, char32_t value) {
+  const auto* const after = std::upper_bound(ranges.begin(), ranges.end(), value,
+                                             [](char32_t v, const Range& range) { return v < range.first; });
+  return after != ranges.begin() && value <= (after - 1)->last;
+}
+
+// What Unicode 15 and 16 added to \p{L} and \p{N}; the system's utf8proc may be older (Debian 12: Unicode
+// 14).
+constexpr auto kNewerLetters = std::to_array<Range>(
+    {{0x1C89, 0x1C8A},   {0xA7CB, 0xA7CD},   {0xA7DA, 0xA7DC},   {0x105C0, 0x105F3}, {0x10D4A, 0x10D65},
+     {0x10D6F, 0x10D85}, {0x10EC2, 0x10EC4}, {0x11380, 0x11389}, {0x1138B, 0x1138B}, {0x1138E, 0x1138E},
+     {0x11390, 0x113B5}, {0x113B7, 0x113B7}, {0x113D1, 0x113D1}, {0x113D3, 0x113D3}, {0x11BC0, 0x11BE0},
+     {0x13460, 0x143FA}, {0x16100, 0x1611D}, {0x16D40, 0x16D6C}, {0x18CFF, 0x18CFF}, {0x1E5D0, 0x1E5ED},
+     {0x1E5F0, 0x1E5F0}, {0x2EBF0, 0x2EE5D}});
+constexpr auto kNewerNumbers = std::to_array<Range>({{0x10D40, 0x10D49},
+                                                     {0x116D0, 0x116E3},
+                                                     {0x11BF0, 0x11BF9},
+                                                     {0x16130, 0x16139},
+                                                     {0x16D70, 0x16D79},
+                                                     {0x1CCF0, 0x1CCF9},
+                                                     {0x1E5F1, 0x1E5FA}});
+
+// Blocks of starters that NFC leaves as they are and that never compose with what stands before them.
+constexpr auto kInertBlocks = std::to_array<Range>({{0x0000, 0x02FF},
+                                                    {0x0400, 0x0482},
+                                                    {0x048A, 0x052F},
+                                                    {0x1E00, 0x1EFF},
+                                                    {0x2010, 0x2027},
+                                                    {0x3001, 0x3029},
+                                                    {0x3030, 0x3098},
+                                                    {0x309B, 0x30FF},
+                                                    {0x3400, 0x9FFF},
+                                                    {0xAC00, 0xD7A3},
+                                                    {0xFF01, 0xFFEF},
+                                                    {0x1F300, 0x1FAFF}});
+
+// Marks (and one composition) that are younger than the reference's normalization tables, so that it takes
+// them for ordinary characters; and U+11A7, the empty Hangul trailing consonant, which utf8proc composes
+// though it must not.
+constexpr auto kUnknownToNfc = std::to_array<Range>(
+    {{0x07FD, 0x07FD},   {0x0898, 0x089F},   {0x08CA, 0x08D3},   {0x09FE, 0x09FE},   {0x0C3C, 0x0C3C},
+     {0x0D3B, 0x0D3C},   {0x0EBA, 0x0EBA},   {0x11A7, 0x11A7},   {0x1715, 0x1715},   {0x1ABF, 0x1ACE},
+     {0x1DF6, 0x1DFA},   {0xA82C, 0xA82C},   {0x10D24, 0x10D27}, {0x10EAB, 0x10EAC}, {0x10EFD, 0x10EFF},
+     {0x10F46, 0x10F50}, {0x10F82, 0x10F85}, {0x11070, 0x11070}, {0x1133B, 0x1133B}, {0x1145E, 0x1145E},
+     {0x11839, 0x1183A}, {0x11930, 0x11930}, {0x11938, 0x11938}, {0x1193D, 0x1193E}, {0x11943, 0x11943},
+     {0x119E0, 0x119E0}, {0x11A34, 0x11A34}, {0x11A47, 0x11A47}, {0x11A99, 0x11A99}, {0x11D42, 0x11D42},
+     {0x11D44, 0x11D45}, {0x11D97, 0x11D97}, {0x11F41, 0x11F42}, {0x16FF0, 0x16FF1}, {0x1E08F, 0x1E08F},
+     {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE}, {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF}});
+
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+
+bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
+
+int combining_class(char32_t value) {
+  return utf8proc_get_property(static_cast<utf8proc_int32_t>(value))->combining_class;
+}
+
+/// One segment of text that normalizes on its own: decompose, order the marks, compose.
+void normalize_segment(std::string_view text, Normalization form, std::string& result) {
+  const bool compose = form == Normalization::nfc || form == Normalization::nfkc;
+  int options = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE;
+  if (form == Normalization::nfkc || form == Normalization::nfkd) options |= UTF8PROC_COMPAT;
+  std::vector<utf8proc_int32_t> points;
+  for (std::size_t i = 0; i < text.size();) {
+    const Codepoint c = read_codepoint(text, i);
+    std::array<utf8proc_int32_t, 32> parts{};  // the longest decomposition, U+FDFA's, has 18
+    int boundary = 0;
+    const auto count =
+        utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c.value), parts.data(), parts.size(),
+                                static_cast<utf8proc_option_t>(options), &boundary);
+    assert(count >= 0 && count <= static_cast<utf8proc_ssize_t>(parts.size()));
+    points.insert(points.end(), parts.begin(), parts.begin() + count);
+    i += c.length;
+  }
+  // utf8proc_decompose orders marks by swapping neighbours, which takes quadratic time.
+  for (auto begin = points.begin(); begin != points.end();) {
+    const auto is_starter = [](utf8proc_int32_t p) { return combining_class(static_cast<char32_t>(p)) == 0; };
+    const auto end = std::find_if(begin + 1, points.end(), is_starter);
+    const auto marks = is_starter(*begin) ? begin + 1 : begin;
+    std::stable_sort(marks, end, [](utf8proc_int32_t a, utf8proc_int32_t b) {
+      return combining_class(static_cast<char32_t>(a)) < combining_class(static_cast<char32_t>(b));
+    });
+    begin = end;
+  }
+  auto size = static_cast<utf8proc_ssize_t>(points.size());
+  if (compose) {
+    size = utf8proc_normalize_utf32(points.data(), size,
+                                    static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  }
+  for (utf8proc_ssize_t i = 0; i < size; ++i) {
+    append_utf8(result, static_cast<char32_t>(points[static_cast<std::size_t>(i)]));
+  }
+}
+
+/// Copies what is inert, and normalizes each segment from a starter to the next inert character.
+std::string normalize_nfc(std::string_view text) {
+  std::string result;
+  result.reserve(text.size());
+  std::size_t copied = 0;     // text[0, copied) is in the result
+  std::size_t candidate = 0;  // where the segment begins if the next character turns out not to be inert
+  bool in_segment = false;
+  const auto close_segment = [&](std::size_t end) {
+    normalize_segment(text.substr(candidate, end - candidate), Normalization::nfc, result);
+    copied = end;
+    in_segment = false;
+  };
+  for (std::size_t i = 0; i < text.size();) {
+    if (is_ascii(text[i])) {
+      if (in_segment) close_segment(i);
+      candidate = i++;
+      continue;
+    }
+    const Codepoint c = read_codepoint(text, i);
+    const bool unknown = contains(kUnknownToNfc, c.value);
+    if (unknown || contains(kInertBlocks, c.value)) {
+      if (in_segment) close_segment(i);
+      // Nothing composes with an unknown character, so what follows begins a segment of its own.
+      candidate = unknown ? i + c.length : i;
+    } else if (!in_segment) {
+      result.append(text, copied, candidate - copied);
+      in_segment = true;
+    }
+    i += c.length;
+  }
+  if (in_segment) close_segment(text.size());
+  result.append(text, copied);
+  return result;
+}
+
+}  // namespace
 
 Codepoint read_codepoint(std::string_view text, std::size_t at) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned first = byte(at);
   if (first < 0x80) return {first, 1, true, false};
   std::size_t length = 0;
-  unsigned low = 0x80;  // bounds of the second byte: no overlong forms, surrogates, or values past U+10FFFF
-  unsigned high = 0xBF;
   if (first >= 0xC2 && first <= 0xDF) length = 2;
   if (first >= 0xE0 && first <= 0xEF) length = 3;
   if (first >= 0xF0 && first <= 0xF4) length = 4;
+  if (length == 0) return {0xFFFD, 1, false, false};
+  unsigned low = 0x80;  // bounds of the second byte: no overlong forms, surrogates, or values past U+10FFFF
+  unsigned high = 0xBF;
   if (first == 0xE0) low = 0xA0;
   if (first == 0xED) high = 0x9F;
   if (first == 0xF0) low = 0x90;
   if (first == 0xF4) high = 0x8F;
-  if (length == 0) return {0xFFFD, 1, false, false};
   char32_t value = first & (0xFFU >> (length + 1));
   for (std::size_t i = 1; i < length; ++i) {
     if (at + i >= text.size()) return {0xFFFD, i, false, true};
@@ -39,78 +173,112 @@ Codepoint read_codepoint(std::string_view text, std::size_t at) {
   return {value, length, true, false};
 }
 
+std::size_t last_codepoint(std::string_view text) {
+  std::size_t at = text.size() - 1;
+  while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0U) == 0x80U) --at;
+  return at;
+}
+
+void append_utf8(std::string& text, char32_t value) {
+  const auto put = [&](unsigned byte) { text.push_back(static_cast<char>(byte)); };
+  const unsigned v = value;
+  if (v < 0x80) {
+    put(v);
+  } else if (v < 0x800) {
+    put(0xC0 | v >> 6);
+    put(0x80 | (v & 0x3F));
+  } else if (v < 0x10000) {
+    put(0xE0 | v >> 12);
+    put(0x80 | (v >> 6 & 0x3F));
+    put(0x80 | (v & 0x3F));
+  } else {
+    put(0xF0 | v >> 18);
+    put(0x80 | (v >> 12 & 0x3F));
+    put(0x80 | (v >> 6 & 0x3F));
+    put(0x80 | (v & 0x3F));
+  }
+}
+
+std::size_t valid_utf8_prefix(std::string_view text) {
+  std::size_t i = 0;
+  while (i < text.size()) {
+    if (is_ascii(text[i])) {
+      ++i;
+      continue;
+    }
+    const Codepoint c = read_codepoint(text, i);
+    if (!c.valid) break;
+    i += c.length;
+  }
+  return i;
+}
+
 std::string replace_invalid_utf8(std::string_view text) {
   std::string result;
   result.reserve(text.size());
-  for (std::size_t i = 0; i < text.size();) {
-    const Codepoint c = read_codepoint(text, i);
-    result.append(c.valid ? text.substr(i, c.length) : std::string_view("\xEF\xBF\xBD"));
-    i += c.length;
+  while (true) {
+    const std::size_t valid = valid_utf8_prefix(text);
+    result.append(text, 0, valid);
+    text.remove_prefix(valid);
+    if (text.empty()) return result;
+    result += kReplacement;
+    text.remove_prefix(read_codepoint(text, 0).length);
   }
-  return result;
 }
 
-namespace {
-
-std::string compose(std::string_view text) {
-  utf8proc_uint8_t* composed = nullptr;
-  const utf8proc_ssize_t size = utf8proc_map(
-      reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
-      &composed, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-  const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(composed, &std::free);
-  if (size == UTF8PROC_ERROR_NOMEM) throw std::bad_alloc();
-  if (size < 0) throw Error(std::string("cannot normalize text: ") + utf8proc_errmsg(size));
-  return {reinterpret_cast<const char*>(composed), static_cast<std::size_t>(size)};
+std::size_t incomplete_suffix(std::string_view text) {
+  // A character that can still grow has its first byte among the last three.
+  for (std::size_t length = std::min<std::size_t>(3, text.size()); length > 0; --length) {
+    const Codepoint c = read_codepoint(text, text.size() - length);
+    if (c.truncated && c.length == length) return length;
+  }
+  return 0;
 }
 
-/// Puts runs of combining marks into canonical order. The library does it too, but in quadratic time.
-std::string order_marks(std::string_view text) {
-  struct Mark {
-    int combining_class;
-    std::string_view bytes;
-  };
+std::string normalize(std::string_view text, Normalization form) {
+  if (form == Normalization::none) return std::string(text);
+  if (form == Normalization::nfc) return normalize_nfc(text);
   std::string result;
-  result.reserve(text.size());
-  std::vector<Mark> marks;
-  const auto write_marks = [&] {
-    std::stable_sort(marks.begin(), marks.end(),
-                     [](const Mark& a, const Mark& b) { return a.combining_class < b.combining_class; });
-    for (const Mark& mark : marks) result += mark.bytes;
-    marks.clear();
-  };
-  for (std::size_t i = 0; i < text.size();) {
-    const Codepoint c = read_codepoint(text, i);
-    const int combining_class =
-        utf8proc_get_property(static_cast<utf8proc_int32_t>(c.value))->combining_class;
-    if (combining_class != 0) {
-      marks.push_back({combining_class, text.substr(i, c.length)});
-    } else {
-      write_marks();
-      result += text.substr(i, c.length);
-    }
-    i += c.length;
-  }
-  write_marks();
+  normalize_segment(text, form, result);
   return result;
 }
 
-}  // namespace
+CharClass classify(char32_t value) {
+  if (value == ' ' || (value >= 9 && value <= 13) || value == 0x85) return CharClass::space;
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(value))) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+      return CharClass::letter;
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO:
+      return CharClass::number;
+    case UTF8PROC_CATEGORY_ZS:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP:
+      return CharClass::space;
+    case UTF8PROC_CATEGORY_CN:
+      if (contains(kNewerLetters, value)) return CharClass::letter;
+      return contains(kNewerNumbers, value) ? CharClass::number : CharClass::other;
+    default:
+      return CharClass::other;
+  }
+}
 
-std::string normalize_nfc(std::string_view text) {
-  // Below U+0300 nothing changes: the common case is a copy. (0xCC is the first lead byte of U+0300.)
-  if (std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0xCC; })) {
-    return std::string(text);
+bool is_word_character(char32_t value) {
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(value))) {
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_PC:
+      return true;
+    default:
+      return classify(value) == CharClass::letter;
   }
-  // U+11A7 composes with nothing, but the library takes it for a Hangul trailing consonant: keep it apart.
-  constexpr std::string_view kTrailingBase = "\xE1\x86\xA7";
-  const std::string ordered = order_marks(text);
-  std::string result;
-  for (std::size_t begin = 0; begin < ordered.size();) {
-    const std::size_t end = std::min(ordered.find(kTrailingBase, begin + 1), ordered.size());
-    result += compose(std::string_view(ordered).substr(begin, end - begin));
-    begin = end;
-  }
-  return result;
 }
 
 }  // namespace touchstone

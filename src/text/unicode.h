@@ -1,7 +1,8 @@
-// UTF-8 and Unicode normalization.
+// UTF-8, Unicode normalization, and the character classes that pre-tokenizers speak of.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -17,10 +18,33 @@ struct Codepoint {
 /// Decodes the character at `at` (< text.size()).
 Codepoint read_codepoint(std::string_view text, std::size_t at);
 
+/// Where the last character of the non-empty, valid `text` begins.
+std::size_t last_codepoint(std::string_view text);
+
+void append_utf8(std::string& text, char32_t value);
+
+/// The length of the prefix that is valid UTF-8.
+std::size_t valid_utf8_prefix(std::string_view text);
+
 /// Each invalid sequence (maximal subpart) becomes one U+FFFD, as in WHATWG's and Rust's lossy decoding.
 std::string replace_invalid_utf8(std::string_view text);
 
-/// Unicode normalization form C. `text` must be valid UTF-8.
-std::string normalize_nfc(std::string_view text);
+/// The number of bytes at the end of `text` that begin a character and could still become a valid one.
+std::size_t incomplete_suffix(std::string_view text);
+
+enum class Normalization { none, nfc, nfd, nfkc, nfkd };
+
+/// Unicode normalization, in time linear in the text but for sorting marks. `text` must be valid UTF-8. NFC
+/// knows the combining marks that the reference's tables know (Unicode 10): a later mark stays where it is.
+std::string normalize(std::string_view text, Normalization form);
+
+/// The classes of the pre-tokenizers' patterns: \p{L}, \p{N}, \s, and what is none of them.
+enum class CharClass : std::uint8_t { other, letter, number, space };
+
+/// By Unicode 16, as the reference's regular expressions.
+CharClass classify(char32_t value);
+
+/// \w: letters, marks, decimal digits and connecting punctuation.
+bool is_word_character(char32_t value);
 
 }  // namespace touchstone

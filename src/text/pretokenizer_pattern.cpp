@@ -1,0 +1,137 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "text/pretokenizer_pattern.h"
+
+#include <pcre2.h>
+
+#include <array>
+
+#include "base/error.h"
+
+namespace touchstone {
+namespace {
+
+// A pattern that does more in one match is hostile: the published ones take a few steps a byte.
+constexpr std::uint32_t kMatchLimit = 100'000'000;
+constexpr std::uint32_t kHeapLimitKib = 1024 * 1024;
+constexpr std::size_t kMaxJitStack = std::size_t{256} * 1024 * 1024;
+constexpr std::size_t kMaxPatternBytes = 64 * 1024;
+constexpr std::uint32_t kMaxNesting = 100;
+
+std::string pcre_message(int code) {
+  std::array<PCRE2_UCHAR, 256> buffer{};
+  pcre2_get_error_message(code, buffer.data(), buffer.size());
+  return reinterpret_cast<const char*>(buffer.data());
+}
+
+/// Rewrites what the two syntaxes disagree on: \s is White_Space (PCRE2 adds U+180E), \h is a hexadecimal
+/// digit, and
+/// `&&` and nested brackets inside a class are set operations, which PCRE2 lacks.
+std::string translate(std::string_view expression) {
+  constexpr std::string_view kSpace = R"(\x{9}-\x{D}\x{85}\p{Z})";
+  std::string result;
+  bool in_class = false;
+  for (std::size_t i = 0; i < expression.size(); ++i) {
+    const char c = expression[i];
+    const char next = i + 1 < expression.size() ? expression[i + 1] : '\0';
+    if (c == '\\' && next != '\0') {
+      ++i;
+      if (next == 's') {
+        result += in_class ? std::string(kSpace) : "[" + std::string(kSpace) + "]";
+      } else if (next == 'S' && !in_class) {
+        result += "[^" + std::string(kSpace) + "]";
+      } else if (next == 'h') {
+        result += in_class ? "0-9a-fA-F" : "[0-9a-fA-F]";
+      } else if (in_class && next == 'S') {
+        throw Error(R"(the tokenizer's pattern has \S inside a class, which is not supported)");
+      } else {
+        result += c;
+        result += next;
+      }
+      continue;
+    }
+    if (in_class && ((c == '[' && next != ':') || (c == '&' && next == '&'))) {
+      throw Error("the tokenizer's pattern has a set operation inside a class, which is not supported");
+    }
+    if (in_class && c == '[') {  // [:name:]
+      const std::size_t end = expression.find(":]", i);
+      if (end == std::string_view::npos) throw Error("the tokenizer's pattern has an open [: class");
+      result += expression.substr(i, end + 2 - i);
+      i = end + 1;
+      continue;
+    }
+    result += c;
+    if (c == '[') {
+      in_class = true;
+      // A bracket that comes first closes nothing.
+      for (const char first : {'^', ']'}) {
+        if (i + 1 < expression.size() && expression[i + 1] == first) result += expression[++i];
+      }
+    } else if (c == ']') {
+      in_class = false;
+    }
+  }
+  return result;
+}
+
+struct CodeDeleter {
+  void operator()(pcre2_code* code) const { pcre2_code_free(code); }
+};
+
+/// What a thread matches with.
+struct MatchState {
+  pcre2_match_data* data = pcre2_match_data_create(1, nullptr);
+  pcre2_match_context* context = pcre2_match_context_create(nullptr);
+  pcre2_jit_stack* stack = pcre2_jit_stack_create(64 * 1024, kMaxJitStack, nullptr);
+  MatchState() {
+    if (data == nullptr || context == nullptr || stack == nullptr) throw std::bad_alloc();
+    pcre2_set_match_limit(context, kMatchLimit);
+    pcre2_set_heap_limit(context, kHeapLimitKib);
+    pcre2_jit_stack_assign(context, nullptr, stack);
+  }
+  ~MatchState() {
+    pcre2_jit_stack_free(stack);
+    pcre2_match_context_free(context);
+    pcre2_match_data_free(data);
+  }
+  MatchState(const MatchState&) = delete;
+  MatchState& operator=(const MatchState&) = delete;
+};
+
+}  // namespace
+
+Pattern::Pattern(std::string_view original) {
+  if (original.size() > kMaxPatternBytes) throw Error("the tokenizer's pattern is longer than 64 KiB");
+  const std::string expression = translate(original);
+  const std::unique_ptr<pcre2_compile_context, decltype(&pcre2_compile_context_free)> context(
+      pcre2_compile_context_create(nullptr), &pcre2_compile_context_free);
+  if (context == nullptr) throw std::bad_alloc();
+  pcre2_set_parens_nest_limit(context.get(), kMaxNesting);
+  int code = 0;
+  PCRE2_SIZE offset = 0;
+  // ^ and $ also match at line ends in Oniguruma's default syntax.
+  std::unique_ptr<pcre2_code, CodeDeleter> compiled(pcre2_compile(
+      reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
+      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code, &offset, context.get()));
+  if (compiled == nullptr) {
+    throw Error("the tokenizer's pattern does not compile at byte " + std::to_string(offset) + ": " +
+                pcre_message(code));
+  }
+  pcre2_jit_compile(compiled.get(), PCRE2_JIT_COMPLETE);  // without it, matching is only slower
+  code_ = std::shared_ptr<const pcre2_code>(compiled.release(), CodeDeleter());
+}
+
+bool Pattern::find(std::string_view text, std::size_t start, Match& match) const {
+  thread_local const MatchState state;
+  const int count =
+      pcre2_match(static_cast<const pcre2_code*>(code_.get()), reinterpret_cast<PCRE2_SPTR>(text.data()),
+                  text.size(), start, PCRE2_NO_UTF_CHECK, state.data, state.context);
+  if (count == PCRE2_ERROR_NOMATCH) return false;
+  if (count < 0) throw Error("the tokenizer's pattern fails on this text: " + pcre_message(count));
+  const PCRE2_SIZE* offsets = pcre2_get_ovector_pointer(state.data);
+  // \K inside a lookaround can put the end before the start.
+  if (offsets[1] < offsets[0] || offsets[0] < start) throw Error("the tokenizer's pattern matches backwards");
+  match = {offsets[0], offsets[1]};
+  return true;
+}
+
+}  // namespace touchstone
