@@ -241,7 +241,7 @@ void apply_step(const SplitStep& step, std::string_view text, SplitBuffers& buff
 
 }  // namespace
 
-void split(const PreTokenizer& pre, std::string_view text, SplitBuffers& buffers) {
+void split_pieces(const PreTokenizer& pre, std::string_view text, SplitBuffers& buffers) {
   buffers.owned.clear();
   buffers.pieces.clear();
   if (!text.empty()) buffers.pieces.push_back(text);

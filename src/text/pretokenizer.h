@@ -37,7 +37,7 @@ PreTokenizer parse_pre_tokenizer(const boost::json::value& value);
 /// By GGUF's name (tokenizer.ggml.pre). Throws Error for an unknown one, naming it.
 PreTokenizer named_pre_tokenizer(std::string_view name);
 
-/// Room that split() works in; reused from call to call.
+/// Room that split_pieces() works in; reused from call to call.
 struct SplitBuffers {
   std::vector<std::string_view> pieces, next;
   std::deque<std::string> owned;  // pieces that got a space in front
@@ -45,6 +45,6 @@ struct SplitBuffers {
 
 /// Cuts the valid UTF-8 `text` and leaves the pieces, none empty, in `buffers.pieces`. They view `text` or
 /// `buffers.owned`.
-void split(const PreTokenizer& pre, std::string_view text, SplitBuffers& buffers);
+void split_pieces(const PreTokenizer& pre, std::string_view text, SplitBuffers& buffers);
 
 }  // namespace touchstone

@@ -96,7 +96,7 @@ std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_speci
     if (id < 0) throw_unknown_id(id, vocab_size());
     if (has_token(id) && !(skip_special && is_special(id))) bytes += token_bytes(id);
   }
-  return replace_invalid_utf8(bytes);
+  return to_valid_utf8(bytes);
 }
 
 bool Tokenizer::has_token(std::int32_t id) const {

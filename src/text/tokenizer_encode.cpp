@@ -143,7 +143,7 @@ void split_added(const Tokenizer::Impl& impl, const AddedMatcher& matcher, std::
 Ids encode_text(const Tokenizer::Impl& impl, std::string_view text, const Tokenizer::EncodeOptions& options) {
   if (text.size() > kMaxTextBytes) throw Error("the text to tokenize is longer than 1 GiB", "split it");
   std::string replaced;
-  if (valid_utf8_prefix(text) != text.size()) text = replaced = replace_invalid_utf8(text);
+  if (valid_utf8_prefix(text) != text.size()) text = replaced = to_valid_utf8(text);
 
   const TokenizerSpec& spec = impl.spec;
   Workspace& work = workspace();
@@ -151,7 +151,7 @@ Ids encode_text(const Tokenizer::Impl& impl, std::string_view text, const Tokeni
   if (options.add_special) ids = spec.prefix;
   const auto put_token = [&](std::int32_t id) { ids.push_back(id); };
   const auto put_plain = [&](std::string_view part) {
-    split(spec.pre_tokenizer, part, work.buffers);
+    split_pieces(spec.pre_tokenizer, part, work.buffers);
     for (const std::string_view piece : work.buffers.pieces) encode_piece(impl, piece, work, ids);
   };
   const auto put_normalized = [&](std::string_view part, const AddedMatcher& matcher) {

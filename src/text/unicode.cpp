@@ -213,7 +213,7 @@ std::size_t valid_utf8_prefix(std::string_view text) {
   return i;
 }
 
-std::string replace_invalid_utf8(std::string_view text) {
+std::string to_valid_utf8(std::string_view text) {
   std::string result;
   result.reserve(text.size());
   while (true) {

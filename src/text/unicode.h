@@ -27,7 +27,7 @@ void append_utf8(std::string& text, char32_t value);
 std::size_t valid_utf8_prefix(std::string_view text);
 
 /// Each invalid sequence (maximal subpart) becomes one U+FFFD, as in WHATWG's and Rust's lossy decoding.
-std::string replace_invalid_utf8(std::string_view text);
+std::string to_valid_utf8(std::string_view text);
 
 /// The number of bytes at the end of `text` that begin a character and could still become a valid one.
 std::size_t incomplete_suffix(std::string_view text);
