@@ -81,7 +81,7 @@ struct Reader {
 };
 
 std::string read_model_type(const Reader& in) {
-  const std::string type = in.text(in.checkpoint.config, "model_type", "");
+  std::string type = in.text(in.checkpoint.config, "model_type", "");
   for (const std::string_view known : {"qwen2", "llama", "qwen3"}) {
     if (type == known) return type;
   }

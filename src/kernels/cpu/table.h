@@ -64,7 +64,7 @@ inline constexpr std::int32_t kKeysPerBlock = 32;
 
 /// Each row's maximum, sum, scores and weighted values.
 constexpr std::size_t attention_scratch_floats(std::int32_t head_dim) {
-  const auto padded_dim = static_cast<std::size_t>((head_dim + kLanes - 1) / kLanes * kLanes);
+  const std::size_t padded_dim = (static_cast<std::size_t>(head_dim) + kLanes - 1) / kLanes * kLanes;
   return std::size_t{kAttentionRows} * (2 + kKeysPerBlock + padded_dim);
 }
 
