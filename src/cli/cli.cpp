@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <iostream>
+#include <limits>
 
 #include "base/error.h"
 
@@ -82,6 +83,23 @@ boost::json::value parse_user_json(const std::string& text, const std::string& s
                 "give one JSON document; see --help for an example");
   }
   return parser.release();
+}
+
+std::vector<std::int32_t> parse_ids(const boost::json::value& value, const std::string& source) {
+  const boost::json::array* array = value.if_array();
+  if (array == nullptr)
+    throw Error(source + " is not a JSON array of token ids", "give for example [9707, 11]");
+  std::vector<std::int32_t> ids;
+  ids.reserve(array->size());
+  for (const boost::json::value& entry : *array) {
+    const std::int64_t* id = entry.if_int64();
+    if (id == nullptr || *id < 0 || *id > std::numeric_limits<std::int32_t>::max()) {
+      throw Error(source + " has " + boost::json::serialize(entry) + ", which is not a token id",
+                  "ids are whole numbers from 0 on");
+    }
+    ids.push_back(static_cast<std::int32_t>(*id));
+  }
+  return ids;
 }
 
 void print_json(const boost::json::value& value) { print_text(boost::json::serialize(value) + "\n"); }

@@ -10,6 +10,7 @@
 #include <boost/json.hpp>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "model/transformer.h"
 
@@ -47,6 +48,9 @@ void for_each_stdin_line(const std::function<void(const std::string& line, std::
 
 /// Parses JSON from the user; the error names `source` and where it broke.
 boost::json::value parse_user_json(const std::string& text, const std::string& source);
+
+/// A JSON array of token ids; the error names `source`.
+std::vector<std::int32_t> parse_ids(const boost::json::value& value, const std::string& source);
 
 /// One JSON document and a newline on standard output. Throws Error when it cannot be written.
 void print_json(const boost::json::value& value);

@@ -16,7 +16,7 @@ struct DetokenizeOptions {
 };
 
 int run_detokenize(const DetokenizeOptions& options) {
-  const Tokenizer tokenizer = load_tokenizer(open_checkpoint(options.model));
+  const Tokenizer tokenizer = load_tokenizer(open_without_weights(options.model));
   const auto print = [&](const std::string& text, const std::string& source) {
     const std::vector<std::int32_t> ids = parse_ids(parse_user_json(text, source), source);
     const std::string decoded = tokenizer.decode(ids, options.skip_special);

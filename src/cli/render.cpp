@@ -29,7 +29,7 @@ int run_render(const RenderOptions& options) {
   std::optional<Checkpoint> checkpoint;
   std::optional<Tokenizer> tokenizer;
   if (has_model) {
-    checkpoint = open_checkpoint(options.model);
+    checkpoint = open_without_weights(options.model);
     tokenizer = load_tokenizer(*checkpoint);
     add_special_token_strings(context, *checkpoint, *tokenizer);
   }

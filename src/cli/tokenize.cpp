@@ -37,7 +37,7 @@ void print_table(const boost::json::object& encoded) {
 }
 
 int run_tokenize(const TokenizeOptions& options) {
-  const Tokenizer tokenizer = load_tokenizer(open_checkpoint(options.model));
+  const Tokenizer tokenizer = load_tokenizer(open_without_weights(options.model));
   const auto print = [&](const std::string& text) {
     const boost::json::object encoded = encode_to_json(
         tokenizer, text, {.parse_special = !options.no_special, .add_special = options.add_special});

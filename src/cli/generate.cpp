@@ -1,0 +1,155 @@
+#include <spdlog/spdlog.h>
+
+#include <CLI/Validators.hpp>
+#include <memory>
+
+#include "base/blob.h"
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "cli/cli.h"
+#include "cli/sampling_options.h"
+#include "engine/load.h"
+#include "engine/memory.h"
+#include "engine/prompt.h"
+
+namespace touchstone::cli {
+namespace {
+
+struct GenerateOptions {
+  std::string model;
+  std::optional<std::string> prompt;
+  std::string messages_file;
+  bool raw = false;
+  std::int32_t n = 1;
+  SamplingOptions sampling;
+  CommonOptions common;
+};
+
+/// The prompt in the form that the user chose: messages from a file, or one user turn, through the template
+/// or as it is.
+Prompt read_prompt(const GenerateOptions& options, const Checkpoint& checkpoint) {
+  const Prompter prompter = make_prompter(checkpoint, options.raw);
+  if (options.messages_file.empty()) {
+    const std::string text = options.prompt ? *options.prompt : read_stdin();
+    if (!options.raw && !prompter.chat_template)
+      spdlog::warn("the model has no chat template: the prompt is used as it is");
+    return make_prompt(prompter, text);
+  }
+  if (!prompter.chat_template) {
+    throw Error("messages need a chat template, and there is none", "leave --raw out, or use --prompt");
+  }
+  boost::json::value input =
+      parse_user_json(std::string(map_file(options.messages_file).text()), options.messages_file);
+  boost::json::object request;
+  if (input.is_array()) {
+    request["messages"] = std::move(input);
+  } else if (input.is_object() && input.as_object().contains("messages")) {
+    request = std::move(input.as_object());
+  } else {
+    throw Error(options.messages_file + " holds no messages",
+                R"(give [{"role":"user","content":"…"}] or {"messages":[…]})");
+  }
+  if (!request.contains("add_generation_prompt")) request["add_generation_prompt"] = true;
+  return make_chat_prompt(prompter, request);
+}
+
+const char* finish_reason_name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::stop:
+      return "stop";
+    case FinishReason::length:
+      return "length";
+    case FinishReason::cancelled:
+      return "cancelled";
+  }
+  return "";
+}
+
+boost::json::object to_json(const GenerateResult& result, const LoadedModel& model) {
+  boost::json::array choices;
+  std::size_t completion_tokens = 0;
+  double total_ms = 0;
+  for (const GeneratedSample& sample : result.samples) {
+    choices.push_back({{"text", sample.text},
+                       {"reasoning", sample.reasoning},
+                       {"ids", boost::json::value_from(sample.ids)},
+                       {"finish_reason", finish_reason_name(sample.finish_reason)}});
+    completion_tokens += sample.ids.size();
+    total_ms = std::max(total_ms, sample.total_ms);
+  }
+  const double ttft_ms = result.samples.front().ttft_ms;
+  const double decoded = static_cast<double>(completion_tokens - result.samples.size());
+  const double decode_ms = total_ms - ttft_ms;
+  return {{"choices", std::move(choices)},
+          {"usage",
+           {{"prompt_tokens", result.prompt_tokens},
+            {"completion_tokens", completion_tokens},
+            {"total_tokens", static_cast<std::size_t>(result.prompt_tokens) + completion_tokens}}},
+          {"timings",
+           {{"load_ms", model.load_ms},
+            {"ttft_ms", ttft_ms},
+            {"prefill_tok_s", ttft_ms > 0 ? result.prompt_tokens / ttft_ms * 1e3 : 0.0},
+            {"decode_tok_s", decode_ms > 0 ? decoded / decode_ms * 1e3 : 0.0},
+            {"peak_rss_bytes", peak_rss_bytes()},
+            {"peak_device_bytes", 0}}}};
+}
+
+int run_generate(const GenerateOptions& options) {
+  catch_interrupts();
+  const auto model =
+      std::make_shared<LoadedModel>(load_model(options.model, {model_options(options.common)}));
+  spdlog::info("loaded {} in {:.0f} ms: {}, {} threads", model->id, model->load_ms, model->transformer->isa(),
+               model->transformer->num_threads());
+  Prompt prompt = read_prompt(options, model->checkpoint);
+  Engine engine(model, {.max_sequence_tokens = options.common.context_tokens});
+  const bool streams = !options.common.json && options.n == 1;
+  GenerateRequest request{.prompt_ids = std::move(prompt.ids),
+                          .sampling = apply(options.sampling, model->defaults),
+                          .n = options.n,
+                          .reasoning_opened = prompt.reasoning_opened,
+                          .on_token = [&](int, std::int32_t, const std::string& text) {
+                            if (streams) print_text(text);
+                            return !interrupted();
+                          }};
+  const GenerateResult result = engine.generate(std::move(request));
+  if (options.common.json) {
+    print_json(to_json(result, *model));
+  } else if (streams) {
+    print_text("\n");
+  } else {
+    for (std::size_t i = 0; i < result.samples.size(); ++i) {
+      const GeneratedSample& sample = result.samples[i];
+      print_text("--- " + std::to_string(i + 1) + "\n" + sample.reasoning +
+                 (sample.reasoning.empty() ? "" : "\n\n") + sample.text + "\n");
+    }
+  }
+  return interrupted() ? kExitInterrupted : kExitDone;
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app, Command& command) {
+  auto options = std::make_shared<GenerateOptions>();
+  CLI::App* sub = app.add_subcommand("generate", "One answer to one prompt");
+  sub->add_option("MODEL", options->model, "Folder, .gguf file, ORG/NAME in a local cache, or demo:native")
+      ->required();
+  CLI::Option* prompt =
+      sub->add_option("--prompt", options->prompt, "The user's turn (default: standard input)");
+  sub->add_option("--messages", options->messages_file, "A JSON file of messages for the chat template")
+      ->excludes(prompt);
+  sub->add_flag("--raw", options->raw, "The prompt as it is, without chat template");
+  sub->add_option("--n", options->n, "Samples of the answer")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  add_sampling_options(*sub, options->sampling);
+  add_common_options(*sub, options->common);
+  sub->footer(
+      "Examples:\n"
+      "  touchstone generate demo:distilled --prompt 'Tom has 3 boxes with 4 pens each. How many pens?'\n"
+      "  touchstone generate ./model.gguf --messages chat.json --greedy --json\n"
+      "Sampling defaults are the model's own (generation_config.json), else temperature 0.6, top-p 0.95, "
+      "1024 tokens.");
+  sub->callback([options, &command] { command = [options] { return run_generate(*options); }; });
+}
+
+}  // namespace touchstone::cli

@@ -1,0 +1,50 @@
+#include "cli/sampling_options.h"
+
+#include <CLI/Validators.hpp>
+#include <limits>
+
+namespace touchstone::cli {
+
+void add_sampling_options(CLI::App& app, SamplingOptions& o) {
+  constexpr std::int32_t kMost = std::numeric_limits<std::int32_t>::max();
+  app.add_option("--max-new-tokens", o.max_new_tokens, "Most tokens of an answer")
+      ->check(CLI::Range(1, kMost));
+  app.add_flag("--greedy", o.greedy, "Always the most likely token");
+  app.add_option("--temperature", o.temperature, "0 is greedy")->check(CLI::Range(0.0, 100.0));
+  app.add_option("--top-p", o.top_p, "Nucleus: the most likely tokens that sum to this")
+      ->check(CLI::Range(1e-6, 1.0));
+  app.add_option("--top-k", o.top_k, "Only the K most likely tokens; 0: all")->check(CLI::Range(0, kMost));
+  app.add_option("--min-p", o.min_p, "Only tokens this likely relative to the best")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--repetition-penalty", o.repetition_penalty,
+                 "Above 1: tokens seen before become less likely")
+      ->check(CLI::Range(1e-3, 100.0));
+  app.add_option("--presence-penalty", o.presence_penalty, "Taken off the logits of generated tokens")
+      ->check(CLI::Range(-100.0, 100.0));
+  app.add_option("--frequency-penalty", o.frequency_penalty, "The same, for each time they were generated")
+      ->check(CLI::Range(-100.0, 100.0));
+  app.add_option("--seed", o.seed, "Same seed, same answer")->capture_default_str();
+  app.add_option("--stop", o.stop, "The answer ends before this text (repeatable)")->allow_extra_args(false);
+  app.add_flag("--ignore-eos", o.ignore_eos, "Go on to --max-new-tokens whatever the model says");
+  app.add_option("--reasoning-budget", o.reasoning_budget, "Tokens of thinking, after which it is closed")
+      ->check(CLI::Range(0, kMost));
+}
+
+SamplingParams apply(const SamplingOptions& o, SamplingParams params) {
+  params.temperature = o.temperature.value_or(params.temperature);
+  if (o.greedy) params.temperature = 0.0F;
+  params.top_p = o.top_p.value_or(params.top_p);
+  params.top_k = o.top_k.value_or(params.top_k);
+  params.min_p = o.min_p.value_or(params.min_p);
+  params.repetition_penalty = o.repetition_penalty.value_or(params.repetition_penalty);
+  params.presence_penalty = o.presence_penalty.value_or(params.presence_penalty);
+  params.frequency_penalty = o.frequency_penalty.value_or(params.frequency_penalty);
+  params.max_new_tokens = o.max_new_tokens.value_or(params.max_new_tokens);
+  params.reasoning_budget = o.reasoning_budget;
+  params.seed = o.seed;
+  params.stop = o.stop;
+  params.ignore_eos = o.ignore_eos;
+  return params;
+}
+
+}  // namespace touchstone::cli

@@ -1,0 +1,26 @@
+// The sampling options that `generate` and `chat` share.
+#pragma once
+
+#include <optional>
+
+#include "cli/cli.h"
+#include "engine/engine.h"
+
+namespace touchstone::cli {
+
+/// What the user asked for; what is not set keeps the model's default.
+struct SamplingOptions {
+  bool greedy = false;
+  bool ignore_eos = false;
+  std::optional<float> temperature, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty;
+  std::optional<std::int32_t> top_k, max_new_tokens, reasoning_budget;
+  std::uint64_t seed = 0;
+  std::vector<std::string> stop;
+};
+
+void add_sampling_options(CLI::App& app, SamplingOptions& options);
+
+/// The model's defaults with what the user asked for.
+SamplingParams apply(const SamplingOptions& options, SamplingParams defaults);
+
+}  // namespace touchstone::cli
