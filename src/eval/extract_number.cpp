@@ -13,9 +13,6 @@ namespace {
 
 using boost::multiprecision::cpp_rational;
 
-// Answers are short; a number is looked for in this much text after "answer is".
-constexpr std::size_t kMaxTail = 400;
-
 struct Found {
   NumberAt number;
   std::size_t pos = 0;  // of the statement, to tell the last one
@@ -88,7 +85,7 @@ std::optional<NumberAt> read_tail(std::string_view text, std::size_t begin) {
     return std::string_view(" \n*_#:>").find(text[at]) != std::string_view::npos;
   };
   while (begin < text.size() && is_filler(begin)) ++begin;
-  const std::size_t end = std::min(sentence_end(text, begin), begin + kMaxTail);
+  const std::size_t end = sentence_end(text, begin, kMaxTail);
   const std::string_view tail = text.substr(begin, end - begin);
   if (tail.find("\\boxed") != tail.npos) return std::nullopt;  // the box itself is read
   const std::string lower = to_lower(tail);
@@ -110,13 +107,14 @@ std::optional<Found> last_boxed(std::string_view text) {
 }
 
 std::optional<Found> last_hashes(std::string_view text) {
-  for (std::size_t at = text.rfind("####"); at != text.npos;
-       at = at == 0 ? text.npos : text.rfind("####", at - 1)) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
+  std::size_t marks = 0;
+  for (std::size_t at = text.rfind("####"); at != text.npos && marks < kMaxMarks; ++marks) {
+    const std::size_t end = std::min({text.find('\n', at), text.size(), at + kMaxTail});
     const std::string_view line = trim(text.substr(at + 4, end - at - 4));
     if (const auto number = read_single(line); number && number->begin < 4) {
       return Found{*number, at, "after ####"};
     }
+    at = at == 0 ? text.npos : text.rfind("####", at - 1);
   }
   return std::nullopt;
 }
@@ -191,11 +189,14 @@ std::optional<Found> last_conclusion(std::string_view text, const std::string& l
   for (const std::string_view word :
        {"therefore", "thus", "so", "hence", "in total", "altogether", "in conclusion", "finally",
         "the total is", "the result is", "因此", "所以", "综上", "总共", "一共", "共有"}) {
-    for (std::size_t at = lower.find(word); at != lower.npos; at = lower.find(word, at + 1)) {
-      if (is_letter(word[0]) && !is_word_at(lower, at, word)) continue;
-      if (found && at < found->pos) continue;
-      const auto number = last_number(text, at, sentence_end(text, at));
-      if (number) found = Found{*number, at, "in the concluding sentence"};
+    std::size_t at = lower.rfind(word);
+    for (std::size_t tries = 0; at != lower.npos && tries < kMaxMarks && !(found && at < found->pos);
+         ++tries) {
+      if (!is_letter(word[0]) || is_word_at(lower, at, word)) {
+        const auto number = last_number(text, at, sentence_end(text, at, kMaxTail));
+        if (number) found = Found{*number, at, "in the concluding sentence"};
+      }
+      at = at == 0 ? lower.npos : lower.rfind(word, at - 1);
     }
   }
   return found;

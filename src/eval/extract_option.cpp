@@ -10,6 +10,7 @@ namespace touchstone {
 namespace {
 
 constexpr std::size_t kNone = std::string_view::npos;
+constexpr std::size_t kMaxQuote = 4000;  // bytes: options are sentences, rarely paragraphs
 
 /// A letter that stands alone.
 struct Mention {
@@ -103,7 +104,8 @@ std::set<std::size_t> options_quoted(const Reader& reader, std::string_view text
 /// Skips what may stand between "answer is" and the letter.
 std::size_t skip_to_letter(const Reader& reader, std::size_t pos) {
   const std::string& lower = reader.lower;
-  for (bool moved = true; moved && pos < lower.size();) {
+  const std::size_t stop = std::min(lower.size(), pos + kMaxTail);
+  for (bool moved = true; moved && pos < stop;) {
     moved = false;
     while (pos < lower.size() && std::string_view(" \n([{\":#>").find(lower[pos]) != kNone) {
       ++pos;
@@ -180,7 +182,8 @@ void read_marks(const Reader& reader, std::optional<Chosen>& best) {
     if (options.empty()) {
       std::size_t begin = mark.begin;
       while (begin < reader.text.size() && (reader.text[begin] == ' ' || reader.text[begin] == '\n')) ++begin;
-      options = options_quoted(reader, reader.text.substr(begin, sentence_end(reader.text, begin) - begin));
+      options = options_quoted(
+          reader, reader.text.substr(begin, sentence_end(reader.text, begin, kMaxQuote) - begin));
     }
     keep_later(best, std::move(options), mark.pos, "stated as the answer");
   }
@@ -199,7 +202,9 @@ bool rejected_after(std::string_view lower, std::size_t end) {
 /// 选B, 故选 (B), 选择B, 正确的是B.
 void read_chinese_choices(const Reader& reader, std::optional<Chosen>& best) {
   for (const std::string_view word : {"选", "正确的是", "正确的为"}) {
-    for (std::size_t at = reader.lower.find(word); at != kNone; at = reader.lower.find(word, at + 1)) {
+    std::size_t tries = 0;
+    for (std::size_t at = reader.lower.rfind(word); at != kNone && tries < kMaxMarks;
+         at = at == 0 ? kNone : reader.lower.rfind(word, at - 1), ++tries) {
       const std::string_view before = std::string_view(reader.lower).substr(0, at);
       if (before.ends_with("不") || before.ends_with("排除") || before.ends_with("不能")) continue;
       const std::size_t letter = skip_to_letter(reader, at + word.size());
@@ -253,7 +258,7 @@ std::optional<std::size_t> line_letter(const Reader& reader, const Line& line) {
   if (std::string_view(").:]\"").find(rest[0]) != kNone) {
     // "A: not supported" speaks about A; "A. Not every …" may be its text or an explanation.
     const bool quoted = bare(rest).starts_with(bare(reader.options[*option]));
-    const std::string_view about = rest.substr(1, sentence_end(rest, 1) - 1);
+    const std::string_view about = rest.substr(1, sentence_end(rest, 1, kMaxTail) - 1);
     const bool rejected = rest[0] != '.' && !quoted && is_rejection(to_lower(about));
     return rejected ? std::nullopt : option;
   }
@@ -262,9 +267,9 @@ std::optional<std::size_t> line_letter(const Reader& reader, const Line& line) {
 }
 
 std::size_t clause_end(const Reader& reader, std::size_t begin) {
-  const std::size_t end = sentence_end(reader.text, begin);
-  return std::min({end, reader.text.find(',', begin), reader.lower.find(" but ", begin),
-                   reader.lower.find(" so ", begin)});
+  const std::size_t end = sentence_end(reader.text, begin, kMaxTail);
+  const std::string_view rest = std::string_view(reader.lower).substr(begin, end - begin);
+  return begin + std::min({rest.size(), rest.find(','), rest.find(" but "), rest.find(" so ")});
 }
 
 /// The words before `pos` in its clause.

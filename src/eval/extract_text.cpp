@@ -140,7 +140,7 @@ std::optional<std::size_t> after_connector(std::string_view lower, std::size_t p
   if (start < lower.size() && (lower[start] == ':' || lower[start] == '=' || lower[start] == '\n')) {
     return start + 1;  // a heading "Final answer" ends with its line
   }
-  const std::size_t end = std::min({sentence_end(lower, pos), pos + kMaxConnectorDistance, lower.size()});
+  const std::size_t end = sentence_end(lower, pos, kMaxConnectorDistance);
   std::size_t best = std::string_view::npos;
   std::size_t best_end = 0;
   for (std::size_t i = pos; i < end && best == std::string_view::npos; ++i) {
@@ -262,7 +262,8 @@ std::vector<Boxed> find_boxed(std::string_view text) {
   return boxes;
 }
 
-std::size_t sentence_end(std::string_view text, std::size_t begin) {
+std::size_t sentence_end(std::string_view text, std::size_t begin, std::size_t max_bytes) {
+  text = text.substr(0, begin + std::min(max_bytes, text.size()));
   for (std::size_t i = begin; i < text.size(); ++i) {
     const char c = text[i];
     if (c == '\n' || c == '!' || c == '?' || c == ';') return i;
@@ -289,6 +290,7 @@ std::vector<AnswerMark> find_answer_marks(std::string_view lower) {
       break;
     }
   }
+  if (marks.size() > kMaxMarks) marks.erase(marks.begin(), marks.end() - kMaxMarks);
   return marks;
 }
 

@@ -26,6 +26,11 @@ std::string to_lower(std::string_view text);
 
 std::string_view trim(std::string_view text);
 
+/// Of a sign that an answer may repeat without end (models do loop) only the last this many are looked at,
+/// and this much of what follows each, so that the time to read an answer grows no faster than its length.
+inline constexpr std::size_t kMaxMarks = 64;
+inline constexpr std::size_t kMaxTail = 600;  // bytes
+
 /// Where the contents of a `\boxed{…}` begin and end (inside the braces).
 struct Boxed {
   std::size_t begin = 0;
@@ -33,8 +38,9 @@ struct Boxed {
 };
 std::vector<Boxed> find_boxed(std::string_view text);
 
-/// End of the sentence that `begin` is in: a line end, or ". ", "!", "?", ";" (decimal points do not end it).
-std::size_t sentence_end(std::string_view text, std::size_t begin);
+/// End of the sentence that `begin` is in, at most `max_bytes` on: a line end, or ". ", "!", "?", ";"
+/// (decimal points do not end it).
+std::size_t sentence_end(std::string_view text, std::size_t begin, std::size_t max_bytes);
 
 bool is_digit(char c);
 bool is_letter(char c);  // ASCII
@@ -45,7 +51,8 @@ struct AnswerMark {
   std::size_t pos = 0;    // of the mark itself
   std::size_t begin = 0;  // of what follows
 };
-/// All "answer is", "Answer:", "答案是" … of `lower` (normalised, in lower case), in order. Negated ones
+/// The last kMaxMarks "answer is", "Answer:", "答案是" … of `lower` (normalised, in lower case), in order.
+/// Negated ones
 /// ("the answer is not") are left out.
 std::vector<AnswerMark> find_answer_marks(std::string_view lower);
 
