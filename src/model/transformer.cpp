@@ -54,6 +54,7 @@ struct Transformer::Impl {
 
   void add_to_pass(const ForwardSlice& slice, std::int32_t begin, std::int32_t end);
   Activations make_activations();
+  void clear_pass();
   void flush_pass(const KvPool& pool, float*& logits);
 };
 
@@ -99,6 +100,7 @@ void Transformer::copy_block(KvPool& pool, std::int32_t from, std::int32_t to) c
 }
 
 void Transformer::forward(KvPool& pool, std::span<const ForwardSlice> slices, std::span<float> logits) {
+  impl_->clear_pass();  // an error may have left one behind
   float* next_logits = logits.data();
   for (const ForwardSlice& slice : slices) {
     const auto num_tokens = static_cast<std::int32_t>(slice.ids.size());
@@ -167,6 +169,10 @@ void Transformer::Impl::flush_pass(const KvPool& pool, float*& logits) {
   const Rows wanted{logits, static_cast<std::int32_t>(logit_rows.size()), config.vocab_size};
   run_pass(backend, config, weights, rope, {ids, slices, logit_rows}, pool, make_activations(), wanted);
   logits += to_size(wanted.count) * to_size(wanted.width);
+  clear_pass();
+}
+
+void Transformer::Impl::clear_pass() {
   ids.clear();
   slices.clear();
   logit_rows.clear();

@@ -12,6 +12,7 @@ struct Avx512 {
   using Vec = __m512;
   static constexpr const char* kName = "avx512";
   static constexpr int kTileTokens = 8, kTilePanels = 3;  // 24 sums, 3 weights, 1 input of 32 registers
+  static constexpr int kFewTokens = 8;                    // up to which weights are widened in registers
   static constexpr int kAttentionTile = 8;
 
   static Vec zero() { return _mm512_setzero_ps(); }
