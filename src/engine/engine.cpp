@@ -24,6 +24,8 @@ constexpr double kKvShareOfFreeMemory = 0.5;
 // Without other wishes a sequence counts as this long when the pool is sized; longer ones still run, fewer at
 // once.
 constexpr std::int32_t kUsualSequenceTokens = 4096;
+// Samples of one request: each holds its own copy of the prompt's ids.
+constexpr std::int32_t kMostSamples = 1024;
 
 double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
@@ -52,6 +54,7 @@ struct Sequence {
   TokenCounts counts;
   AnswerText text;
   std::size_t reasoning_tokens = 0;
+  bool reasoning_cut = false;        // the budget is spent
   std::vector<std::int32_t> forced;  // ids to append instead of sampled ones, last first
   GeneratedSample result;
 
@@ -77,6 +80,7 @@ struct Engine::Impl {
   std::vector<Sequence*> running;  // in the order of admission
   RequestId next_id = 1;
   std::vector<float> logits;
+  SamplerBuffers sampler;
   std::vector<std::int32_t> close_reasoning;  // ids of "\n</think>\n\n"
 
   Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& wanted);
@@ -88,7 +92,9 @@ struct Engine::Impl {
   void share_prompt(Sequence& from);
   std::int32_t choose_token(Sequence& sequence, std::span<float> row);
   void append(Sequence& sequence, std::int32_t id);
+  std::optional<FinishReason> take_text(Sequence& sequence, std::int32_t id, std::string& text);
   void finish(Sequence& sequence, FinishReason reason);
+  void cancel(RequestId id);
   std::vector<std::pair<RequestId, GenerateResult>> collect();
   Request& request_of(const Sequence& sequence) { return requests.at(sequence.request); }
 };
@@ -113,7 +119,10 @@ std::int32_t choose_num_blocks(const Transformer& transformer, const EngineOptio
 
 Engine::Impl::Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& wanted)
     : model(std::move(loaded)),
-      options(wanted),
+      options{.max_batch = std::max(wanted.max_batch, 1),
+              .context_tokens = wanted.context_tokens,
+              .max_sequence_tokens = wanted.max_sequence_tokens,
+              .prefill_chunk = std::max(wanted.prefill_chunk, 1)},
       max_sequence_tokens(
           wanted.max_sequence_tokens > 0
               ? std::min(wanted.max_sequence_tokens, model->transformer->config().max_position_embeddings)
@@ -220,8 +229,9 @@ void Engine::Impl::share_prompt(Sequence& from) {
 std::int32_t Engine::Impl::choose_token(Sequence& sequence, std::span<float> row) {
   const SamplingParams& params = request_of(sequence).input.sampling;
   if (sequence.text.in_reasoning()) {
-    if (params.reasoning_budget && sequence.forced.empty() &&
+    if (params.reasoning_budget && !sequence.reasoning_cut &&
         sequence.reasoning_tokens >= static_cast<std::size_t>(*params.reasoning_budget)) {
+      sequence.reasoning_cut = true;
       sequence.forced.assign(close_reasoning.rbegin(), close_reasoning.rend());
     }
     ++sequence.reasoning_tokens;
@@ -231,51 +241,57 @@ std::int32_t Engine::Impl::choose_token(Sequence& sequence, std::span<float> row
     sequence.forced.pop_back();
     return id;
   }
-  if (params.ignore_eos) {
-    for (const std::int32_t id : params.stop_ids) {
-      row[static_cast<std::size_t>(id)] = -std::numeric_limits<float>::infinity();
-    }
-  }
-  return sample_token(row, sequence.counts, params, sequence.sample, sequence.ids.size());
+  return sample_token(row, sequence.counts, params, sequence.sample, sequence.ids.size(), sampler);
+}
+
+/// What the id, already appended, adds to the text, and why the answer ends with it, if it does.
+std::optional<FinishReason> Engine::Impl::take_text(Sequence& sequence, std::int32_t id, std::string& text) {
+  const SamplingParams& params = request_of(sequence).input.sampling;
+  const bool is_end = !params.ignore_eos &&
+                      std::find(params.stop_ids.begin(), params.stop_ids.end(), id) != params.stop_ids.end();
+  if (!is_end) text = sequence.text.push(id);
+  const bool is_long = sequence.ids.size() >= sequence.max_size;
+  if (!is_end && !is_long && !sequence.text.stopped()) return std::nullopt;
+  text += sequence.text.finish();
+  return is_end || sequence.text.stopped() ? FinishReason::stop : FinishReason::length;
 }
 
 void Engine::Impl::append(Sequence& sequence, std::int32_t id) {
-  Request& request = request_of(sequence);
-  const SamplingParams& params = request.input.sampling;
+  const Request& request = request_of(sequence);
   if (!sequence.generating()) sequence.result.ttft_ms = ms_since(request.submitted);
   sequence.ids.push_back(id);
   sequence.result.ids.push_back(id);
-  ++sequence.counts.generated[id];
-  const bool is_end = std::find(params.stop_ids.begin(), params.stop_ids.end(), id) != params.stop_ids.end();
-  const std::string text = is_end ? std::string() : sequence.text.push(id);
-  if (request.input.on_token && !request.input.on_token(static_cast<int>(sequence.sample), id, text)) {
-    for (Sequence& each : request.sequences) {
-      if (each.status != Status::finished) finish(each, FinishReason::cancelled);
-    }
-  } else if (is_end || sequence.text.stopped()) {
-    finish(sequence, FinishReason::stop);
-  } else if (sequence.ids.size() >= sequence.max_size) {
-    finish(sequence, FinishReason::length);
-  }
+  if (needs_counts(request.input.sampling)) ++sequence.counts.generated[id];
+  std::string text;
+  const auto reason = take_text(sequence, id, text);
+  const bool goes_on =
+      !request.input.on_token || request.input.on_token(static_cast<int>(sequence.sample), id, text);
+  if (sequence.status == Status::finished) return;  // the callback cancelled it
+  if (reason) finish(sequence, *reason);
+  if (!goes_on) cancel(sequence.request);
 }
 
 void Engine::Impl::finish(Sequence& sequence, FinishReason reason) {
-  const Request& request = request_of(sequence);
-  const std::string rest = sequence.text.finish();
-  if (!rest.empty() && reason != FinishReason::cancelled && request.input.on_token) {
-    request.input.on_token(static_cast<int>(sequence.sample), sequence.ids.back(), rest);
-  }
+  if (reason == FinishReason::cancelled) sequence.text.finish();
   const ReasoningText& parts = sequence.text.parts();
   GeneratedSample& result = sequence.result;
   result.text = parts.answer;
   result.reasoning = parts.reasoning;
   result.reasoning_closed = parts.closed;
-  result.finish_reason = sequence.text.stopped() ? FinishReason::stop : reason;
-  result.total_ms = ms_since(request.submitted);
+  result.finish_reason = reason;
+  result.total_ms = ms_since(request_of(sequence).submitted);
   release(sequence);
   std::erase(running, &sequence);
   std::erase(queue, &sequence);
   sequence.status = Status::finished;
+}
+
+void Engine::Impl::cancel(RequestId id) {
+  const auto found = requests.find(id);
+  if (found == requests.end()) return;
+  for (Sequence& sequence : found->second.sequences) {
+    if (sequence.status != Status::finished) finish(sequence, FinishReason::cancelled);
+  }
 }
 
 /// Requests whose samples have all finished.
@@ -311,7 +327,11 @@ Engine::RequestId Engine::submit(GenerateRequest input) {
   const std::size_t prompt_size = input.prompt_ids.size();
   const auto most = static_cast<std::size_t>(impl_->max_sequence_tokens);
   if (prompt_size == 0) throw Error("the prompt is empty", "give at least one token");
-  if (input.n < 1) throw Error("n is " + std::to_string(input.n), "ask for at least one sample");
+  if (input.n < 1 || input.n > kMostSamples) {
+    throw Error("n is " + std::to_string(input.n),
+                "ask for 1 to " + std::to_string(kMostSamples) + " samples");
+  }
+  check_sampling(input.sampling);
   if (prompt_size >= most) {
     throw Error("the prompt has " + std::to_string(prompt_size) + " tokens, but there is room for " +
                     std::to_string(most) + " with the answer",
@@ -324,9 +344,9 @@ Engine::RequestId Engine::submit(GenerateRequest input) {
       throw Error("token id " + std::to_string(id) + " is not among the model's " +
                   std::to_string(vocab_size));
     }
-    ++counts.prompt[id];
+    if (needs_counts(input.sampling)) ++counts.prompt[id];
   }
-  const auto wanted = static_cast<std::size_t>(std::max(input.sampling.max_new_tokens, 1));
+  const auto wanted = static_cast<std::size_t>(input.sampling.max_new_tokens);
   const std::size_t max_size = std::min(most, prompt_size + wanted);
   const RequestId id = impl_->next_id++;
   Request& request = impl_->requests[id];
@@ -349,13 +369,7 @@ Engine::RequestId Engine::submit(GenerateRequest input) {
   return id;
 }
 
-void Engine::cancel(RequestId id) {
-  const auto found = impl_->requests.find(id);
-  if (found == impl_->requests.end()) return;
-  for (Sequence& sequence : found->second.sequences) {
-    if (sequence.status != Status::finished) impl_->finish(sequence, FinishReason::cancelled);
-  }
-}
+void Engine::cancel(RequestId id) { impl_->cancel(id); }
 
 std::vector<std::pair<Engine::RequestId, GenerateResult>> Engine::step() {
   Impl& e = *impl_;

@@ -80,7 +80,7 @@ void add_special_token_strings(object& context, const Checkpoint& checkpoint, co
 SamplingParams load_defaults(const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
   const object& config = checkpoint.generation_config;
   SamplingParams params;
-  // Transformers' own defaults hold for what a generation_config leaves out; without sampling keys, ours do.
+  // A file that names some way of sampling leaves off what it does not name; without any, ours holds.
   const bool names_sampling = config.contains("do_sample") || config.contains("temperature") ||
                               config.contains("top_p") || config.contains("top_k");
   if (names_sampling) {
@@ -125,9 +125,7 @@ LoadedModel load_model(const std::string& model, const LoadOptions& options) {
   std::optional<ChatTemplate> chat_template;
   if (checkpoint.chat_template) chat_template = ChatTemplate::parse(*checkpoint.chat_template);
   SamplingParams defaults = load_defaults(checkpoint, tokenizer);
-  // The packed weights are all that runs; the mapped files need not stay.
-  checkpoint.tensors.clear();
-  checkpoint.tokenizer_json.reset();
+  checkpoint.tensors.clear();  // the packed weights are all that runs
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
   return {.id = checkpoint.id,
           .sha256 = {},

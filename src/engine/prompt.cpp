@@ -16,6 +16,15 @@ Prompter make_prompter(const Checkpoint& checkpoint, bool raw) {
   return prompter;
 }
 
+Prompter make_prompter(const LoadedModel& model, bool raw) {
+  Prompter prompter{.tokenizer = model.tokenizer, .chat_template = std::nullopt, .context = {}};
+  if (!raw && model.chat_template) {
+    prompter.chat_template = model.chat_template;
+    add_special_token_strings(prompter.context, model.checkpoint, prompter.tokenizer);
+  }
+  return prompter;
+}
+
 Prompt make_raw_prompt(const Prompter& prompter, std::string_view text) {
   return {.text = std::string(text),
           .ids = prompter.tokenizer.encode(text, {.parse_special = false, .add_special = true})};

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/engine.h"
 #include "formats/checkpoint.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -29,6 +30,9 @@ struct Prompt {
 /// With `raw`, or where the model has no chat template, prompts are the bare text. Throws Error for a
 /// tokenizer or template that cannot be used.
 Prompter make_prompter(const Checkpoint& checkpoint, bool raw);
+
+/// The same of a model that is loaded already: nothing is read or built again.
+Prompter make_prompter(const LoadedModel& model, bool raw);
 
 /// A text as it is, special tokens in it taken for text, with what the tokenizer puts before it (BOS).
 Prompt make_raw_prompt(const Prompter& prompter, std::string_view text);

@@ -1,17 +1,27 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cmath>
 #include <limits>
+#include <string>
+
+#include "base/error.h"
 
 namespace touchstone {
 namespace {
 
-struct Candidate {
-  std::int32_t id;
-  float logit;
-};
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+
+// A vocabulary is looked at in blocks: where a block's maximum is too low, nothing in it need be looked at.
+constexpr std::size_t kBlock = 64;
+// Independent chains, so that the compiler may use vectors without changing a sum's or maximum's order.
+constexpr std::size_t kLanes = 16;
+// exp(-104) is zero in float32.
+constexpr float kVanishes = -104.0F;
+// A whole vocabulary of weights below exp(-32) is less than float32 can add to 1.
+constexpr float kNegligible = -32.0F;
 
 void apply_penalties(std::span<float> logits, const TokenCounts& counts, const SamplingParams& params) {
   const auto at = [&](std::int32_t id) -> float& { return logits[static_cast<std::size_t>(id)]; };
@@ -32,87 +42,213 @@ void apply_penalties(std::span<float> logits, const TokenCounts& counts, const S
   }
 }
 
-/// Higher logits first; among equals the higher id, which an ascending stable sort leaves last.
+float find_maximum(std::span<const float> values) {
+  std::array<float, kLanes> best;
+  best.fill(kMinusInfinity);
+  std::size_t i = 0;
+  for (; i + kLanes <= values.size(); i += kLanes) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      const float value = values[i + lane];
+      best[lane] = value > best[lane] ? value : best[lane];  // false for NaN
+    }
+  }
+  for (; i < values.size(); ++i) best[0] = values[i] > best[0] ? values[i] : best[0];
+  return *std::max_element(best.begin(), best.end());
+}
+
+/// The lowest id among the highest logits; 0 when all are NaN.
+std::int32_t find_likeliest(std::span<const float> logits) {
+  const auto best = std::find(logits.begin(), logits.end(), find_maximum(logits));
+  return best == logits.end() ? 0 : static_cast<std::int32_t>(best - logits.begin());
+}
+
+/// exp(x) for x <= 0, within 2 units in the last place, without a branch so that loops over it become
+/// vectors. Coefficients: S. L. Moshier, Cephes, expf.
+inline float exp_weight(float x) {
+  constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer
+  const float bounded = x > kVanishes ? x : kVanishes;
+  const float n = (bounded * 1.44269504F + kRound) - kRound;
+  const float r = (bounded - n * 0.693359375F) + n * 2.12194440e-4F;
+  float y = 1.9875691500e-4F;
+  y = y * r + 1.3981999507e-3F;
+  y = y * r + 8.3334519073e-3F;
+  y = y * r + 4.1665795894e-2F;
+  y = y * r + 1.6666665459e-1F;
+  y = y * r + 5.0000001201e-1F;
+  y = y * r * r + r + 1.0F;
+  // 2^n in two factors: results below 2^-126 have no exponent of their own.
+  const auto exponent = static_cast<std::int32_t>(n);
+  const std::int32_t half = exponent >> 1;
+  constexpr std::int32_t kBias = 127;
+  constexpr int kFractionBits = 23;
+  const float scaled = y * std::bit_cast<float>((half + kBias) << kFractionBits) *
+                       std::bit_cast<float>((exponent - half + kBias) << kFractionBits);
+  return x > kVanishes ? scaled : 0.0F;
+}
+
+std::span<const float> block_at(std::span<const float> logits, std::size_t block) {
+  const std::size_t begin = block * kBlock;
+  return logits.subspan(begin, std::min(kBlock, logits.size() - begin));
+}
+
+/// Divides by the temperature, in place; NaN becomes minus infinity. Writes each block's maximum and returns
+/// that of all.
+float scale_logits(std::span<float> logits, float temperature, std::vector<float>& block_maxima) {
+  for (float& logit : logits) {
+    const float scaled = logit / temperature;
+    logit = scaled > kMinusInfinity ? scaled : kMinusInfinity;
+  }
+  block_maxima.clear();
+  for (std::size_t block = 0; block * kBlock < logits.size(); ++block) {
+    block_maxima.push_back(find_maximum(block_at(logits, block)));
+  }
+  return find_maximum(block_maxima);
+}
+
+/// The k-th largest logit, k < logits.size().
+float find_kth_largest(std::span<const float> logits, std::size_t k, SamplerBuffers& buffers) {
+  const auto select = [k](std::vector<float>& values) {
+    const auto kth = values.begin() + static_cast<std::ptrdiff_t>(k) - 1;
+    std::nth_element(values.begin(), kth, values.end(), std::greater<>());
+    return *kth;
+  };
+  float bound = kMinusInfinity;  // at least k logits are not below it
+  if (k <= buffers.block_maxima.size()) {
+    buffers.values = buffers.block_maxima;
+    bound = select(buffers.values);
+  }
+  buffers.values.clear();
+  for (std::size_t block = 0; block < buffers.block_maxima.size(); ++block) {
+    if (buffers.block_maxima[block] < bound) continue;
+    for (const float logit : block_at(logits, block)) {
+      if (logit >= bound) buffers.values.push_back(logit);
+    }
+  }
+  return select(buffers.values);
+}
+
+/// Sum of the weights of all tokens, to float32's precision.
+double sum_all_weights(std::span<const float> logits, float maximum, std::span<const float> block_maxima) {
+  std::array<double, kLanes> sums{};
+  for (std::size_t block = 0; block < block_maxima.size(); ++block) {
+    if (block_maxima[block] - maximum < kNegligible) continue;
+    const std::span<const float> values = block_at(logits, block);
+    std::array<float, kBlock> weights{};
+    for (std::size_t i = 0; i < values.size(); ++i) weights[i] = exp_weight(values[i] - maximum);
+    for (std::size_t i = 0; i < kBlock; i += kLanes) {
+      for (std::size_t lane = 0; lane < kLanes; ++lane) sums[lane] += static_cast<double>(weights[i + lane]);
+    }
+  }
+  double sum = 0;
+  for (const double part : sums) sum += part;
+  return sum;
+}
+
+/// Tokens whose logit is at least `lowest` and whose weight is not zero, by id.
+void collect_candidates(std::span<const float> logits, float maximum, float lowest, SamplerBuffers& buffers) {
+  const float bound = std::max(lowest, maximum + kVanishes);
+  buffers.candidates.clear();
+  for (std::size_t block = 0; block < buffers.block_maxima.size(); ++block) {
+    if (buffers.block_maxima[block] < bound) continue;
+    const std::span<const float> values = block_at(logits, block);
+    std::array<float, kBlock> weights;
+    for (std::size_t i = 0; i < values.size(); ++i) weights[i] = exp_weight(values[i] - maximum);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (values[i] < bound || weights[i] == 0.0F) continue;
+      buffers.candidates.push_back({static_cast<std::int32_t>(block * kBlock + i), values[i], weights[i]});
+    }
+  }
+}
+
+double sum_weights(std::span<const Candidate> candidates) {
+  double sum = 0;
+  for (const Candidate& candidate : candidates) sum += static_cast<double>(candidate.weight);
+  return sum;
+}
+
+/// Descending, and among equal logits the higher id first: the reference sorts ascending and stable, and
+/// removes from the front.
 bool comes_first(const Candidate& a, const Candidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.id > b.id;
 }
 
-void keep_top_k(std::vector<Candidate>& candidates, std::int32_t top_k) {
-  const auto k = static_cast<std::size_t>(top_k);
-  if (top_k <= 0 || k >= candidates.size()) return;
-  std::vector<Candidate> sorted = candidates;
-  std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(k) - 1, sorted.end(),
-                   comes_first);
-  const float threshold = sorted[k - 1].logit;  // ties with the k-th stay, as in the reference
-  std::erase_if(candidates, [&](const Candidate& c) { return c.logit < threshold; });
+/// What may be removed, as the reference has it: 1 - top_p is computed in double from the decimal number that
+/// was written, and whole groups of equal probabilities can hang on its last bit.
+float removable_share(float top_p) {
+  constexpr double kGrid = 1e6;
+  const double decimal = std::round(static_cast<double>(top_p) * kGrid) / kGrid;
+  return static_cast<float>(1.0 -
+                            (static_cast<float>(decimal) == top_p ? decimal : static_cast<double>(top_p)));
 }
 
-float highest(const std::vector<Candidate>& candidates) {
-  float best = -std::numeric_limits<float>::infinity();
-  for (const Candidate& c : candidates) best = std::max(best, c.logit);
-  return best;
-}
-
-double weight(const Candidate& c, float best) { return static_cast<double>(std::exp(c.logit - best)); }
-
-double total_weight(const std::vector<Candidate>& candidates, float best) {
-  double total = 0;
-  for (const Candidate& c : candidates) total += weight(c, best);
-  return total;
-}
-
-/// Keeps the most probable tokens whose predecessors do not yet sum to top_p; at least one.
-void keep_top_p(std::vector<Candidate>& candidates, float top_p) {
-  if (top_p >= 1.0F) return;
-  const float best = highest(candidates);
-  const double limit = static_cast<double>(top_p) * total_weight(candidates, best);
-  double before = 0;
+/// Removes the unlikeliest tokens as long as those removed sum to at most 1 - top_p; one always stays. `sum`:
+/// the weight of all tokens, also of those that are not among the candidates because they would be removed.
+void keep_top_p(float top_p, double sum, SamplerBuffers& buffers) {
+  const auto probability = [sum](const Candidate& candidate) {
+    return static_cast<double>(static_cast<float>(static_cast<double>(candidate.weight) / sum));
+  };
+  const float removable = removable_share(top_p);
+  std::vector<Candidate>& sorted = buffers.sorted;
+  sorted = buffers.candidates;
+  // Bisection, sorting no more than it needs: those before `kept` stay, those from `end` on go.
   std::size_t kept = 0;
-  // Sorted only as far as needed: a vocabulary is large and the nucleus small.
-  for (std::size_t sorted = 0, next = 256; sorted < candidates.size(); next *= 4) {
-    const std::size_t end = std::min(next, candidates.size());
-    const auto begin_it = candidates.begin() + static_cast<std::ptrdiff_t>(sorted);
-    const auto end_it = candidates.begin() + static_cast<std::ptrdiff_t>(end);
-    if (end < candidates.size()) std::nth_element(begin_it, end_it, candidates.end(), comes_first);
-    std::sort(begin_it, end_it, comes_first);
-    for (; kept < end && (kept == 0 || before < limit); ++kept) before += weight(candidates[kept], best);
-    if (kept < end) break;
-    sorted = end;
+  std::size_t end = sorted.size();
+  double rest = std::max(0.0, (sum - sum_weights(sorted)) / sum);  // of what goes
+  while (kept < end) {
+    const std::size_t middle = kept + (end - kept) / 2;
+    const auto at = [&](std::size_t i) { return sorted.begin() + static_cast<std::ptrdiff_t>(i); };
+    std::nth_element(at(kept), at(middle), at(end), comes_first);
+    double from_middle = rest;
+    for (std::size_t i = middle; i < end; ++i) from_middle += probability(sorted[i]);
+    if (static_cast<float>(from_middle) <= removable && middle > 0) {
+      end = middle;
+      rest = from_middle;
+    } else {
+      kept = middle + 1;
+    }
   }
-  candidates.resize(kept);
-  std::sort(candidates.begin(), candidates.end(),
-            [](const Candidate& a, const Candidate& b) { return a.id < b.id; });
+  const auto last = sorted.begin() + static_cast<std::ptrdiff_t>(kept) - 1;
+  std::nth_element(sorted.begin(), last, sorted.begin() + static_cast<std::ptrdiff_t>(kept), comes_first);
+  const Candidate boundary = *last;
+  std::erase_if(buffers.candidates, [&](const Candidate& c) { return comes_first(boundary, c); });
 }
 
-void keep_min_p(std::vector<Candidate>& candidates, float min_p) {
-  if (min_p <= 0.0F) return;
-  const float best = highest(candidates);
-  // p >= min_p * p_best, both over the same sum.
-  std::erase_if(candidates, [&](const Candidate& c) { return std::exp(c.logit - best) < min_p; });
+/// Removes tokens with less than min_p of the likeliest one's probability.
+void keep_min_p(float min_p, std::vector<Candidate>& candidates) {
+  const double sum = sum_weights(candidates);
+  const auto probability = [sum](float weight) {
+    return static_cast<float>(static_cast<double>(weight) / sum);
+  };
+  const float threshold = min_p * probability(1.0F);
+  std::erase_if(candidates, [&](const Candidate& c) { return probability(c.weight) < threshold; });
 }
 
-std::vector<Candidate> keep_candidates(std::span<float> logits, const TokenCounts& counts,
-                                       const SamplingParams& params) {
-  apply_penalties(logits, counts, params);
+/// Leaves in buffers.candidates, by id, what temperature, top-k, top-p and min-p leave of penalized logits;
+/// at least one.
+void filter_logits(std::span<float> logits, const SamplingParams& params, SamplerBuffers& buffers) {
   const float temperature = params.temperature > 0.0F ? params.temperature : 1.0F;
-  std::vector<Candidate> candidates;
-  candidates.reserve(logits.size());
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    const float logit = logits[i] / temperature;
-    // NaN (a damaged model) and -inf (masked) can't be chosen.
-    if (logit > -std::numeric_limits<float>::infinity())
-      candidates.push_back({static_cast<std::int32_t>(i), logit});
+  float maximum = scale_logits(logits, temperature, buffers.block_maxima);
+  if (std::isinf(maximum)) {  // nothing but NaN and minus infinity, or one or more that outweigh all
+    for (float& logit : logits) logit = logit == maximum ? 0.0F : kMinusInfinity;
+    maximum = scale_logits(logits, 1.0F, buffers.block_maxima);
   }
-  if (candidates.empty()) return {{0, 0.0F}};
-  const float best = highest(candidates);
-  if (std::isinf(best)) std::erase_if(candidates, [](const Candidate& c) { return !std::isinf(c.logit); });
-  for (Candidate& c : candidates) {
-    if (std::isinf(best)) c.logit = 0.0F;
+  float lowest = kMinusInfinity;
+  const bool has_top_k = params.top_k > 0 && static_cast<std::size_t>(params.top_k) < logits.size();
+  const bool has_top_p = params.top_p < 1.0F;
+  double sum = 0;
+  if (has_top_k) {
+    lowest =
+        find_kth_largest(logits, static_cast<std::size_t>(params.top_k), buffers);  // its equals stay, too
+  } else if (has_top_p) {
+    sum = sum_all_weights(logits, maximum, buffers.block_maxima);
+    // All tokens below this weight together are less than top-p removes.
+    const double bound =
+        (1.0 - static_cast<double>(params.top_p)) * sum / static_cast<double>(logits.size()) / 2;
+    lowest = maximum + static_cast<float>(std::log(bound));
   }
-  keep_top_k(candidates, params.top_k);
-  keep_top_p(candidates, params.top_p);
-  keep_min_p(candidates, params.min_p);
-  return candidates;
+  collect_candidates(logits, maximum, lowest, buffers);
+  if (has_top_p) keep_top_p(params.top_p, has_top_k ? sum_weights(buffers.candidates) : sum, buffers);
+  if (params.min_p > 0.0F) keep_min_p(params.min_p, buffers.candidates);
 }
 
 /// A number in [0, 1) with 53 random bits.
@@ -124,7 +260,34 @@ double uniform(std::uint64_t seed, std::uint32_t sample, std::uint64_t position)
   return static_cast<double>(bits) * 0x1p-53;
 }
 
+void check_range(const char* name, double value, double low, double high) {
+  if (value >= low && value <= high) return;  // false for NaN
+  throw Error(std::string(name) + " is out of range",
+              "use a number from " + std::to_string(low) + " to " + std::to_string(high));
+}
+
 }  // namespace
+
+void check_sampling(const SamplingParams& params) {
+  constexpr double kMostTemperature = 1000;
+  constexpr double kMostPenalty = 1000;
+  check_range("temperature", params.temperature, 0, kMostTemperature);
+  check_range("top_p", params.top_p, 0, 1);
+  check_range("top_k", params.top_k, 0, std::numeric_limits<std::int32_t>::max());
+  check_range("min_p", params.min_p, 0, 1);
+  check_range("repetition_penalty", params.repetition_penalty, 1 / kMostPenalty, kMostPenalty);
+  check_range("presence_penalty", params.presence_penalty, -kMostPenalty, kMostPenalty);
+  check_range("frequency_penalty", params.frequency_penalty, -kMostPenalty, kMostPenalty);
+  check_range("max_new_tokens", params.max_new_tokens, 1, std::numeric_limits<std::int32_t>::max());
+  if (params.reasoning_budget) {
+    check_range("reasoning_budget", *params.reasoning_budget, 0, std::numeric_limits<std::int32_t>::max());
+  }
+}
+
+bool needs_counts(const SamplingParams& params) {
+  return params.repetition_penalty != 1.0F || params.presence_penalty != 0.0F ||
+         params.frequency_penalty != 0.0F;
+}
 
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
   constexpr int kRounds = 10;
@@ -141,35 +304,31 @@ std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::a
 
 std::vector<TokenProbability> process_logits(std::span<float> logits, const TokenCounts& counts,
                                              const SamplingParams& params) {
-  const std::vector<Candidate> candidates = keep_candidates(logits, counts, params);
-  const float best = highest(candidates);
-  const double total = total_weight(candidates, best);
+  SamplerBuffers buffers;
+  apply_penalties(logits, counts, params);
+  filter_logits(logits, params, buffers);
+  const double sum = sum_weights(buffers.candidates);
   std::vector<TokenProbability> probabilities;
-  probabilities.reserve(candidates.size());
-  for (const Candidate& c : candidates) probabilities.push_back({c.id, weight(c, best) / total});
+  probabilities.reserve(buffers.candidates.size());
+  for (const Candidate& c : buffers.candidates) {
+    probabilities.push_back({c.id, static_cast<double>(c.weight) / sum});
+  }
   return probabilities;
 }
 
 std::int32_t sample_token(std::span<float> logits, const TokenCounts& counts, const SamplingParams& params,
-                          std::uint32_t sample, std::uint64_t position) {
+                          std::uint32_t sample, std::uint64_t position, SamplerBuffers& buffers) {
   assert(!logits.empty());
-  if (params.temperature <= 0.0F) {
-    apply_penalties(logits, counts, params);
-    std::size_t best = 0;
-    for (std::size_t i = 1; i < logits.size(); ++i) {
-      if (logits[i] > logits[best] || std::isnan(logits[best])) best = i;
-    }
-    return static_cast<std::int32_t>(best);
-  }
-  const std::vector<Candidate> candidates = keep_candidates(logits, counts, params);
-  const float best = highest(candidates);
-  const double target = uniform(params.seed, sample, position) * total_weight(candidates, best);
+  apply_penalties(logits, counts, params);
+  if (params.temperature <= 0.0F) return find_likeliest(logits);
+  filter_logits(logits, params, buffers);
+  const double target = uniform(params.seed, sample, position) * sum_weights(buffers.candidates);
   double sum = 0;
-  for (const Candidate& c : candidates) {
-    sum += weight(c, best);
-    if (sum > target) return c.id;
+  for (const Candidate& candidate : buffers.candidates) {
+    sum += static_cast<double>(candidate.weight);
+    if (sum > target) return candidate.id;
   }
-  return candidates.back().id;
+  return buffers.candidates.back().id;
 }
 
 }  // namespace touchstone

@@ -12,9 +12,29 @@
 
 namespace touchstone {
 
+/// Throws Error naming the first parameter that is out of range.
+void check_sampling(const SamplingParams& params);
+
 /// How often each token stands in a sequence, for the penalties.
 struct TokenCounts {
   std::unordered_map<std::int32_t, std::int32_t> prompt, generated;
+};
+
+/// Whether the parameters look at what has been said.
+bool needs_counts(const SamplingParams& params);
+
+/// A token that may be chosen.
+struct Candidate {
+  std::int32_t id;
+  float logit;   // penalized, divided by the temperature
+  float weight;  // exp(logit - highest logit)
+};
+
+/// Memory that is used again from call to call.
+struct SamplerBuffers {
+  std::vector<float> block_maxima;
+  std::vector<float> values;
+  std::vector<Candidate> candidates, sorted;
 };
 
 struct TokenProbability {
@@ -30,9 +50,10 @@ std::vector<TokenProbability> process_logits(std::span<float> logits, const Toke
                                              const SamplingParams& params);
 
 /// The next token. Greedy (temperature 0) takes the highest logit after the penalties, the lowest id among
-/// equals; otherwise the draw depends on (seed, sample, position) alone. Changes `logits`.
+/// equals; otherwise the draw depends on (seed, sample, position) alone. NaN counts as minus infinity.
+/// Changes `logits`.
 std::int32_t sample_token(std::span<float> logits, const TokenCounts& counts, const SamplingParams& params,
-                          std::uint32_t sample, std::uint64_t position);
+                          std::uint32_t sample, std::uint64_t position, SamplerBuffers& buffers);
 
 /// Philox4x32-10 (Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", 2011).
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <string>
 
@@ -14,6 +15,11 @@ namespace {
 constexpr std::size_t kChunk = 64;
 
 ScoredPosition score_row(std::span<const float> logits, std::int32_t next, int top_count) {
+  // NaN (a damaged model) would break the order; it can't be the answer.
+  const auto value = [&](std::int32_t id) {
+    const float logit = logits[static_cast<std::size_t>(id)];
+    return std::isnan(logit) ? -std::numeric_limits<float>::infinity() : logit;
+  };
   const float best = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - best);
@@ -24,11 +30,9 @@ ScoredPosition score_row(std::span<const float> logits, std::int32_t next, int t
   std::vector<std::int32_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
   const auto end =
-      order.begin() + std::min<std::ptrdiff_t>(top_count, static_cast<std::ptrdiff_t>(order.size()));
+      order.begin() + std::clamp<std::ptrdiff_t>(top_count, 0, static_cast<std::ptrdiff_t>(order.size()));
   std::partial_sort(order.begin(), end, order.end(), [&](std::int32_t a, std::int32_t b) {
-    const float x = logits[static_cast<std::size_t>(a)];
-    const float y = logits[static_cast<std::size_t>(b)];
-    return x != y ? x > y : a < b;
+    return value(a) != value(b) ? value(a) > value(b) : a < b;
   });
   for (auto it = order.begin(); it != end; ++it) position.top.emplace_back(*it, logprob(*it));
   return position;
