@@ -23,30 +23,57 @@ std::string pcre_message(int code) {
   return reinterpret_cast<const char*>(buffer.data());
 }
 
-/// Rewrites what the two syntaxes disagree on: \s is White_Space (PCRE2 adds U+180E), \h is a hexadecimal
-/// digit, and
-/// `&&` and nested brackets inside a class are set operations, which PCRE2 lacks.
+// The members of classes that Oniguruma and PCRE2 spell alike and mean differently.
+constexpr std::string_view kSpace = R"(\x{9}-\x{D}\x{85}\p{Z})";          // PCRE2 adds U+180E
+constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";  // PCRE2: no marks
+constexpr std::string_view kHexDigit = "0-9a-fA-F";                       // PCRE2: blanks
+
+std::string bracket(std::string_view members, bool negated = false) {
+  return (negated ? "[^" : "[") + std::string(members) + "]";
+}
+
+/// PCRE2's words for Oniguruma's escape `\c`.
+std::string translate_escape(char c, bool in_class) {
+  const std::string word = bracket(kWord);
+  switch (c) {
+    case 's':
+      return in_class ? std::string(kSpace) : bracket(kSpace);
+    case 'w':
+      return in_class ? std::string(kWord) : word;
+    case 'h':
+      return in_class ? std::string(kHexDigit) : bracket(kHexDigit);
+    case 'S':
+    case 'W':
+    case 'H':
+      if (in_class) {
+        throw Error("the tokenizer's pattern has \\" + std::string(1, c) +
+                    " inside a class, which is not supported");
+      }
+      return bracket(c == 'S' ? kSpace : c == 'W' ? kWord : kHexDigit, true);
+    case 'b':
+      if (in_class) return "\\b";
+      return "(?:(?<=" + word + ")(?!" + word + ")|(?<!" + word + ")(?=" + word + "))";
+    case 'B':
+    case 'K':
+    case 'R':
+    case 'X':
+      throw Error("the tokenizer's pattern has \\" + std::string(1, c) + ", which is not supported");
+    default:
+      return {'\\', c};
+  }
+}
+
+/// Rewrites what the two syntaxes disagree on. `&&` and nested brackets inside a class are set operations,
+/// which PCRE2 lacks.
 std::string translate(std::string_view expression) {
-  constexpr std::string_view kSpace = R"(\x{9}-\x{D}\x{85}\p{Z})";
   std::string result;
   bool in_class = false;
   for (std::size_t i = 0; i < expression.size(); ++i) {
     const char c = expression[i];
     const char next = i + 1 < expression.size() ? expression[i + 1] : '\0';
     if (c == '\\' && next != '\0') {
+      result += translate_escape(next, in_class);
       ++i;
-      if (next == 's') {
-        result += in_class ? std::string(kSpace) : "[" + std::string(kSpace) + "]";
-      } else if (next == 'S' && !in_class) {
-        result += "[^" + std::string(kSpace) + "]";
-      } else if (next == 'h') {
-        result += in_class ? "0-9a-fA-F" : "[0-9a-fA-F]";
-      } else if (in_class && next == 'S') {
-        throw Error(R"(the tokenizer's pattern has \S inside a class, which is not supported)");
-      } else {
-        result += c;
-        result += next;
-      }
       continue;
     }
     if (in_class && ((c == '[' && next != ':') || (c == '&' && next == '&'))) {

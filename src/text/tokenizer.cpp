@@ -11,16 +11,22 @@
 namespace touchstone {
 namespace {
 
-/// The content that is looked for in text, or nothing when it can't be found there.
-std::optional<std::string> searched_content(const AddedToken& token, Normalization normalization) {
-  if (valid_utf8_prefix(token.content) != token.content.size()) return std::nullopt;
-  std::string content = token.normalized ? normalize(token.content, normalization) : token.content;
-  if (content.empty()) return std::nullopt;
-  if (content.size() > AddedMatcher::kMaxContentBytes) {
-    throw Error("added token " + std::to_string(token.id) + " is " + std::to_string(content.size()) +
+/// What the reference does to a token that is looked for after normalization.
+void normalize_contents(TokenizerSpec& spec) {
+  for (AddedToken& token : spec.added) {
+    if (token.normalized && valid_utf8_prefix(token.content) == token.content.size()) {
+      token.content = normalize(token.content, spec.normalization);
+    }
+  }
+}
+
+/// Whether the token can be found in text. Throws Error when it is too long to look for.
+bool is_searchable(const AddedToken& token) {
+  if (token.content.size() > AddedMatcher::kMaxContentBytes) {
+    throw Error("added token " + std::to_string(token.id) + " is " + std::to_string(token.content.size()) +
                 " bytes long; the most is " + std::to_string(AddedMatcher::kMaxContentBytes));
   }
-  return content;
+  return !token.content.empty() && valid_utf8_prefix(token.content) == token.content.size();
 }
 
 void index_added(Tokenizer::Impl& impl) {
@@ -28,9 +34,9 @@ void index_added(Tokenizer::Impl& impl) {
   for (std::size_t i = 0; i < added.size(); ++i) {
     impl.added_ids.emplace(added[i].id, i);
     impl.added_contents.emplace(added[i].content, added[i].id);
-    if (const auto content = searched_content(added[i], impl.spec.normalization)) {
+    if (is_searchable(added[i])) {
       (added[i].normalized ? impl.normalized_added : impl.raw_added)
-          .add(*content, static_cast<std::int32_t>(i));
+          .add(added[i].content, static_cast<std::int32_t>(i));
     }
   }
 }
@@ -74,6 +80,7 @@ Tokenizer make_tokenizer(TokenizerSpec spec) {
   auto impl = std::make_shared<Tokenizer::Impl>();
   impl->serial = ++last_serial;
   impl->spec = std::move(spec);
+  normalize_contents(impl->spec);
   index_added(*impl);
   index_bytes(*impl);
   return Tokenizer(std::move(impl));

@@ -51,6 +51,8 @@ const boost::json::array& array_field(const boost::json::object& object, std::st
 std::int32_t id_of(const boost::json::value& value, std::string_view token, std::string_view where) {
   std::int64_t id = -1;
   if (value.is_int64()) id = value.get_int64();
+  if (value.is_uint64() && value.get_uint64() < kMaxTokens)
+    id = static_cast<std::int64_t>(value.get_uint64());
   if (id < 0 || id >= kMaxTokens) {
     throw Error(std::string(where) + ": token '" + std::string(token) + "' has the impossible id " +
                 boost::json::serialize(value).substr(0, 40));

@@ -54,7 +54,7 @@ constexpr auto kInertBlocks = std::to_array<Range>({{0x0000, 0x02FF},
 // Marks (and one composition) that are younger than the reference's normalization tables, so that it takes
 // them for ordinary characters; and U+11A7, the empty Hangul trailing consonant, which utf8proc composes
 // though it must not.
-constexpr auto kUnknownToNfc = std::to_array<Range>(
+constexpr auto kNotNormalized = std::to_array<Range>(
     {{0x07FD, 0x07FD},   {0x0898, 0x089F},   {0x08CA, 0x08D3},   {0x09FE, 0x09FE},   {0x0C3C, 0x0C3C},
      {0x0D3B, 0x0D3C},   {0x0EBA, 0x0EBA},   {0x11A7, 0x11A7},   {0x1715, 0x1715},   {0x1ABF, 0x1ACE},
      {0x1DF6, 0x1DFA},   {0xA82C, 0xA82C},   {0x10D24, 0x10D27}, {0x10EAB, 0x10EAC}, {0x10EFD, 0x10EFF},
@@ -63,6 +63,10 @@ constexpr auto kUnknownToNfc = std::to_array<Range>(
      {0x119E0, 0x119E0}, {0x11A34, 0x11A34}, {0x11A47, 0x11A47}, {0x11A99, 0x11A99}, {0x11D42, 0x11D42},
      {0x11D44, 0x11D45}, {0x11D97, 0x11D97}, {0x11F41, 0x11F42}, {0x16FF0, 0x16FF1}, {0x1E08F, 0x1E08F},
      {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE}, {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF}});
+
+// Symbols that are Alphabetic (letters in circles and squares), and the joiners.
+constexpr auto kWordSymbols = std::to_array<Range>(
+    {{0x200C, 0x200D}, {0x24B6, 0x24E9}, {0x1F130, 0x1F149}, {0x1F150, 0x1F169}, {0x1F170, 0x1F189}});
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
@@ -128,7 +132,7 @@ std::string normalize_nfc(std::string_view text) {
       continue;
     }
     const Codepoint c = read_codepoint(text, i);
-    const bool unknown = contains(kUnknownToNfc, c.value);
+    const bool unknown = contains(kNotNormalized, c.value);
     if (unknown || contains(kInertBlocks, c.value)) {
       if (in_segment) close_segment(i);
       // Nothing composes with an unknown character, so what follows begins a segment of its own.
@@ -239,7 +243,16 @@ std::string normalize(std::string_view text, Normalization form) {
   if (form == Normalization::none) return std::string(text);
   if (form == Normalization::nfc) return normalize_nfc(text);
   std::string result;
-  normalize_segment(text, form, result);
+  std::size_t done = 0;
+  for (std::size_t i = 0; i < text.size();) {
+    const Codepoint c = read_codepoint(text, i);
+    i += c.length;
+    if (!contains(kNotNormalized, c.value)) continue;
+    normalize_segment(text.substr(done, i - c.length - done), form, result);
+    append_utf8(result, c.value);
+    done = i;
+  }
+  normalize_segment(text.substr(done), form, result);
   return result;
 }
 
@@ -269,11 +282,13 @@ CharClass classify(char32_t value) {
 }
 
 bool is_word_character(char32_t value) {
+  if (contains(kWordSymbols, value)) return true;
   switch (utf8proc_category(static_cast<utf8proc_int32_t>(value))) {
     case UTF8PROC_CATEGORY_MN:
     case UTF8PROC_CATEGORY_MC:
     case UTF8PROC_CATEGORY_ME:
     case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
     case UTF8PROC_CATEGORY_PC:
       return true;
     default:

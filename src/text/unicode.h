@@ -44,7 +44,7 @@ enum class CharClass : std::uint8_t { other, letter, number, space };
 /// By Unicode 16, as the reference's regular expressions.
 CharClass classify(char32_t value);
 
-/// \w: letters, marks, decimal digits and connecting punctuation.
+/// \w: alphabetic characters, marks, decimal digits, connecting punctuation and joiners.
 bool is_word_character(char32_t value);
 
 }  // namespace touchstone
