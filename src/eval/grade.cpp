@@ -43,12 +43,18 @@ Grade grade_code(const Item& item, std::string_view answer) {
   if (code.attempts.empty()) {
     return {code.shown.empty() ? Verdict::unanswered : Verdict::wrong, code.shown, code.why};
   }
-  const ProgramResult result = run_checked({.preamble = prompt_preamble(item.prompt, item.entry_point),
-                                            .helpers = code.helpers,
-                                            .attempts = code.attempts,
-                                            .entry_point = item.entry_point,
-                                            .judge_preamble = item.prompt,
-                                            .test = item.test});
+  require_python();  // without it nothing can be graded; any other failure is this answer's alone
+  ProgramResult result;
+  try {
+    result = run_checked({.preamble = prompt_preamble(item.prompt, item.entry_point),
+                          .helpers = code.helpers,
+                          .attempts = code.attempts,
+                          .entry_point = item.entry_point,
+                          .judge_preamble = item.prompt,
+                          .test = item.test});
+  } catch (const Error& error) {
+    return {Verdict::error, code.shown, error.what()};
+  }
   Grade grade;
   grade.verdict = result.outcome == ProgramOutcome::passed ? Verdict::correct : Verdict::wrong;
   grade.extracted = code.shown;

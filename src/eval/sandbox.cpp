@@ -168,6 +168,21 @@ std::string to_job(const CheckedProgram& program, bool judge) {
   return boost::json::serialize(job);
 }
 
+/// Reads the judge's report; false when time is up. `errors` is emptied meanwhile, and may stay open for
+/// ever.
+bool await_report(Stream& report, Stream& errors, Clock::time_point deadline) {
+  while (report.open) {
+    std::vector<pollfd> waits = {{report.fd.get(), POLLIN, 0}};
+    if (errors.open) waits.push_back({errors.fd.get(), POLLIN, 0});
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) return false;
+    poll(waits.data(), waits.size(), static_cast<int>(std::min<long long>(left, 60'000)));
+    if (waits[0].revents != 0) report.read_some();
+    if (waits.size() > 1 && waits[1].revents != 0) errors.read_some();
+  }
+  return true;
+}
+
 /// What to say of a code process that ended before its test had.
 void explain_early_end(int status, ProgramResult& result) {
   result.outcome = ended_by_cpu_limit(status) ? ProgramOutcome::timed_out : ProgramOutcome::crashed;
@@ -257,18 +272,7 @@ ProgramResult run_checked(const CheckedProgram& program, const SandboxLimits& li
   Stream errors{std::move(err.read), kStderrTail, true};
 
   ProgramResult result;
-  bool in_time = true;
-  // The code may hold its stderr open for ever; the judge's report is what counts.
-  while (verdict.open && in_time) {
-    std::vector<pollfd> waits = {{verdict.fd.get(), POLLIN, 0}};
-    if (errors.open) waits.push_back({errors.fd.get(), POLLIN, 0});
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    in_time = left > 0;
-    if (!in_time) break;
-    poll(waits.data(), waits.size(), static_cast<int>(std::min<long long>(left, 60'000)));
-    if (waits[0].revents != 0) verdict.read_some();
-    if (waits.size() > 1 && waits[1].revents != 0) errors.read_some();
-  }
+  const bool in_time = await_report(verdict, errors, deadline);
   const bool gone = verdict.text == "FGONE";
   // A process that has just ended may not have been collected yet; one that lives is ended.
   if (!code.wait_until(gone ? std::min(deadline, Clock::now() + std::chrono::seconds(2)) : Clock::now()))
