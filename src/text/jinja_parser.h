@@ -1,0 +1,16 @@
+// Template text -> what the interpreter runs.
+#pragma once
+
+#include <string_view>
+
+#include "text/jinja_ast.h"
+
+namespace touchstone::jinja {
+
+// The longest published chat templates have some tens of kilobytes.
+inline constexpr std::size_t kMaxTemplateBytes = std::size_t{8} << 20U;
+
+/// Raises TemplateSyntaxError, TemplateAssertionError (unknown filter or test) or LimitError, with the line.
+Block parse_template(std::string_view source);
+
+}  // namespace touchstone::jinja
