@@ -81,14 +81,27 @@ inline float exp_weight(float x) {
   const std::int32_t half = exponent >> 1;
   constexpr std::int32_t kBias = 127;
   constexpr int kFractionBits = 23;
-  const float scaled = y * std::bit_cast<float>((half + kBias) << kFractionBits) *
-                       std::bit_cast<float>((exponent - half + kBias) << kFractionBits);
-  return x > kVanishes ? scaled : 0.0F;
+  return y * std::bit_cast<float>((half + kBias) << kFractionBits) *
+         std::bit_cast<float>((exponent - half + kBias) << kFractionBits);
 }
 
 std::span<const float> block_at(std::span<const float> logits, std::size_t block) {
   const std::size_t begin = block * kBlock;
   return logits.subspan(begin, std::min(kBlock, logits.size() - begin));
+}
+
+using BlockWeights = std::array<float, kBlock>;
+
+/// exp(logit - maximum) of a block's logits; zero behind the last block's end.
+void weigh_block(std::span<const float> values, float maximum, BlockWeights& weights) {
+  std::array<float, kBlock> padded;
+  if (values.size() < kBlock) {
+    padded.fill(kMinusInfinity);
+    std::copy(values.begin(), values.end(), padded.begin());
+    values = padded;
+  }
+  const float* logits = values.data();
+  for (std::size_t i = 0; i < kBlock; ++i) weights[i] = exp_weight(logits[i] - maximum);
 }
 
 /// Divides by the temperature, in place; NaN becomes minus infinity. Writes each block's maximum and returns
@@ -132,9 +145,8 @@ double sum_all_weights(std::span<const float> logits, float maximum, std::span<c
   std::array<double, kLanes> sums{};
   for (std::size_t block = 0; block < block_maxima.size(); ++block) {
     if (block_maxima[block] - maximum < kNegligible) continue;
-    const std::span<const float> values = block_at(logits, block);
-    std::array<float, kBlock> weights{};
-    for (std::size_t i = 0; i < values.size(); ++i) weights[i] = exp_weight(values[i] - maximum);
+    BlockWeights weights;
+    weigh_block(block_at(logits, block), maximum, weights);
     for (std::size_t i = 0; i < kBlock; i += kLanes) {
       for (std::size_t lane = 0; lane < kLanes; ++lane) sums[lane] += static_cast<double>(weights[i + lane]);
     }
@@ -151,8 +163,8 @@ void collect_candidates(std::span<const float> logits, float maximum, float lowe
   for (std::size_t block = 0; block < buffers.block_maxima.size(); ++block) {
     if (buffers.block_maxima[block] < bound) continue;
     const std::span<const float> values = block_at(logits, block);
-    std::array<float, kBlock> weights;
-    for (std::size_t i = 0; i < values.size(); ++i) weights[i] = exp_weight(values[i] - maximum);
+    BlockWeights weights;
+    weigh_block(values, maximum, weights);
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (values[i] < bound || weights[i] == 0.0F) continue;
       buffers.candidates.push_back({static_cast<std::int32_t>(block * kBlock + i), values[i], weights[i]});
@@ -181,25 +193,29 @@ float removable_share(float top_p) {
                             (static_cast<float>(decimal) == top_p ? decimal : static_cast<double>(top_p)));
 }
 
-/// Removes the unlikeliest tokens as long as those removed sum to at most 1 - top_p; one always stays. `sum`:
-/// the weight of all tokens, also of those that are not among the candidates because they would be removed.
-void keep_top_p(float top_p, double sum, SamplerBuffers& buffers) {
-  const auto probability = [sum](const Candidate& candidate) {
-    return static_cast<double>(static_cast<float>(static_cast<double>(candidate.weight) / sum));
-  };
-  const float removable = removable_share(top_p);
-  std::vector<Candidate>& sorted = buffers.sorted;
-  sorted = buffers.candidates;
-  // Bisection, sorting no more than it needs: those before `kept` stay, those from `end` on go.
+/// Candidates by how far their logits lie below the highest, so that only those near the border of top-p need
+/// be sorted.
+constexpr std::size_t kBuckets = 256;
+constexpr float kBucketsPerUnit = 8.0F;
+
+std::size_t bucket_of(float logit, float maximum) {
+  return static_cast<std::size_t>(
+      std::min((maximum - logit) * kBucketsPerUnit, static_cast<float>(kBuckets - 1)));
+}
+
+/// How many of `tokens` stay, most likely ones first, when `rest` goes already; at least one. Leaves the last
+/// of them behind those that come before it. Bisects, so that it sorts no more than it needs.
+template <typename Probability>
+std::size_t partition_top_p(std::vector<Candidate>& tokens, double rest, float removable,
+                            const Probability& probability) {
+  const auto at = [&](std::size_t i) { return tokens.begin() + static_cast<std::ptrdiff_t>(i); };
   std::size_t kept = 0;
-  std::size_t end = sorted.size();
-  double rest = std::max(0.0, (sum - sum_weights(sorted)) / sum);  // of what goes
+  std::size_t end = tokens.size();
   while (kept < end) {
     const std::size_t middle = kept + (end - kept) / 2;
-    const auto at = [&](std::size_t i) { return sorted.begin() + static_cast<std::ptrdiff_t>(i); };
     std::nth_element(at(kept), at(middle), at(end), comes_first);
     double from_middle = rest;
-    for (std::size_t i = middle; i < end; ++i) from_middle += probability(sorted[i]);
+    for (std::size_t i = middle; i < end; ++i) from_middle += probability(tokens[i]);
     if (static_cast<float>(from_middle) <= removable && middle > 0) {
       end = middle;
       rest = from_middle;
@@ -207,10 +223,32 @@ void keep_top_p(float top_p, double sum, SamplerBuffers& buffers) {
       kept = middle + 1;
     }
   }
-  const auto last = sorted.begin() + static_cast<std::ptrdiff_t>(kept) - 1;
-  std::nth_element(sorted.begin(), last, sorted.begin() + static_cast<std::ptrdiff_t>(kept), comes_first);
-  const Candidate boundary = *last;
-  std::erase_if(buffers.candidates, [&](const Candidate& c) { return comes_first(boundary, c); });
+  std::nth_element(tokens.begin(), at(kept - 1), at(kept), comes_first);
+  return kept;
+}
+
+/// Removes the unlikeliest tokens as long as those removed sum to at most 1 - top_p; one always stays. `sum`:
+/// the weight of all tokens, also of those that are not among the candidates because they would be removed.
+void keep_top_p(float top_p, double sum, float maximum, SamplerBuffers& buffers) {
+  const auto probability = [sum](const Candidate& candidate) {
+    return static_cast<double>(static_cast<float>(static_cast<double>(candidate.weight) / sum));
+  };
+  const float removable = removable_share(top_p);
+  std::array<double, kBuckets> shares{};
+  for (const Candidate& c : buffers.candidates) shares[bucket_of(c.logit, maximum)] += probability(c);
+  double rest = std::max(0.0, (sum - sum_weights(buffers.candidates)) / sum);  // of what goes
+  std::size_t border = kBuckets - 1;
+  for (; border > 0 && (shares[border] == 0 || static_cast<float>(rest + shares[border]) <= removable);
+       --border)
+    rest += shares[border];
+
+  buffers.near_border.clear();
+  for (const Candidate& c : buffers.candidates) {
+    if (bucket_of(c.logit, maximum) == border) buffers.near_border.push_back(c);
+  }
+  const std::size_t kept = partition_top_p(buffers.near_border, rest, removable, probability);
+  const Candidate last = buffers.near_border[kept - 1];
+  std::erase_if(buffers.candidates, [&](const Candidate& c) { return comes_first(last, c); });
 }
 
 /// Removes tokens with less than min_p of the likeliest one's probability.
@@ -247,7 +285,8 @@ void filter_logits(std::span<float> logits, const SamplingParams& params, Sample
     lowest = maximum + static_cast<float>(std::log(bound));
   }
   collect_candidates(logits, maximum, lowest, buffers);
-  if (has_top_p) keep_top_p(params.top_p, has_top_k ? sum_weights(buffers.candidates) : sum, buffers);
+  if (has_top_p)
+    keep_top_p(params.top_p, has_top_k ? sum_weights(buffers.candidates) : sum, maximum, buffers);
   if (params.min_p > 0.0F) keep_min_p(params.min_p, buffers.candidates);
 }
 

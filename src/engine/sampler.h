@@ -34,7 +34,7 @@ struct Candidate {
 struct SamplerBuffers {
   std::vector<float> block_maxima;
   std::vector<float> values;
-  std::vector<Candidate> candidates, sorted;
+  std::vector<Candidate> candidates, near_border;
 };
 
 struct TokenProbability {
