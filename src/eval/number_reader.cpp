@@ -110,7 +110,7 @@ std::optional<cpp_rational> read_denominator(Cursor& at) {
   if (at.peek() == ' ' && at.peek(1) == '/') ++at.pos;
   if (at.take("/")) {
     at.skip_spaces();
-    const std::optional<cpp_rational> under = read_decimal(at);
+    std::optional<cpp_rational> under = read_decimal(at);
     if (under && *under != 0 && at.peek() != '/') return under;
   }
   at.pos = start;

@@ -58,7 +58,7 @@ struct Stream {
 };
 
 /// Reads all streams until they end or time is up; false when time is up.
-bool drain(std::vector<Stream*> streams, Clock::time_point deadline) {
+bool drain(const std::vector<Stream*>& streams, Clock::time_point deadline) {
   while (true) {
     std::vector<pollfd> waits;
     std::vector<Stream*> open;

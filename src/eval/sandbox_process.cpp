@@ -215,7 +215,7 @@ std::string find_python() {
     std::string_view path = variable != nullptr ? variable : "";
     while (!path.empty()) {
       const std::size_t colon = path.find(':');
-      const std::string candidate = std::string(path.substr(0, colon)) + "/python3";
+      std::string candidate = std::string(path.substr(0, colon)) + "/python3";
       if (candidate[0] == '/' && access(candidate.c_str(), X_OK) == 0) return candidate;
       path.remove_prefix(colon == path.npos ? path.size() : colon + 1);
     }
