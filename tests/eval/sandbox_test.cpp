@@ -181,6 +181,7 @@ TEST_P(Sandbox, HashesAreTheSameInEveryRun) {
 TEST_P(Sandbox, ManyRunAtOnce) {
   std::vector<std::string> outputs(12);
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int worker = 0; worker < 4; ++worker) {
     threads.emplace_back([&, worker] {
       for (std::size_t i = static_cast<std::size_t>(worker); i < outputs.size(); i += 4) {
