@@ -42,12 +42,22 @@ std::string AnswerText::finish() {
 
 std::string AnswerText::release(bool all) {
   if (stopped_) return {};
-  std::size_t end = std::string::npos;
-  for (const std::string& stop : stops_) end = std::min(end, held_.find(stop));
-  stopped_ = end != std::string::npos;
-  if (!stopped_) end = held_.size() - (all ? 0 : possible_stop(held_, stops_));
-  std::string text = held_.substr(0, end);
-  held_.erase(0, stopped_ ? held_.size() : end);
+  // The stop string that is complete first counts, the longest of several that end together: so the cut does
+  // not depend on where tokens part.
+  std::size_t cut = std::string::npos;
+  std::size_t cut_end = std::string::npos;
+  for (const std::string& stop : stops_) {
+    const std::size_t at = held_.find(stop);
+    if (at == std::string::npos) continue;
+    const std::size_t end = at + stop.size();
+    if (end > cut_end || (end == cut_end && at > cut)) continue;
+    cut = at;
+    cut_end = end;
+  }
+  stopped_ = cut != std::string::npos;
+  if (!stopped_) cut = held_.size() - (all ? 0 : possible_stop(held_, stops_));
+  std::string text = held_.substr(0, cut);
+  held_.erase(0, stopped_ ? held_.size() : cut);
   const ReasoningText piece = splitter_.push(text);
   parts_.reasoning += piece.reasoning;
   parts_.answer += piece.answer;

@@ -12,9 +12,8 @@ namespace touchstone {
 
 class AnswerText {
  public:
-  /// `stops`: the text ends before the first of them, wherever its tokens part. `reasoning_opened`: the
-  /// prompt ended inside
-  /// `<think>`.
+  /// `stops`: the text ends before the one that is complete first, wherever its tokens part.
+  /// `reasoning_opened`: the prompt ended inside `<think>`.
   AnswerText(const Tokenizer& tokenizer, std::vector<std::string> stops, bool reasoning_opened);
 
   /// Takes an id; returns the text that is now certain (it may lag behind where a stop string could begin).

@@ -1,0 +1,409 @@
+#include "engine/engine.h"
+
+#include <gmock/gmock.h>
+
+#include <map>
+#include <random>
+
+#include "base/error.h"
+#include "engine_golden.h"
+
+namespace touchstone {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::shared_ptr<LoadedModel> load(const std::filesystem::path& folder, int threads = 1) {
+  LoadOptions options;
+  options.num_threads = threads;
+  return std::make_shared<LoadedModel>(load_model(folder.string(), options));
+}
+
+std::filesystem::path some_model() { return testing::golden_models().front(); }
+
+/// Small enough for a test, large enough for what it runs.
+EngineOptions small(std::int32_t context_tokens = 4096) { return {.context_tokens = context_tokens}; }
+
+SamplingParams greedy(std::int32_t max_new_tokens) {
+  SamplingParams params;
+  params.temperature = 0;
+  params.max_new_tokens = max_new_tokens;
+  return params;
+}
+
+GenerateRequest greedy_request(std::vector<std::int32_t> prompt_ids, std::int32_t max_new_tokens) {
+  GenerateRequest request;
+  request.prompt_ids = std::move(prompt_ids);
+  request.sampling = greedy(max_new_tokens);
+  return request;
+}
+
+std::vector<std::int32_t> random_ids(std::mt19937& random, std::size_t size, std::int32_t vocab_size) {
+  std::vector<std::int32_t> ids(size);
+  for (std::int32_t& id : ids)
+    id = static_cast<std::int32_t>(random() % static_cast<std::uint32_t>(vocab_size));
+  return ids;
+}
+
+GenerateRequest random_request(std::mt19937& random, const LoadedModel& model) {
+  GenerateRequest request;
+  request.prompt_ids = random_ids(random, 1 + random() % 70, model.tokenizer.vocab_size());
+  SamplingParams& params = request.sampling;
+  params.seed = random();
+  params.temperature = random() % 4 == 0 ? 0.0F : 0.5F + 0.1F * static_cast<float>(random() % 10);
+  params.top_p = random() % 2 == 0 ? 1.0F : 0.8F;
+  params.top_k = random() % 2 == 0 ? 0 : 20;
+  params.min_p = random() % 3 == 0 ? 0.02F : 0.0F;
+  params.repetition_penalty = random() % 3 == 0 ? 1.2F : 1.0F;
+  params.presence_penalty = random() % 3 == 0 ? 0.5F : 0.0F;
+  params.frequency_penalty = random() % 3 == 0 ? 0.3F : 0.0F;
+  params.max_new_tokens = static_cast<std::int32_t>(1 + random() % 20);
+  if (random() % 2 == 0) params.stop = {"e", "th"};
+  if (random() % 2 == 0) params.stop_ids = random_ids(random, 20, model.tokenizer.vocab_size());
+  if (random() % 3 == 0) params.reasoning_budget = static_cast<std::int32_t>(random() % 8);
+  request.reasoning_opened = random() % 2 == 0;
+  request.n = random() % 4 == 0 ? 3 : 1;
+  return request;
+}
+
+std::vector<GenerateRequest> random_requests(std::uint32_t seed, std::size_t count,
+                                             const LoadedModel& model) {
+  std::mt19937 random(seed);
+  std::vector<GenerateRequest> requests;
+  for (std::size_t i = 0; i < count; ++i) requests.push_back(random_request(random, model));
+  return requests;
+}
+
+struct BatchRun {
+  std::vector<GenerateResult> results;
+  std::int32_t fewest_free_blocks = 0;
+};
+
+/// All requests at once.
+BatchRun run_together(const std::shared_ptr<LoadedModel>& model, const EngineOptions& options,
+                      const std::vector<GenerateRequest>& requests) {
+  Engine engine(model, options);
+  std::map<Engine::RequestId, std::size_t> places;
+  for (std::size_t i = 0; i < requests.size(); ++i) places[engine.submit(requests[i])] = i;
+  BatchRun run{.results = std::vector<GenerateResult>(requests.size()),
+               .fewest_free_blocks = engine.num_blocks()};
+  while (!engine.idle()) {
+    for (auto& [id, result] : engine.step()) run.results[places.at(id)] = std::move(result);
+    run.fewest_free_blocks = std::min(run.fewest_free_blocks, engine.free_blocks());
+  }
+  EXPECT_EQ(engine.free_blocks(), engine.num_blocks());
+  return run;
+}
+
+std::vector<GenerateResult> run_alone(const std::shared_ptr<LoadedModel>& model, const EngineOptions& options,
+                                      const std::vector<GenerateRequest>& requests) {
+  std::vector<GenerateResult> results;
+  for (const GenerateRequest& request : requests) {
+    Engine engine(model, options);
+    results.push_back(engine.generate(request));
+    EXPECT_EQ(engine.free_blocks(), engine.num_blocks());
+  }
+  return results;
+}
+
+void expect_same(const std::vector<GenerateResult>& actual, const std::vector<GenerateResult>& expected) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (std::size_t i = 0; i < actual.size(); ++i) {
+    SCOPED_TRACE("request " + std::to_string(i));
+    EXPECT_EQ(actual[i].prompt_tokens, expected[i].prompt_tokens);
+    ASSERT_EQ(actual[i].samples.size(), expected[i].samples.size());
+    for (std::size_t sample = 0; sample < actual[i].samples.size(); ++sample) {
+      const GeneratedSample& a = actual[i].samples[sample];
+      const GeneratedSample& b = expected[i].samples[sample];
+      EXPECT_EQ(a.ids, b.ids);
+      EXPECT_EQ(a.text, b.text);
+      EXPECT_EQ(a.reasoning, b.reasoning);
+      EXPECT_EQ(a.reasoning_closed, b.reasoning_closed);
+      EXPECT_EQ(a.finish_reason, b.finish_reason);
+    }
+  }
+}
+
+TEST(EngineGolden, GreedyContinuationsAreTheReferencesTogetherAndAlone) {
+  std::size_t cases = 0;
+  for (const auto& folder : testing::golden_models()) {
+    SCOPED_TRACE(folder.filename().string());
+    const boost::json::value golden = testing::read_json(folder / "expected.json");
+    const auto model = load(folder);
+    std::vector<GenerateRequest> requests;
+    for (std::size_t i = 0; i < golden.at("prompts").as_array().size(); ++i) {
+      const std::size_t steps = golden.at("greedy").at(i).at("ids").as_array().size();
+      GenerateRequest request;
+      request.prompt_ids = testing::to_ids(golden.at("prompts").at(i).at("ids"));
+      request.sampling = greedy(static_cast<std::int32_t>(steps));
+      request.sampling.stop_ids = model->defaults.stop_ids;
+      request.sampling.ignore_eos = true;  // the reference went on behind end tokens
+      requests.push_back(std::move(request));
+    }
+    const std::vector<GenerateResult> together = run_together(model, small(), requests).results;
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      EXPECT_EQ(together[i].samples.front().ids, testing::to_ids(golden.at("greedy").at(i).at("ids")));
+      EXPECT_EQ(together[i].samples.front().finish_reason, FinishReason::length);
+      ++cases;
+    }
+    expect_same(run_alone(model, small(), {requests.front()}), {together.front()});
+  }
+  EXPECT_GT(cases, 0U);
+}
+
+TEST(EngineLaws, ARequestGivesTheSameBytesAloneAndInAnyBatch) {
+  const auto model = load(some_model());
+  const std::vector<GenerateRequest> requests = random_requests(1, 20, *model);
+  const std::vector<GenerateResult> alone = run_alone(model, small(), requests);
+  for (const std::int32_t max_batch : {1, 3, 64}) {
+    SCOPED_TRACE(max_batch);
+    EngineOptions options = small();
+    options.max_batch = max_batch;
+    expect_same(run_together(model, options, requests).results, alone);
+  }
+}
+
+TEST(HeavyEngineLaws, ARequestGivesTheSameBytesInBatchesOfUpTo64) {
+  for (const auto& folder : testing::golden_models()) {
+    SCOPED_TRACE(folder.filename().string());
+    const auto model = load(folder, 2);
+    const std::vector<GenerateRequest> requests = random_requests(2, 64, *model);
+    const std::vector<GenerateResult> alone = run_alone(model, small(), requests);
+    for (const std::size_t count : {2U, 17U, 64U}) {
+      const std::vector<GenerateRequest> some(requests.begin(), requests.begin() + count);
+      expect_same(run_together(model, small(16384), some).results, {alone.begin(), alone.begin() + count});
+    }
+  }
+}
+
+TEST(EngineLaws, ChunksOfThePromptDoNotChangeTheBytes) {
+  const auto model = load(some_model());
+  const std::vector<GenerateRequest> requests = random_requests(3, 8, *model);
+  const std::vector<GenerateResult> expected = run_together(model, small(), requests).results;
+  for (const std::int32_t chunk : {1, 7}) {
+    SCOPED_TRACE(chunk);
+    EngineOptions options = small();
+    options.prefill_chunk = chunk;
+    expect_same(run_together(model, options, requests).results, expected);
+  }
+}
+
+TEST(EngineLaws, ThreadsDoNotChangeTheBytes) {
+  const auto model = load(some_model());
+  const std::vector<GenerateRequest> requests = random_requests(4, 8, *model);
+  const std::vector<GenerateResult> expected = run_together(model, small(), requests).results;
+  for (const int threads : {2, 3}) {
+    SCOPED_TRACE(threads);
+    expect_same(run_together(load(some_model(), threads), small(), requests).results, expected);
+  }
+}
+
+TEST(EngineLaws, SequencesThatGiveWayForMemoryEndWithTheSameBytes) {
+  const auto model = load(some_model());
+  std::vector<GenerateRequest> requests = random_requests(5, 10, *model);
+  for (GenerateRequest& request : requests) {
+    request.sampling.max_new_tokens = 40;
+    request.sampling.stop_ids.clear();
+    request.sampling.stop.clear();
+  }
+  const std::vector<GenerateResult> expected = run_together(model, small(), requests).results;
+  // The longest fits, and little else: 70 + 40 tokens in blocks of 32.
+  const BatchRun tight = run_together(model, small(4 * kKvBlockTokens), requests);
+  EXPECT_EQ(tight.fewest_free_blocks, 0);
+  expect_same(tight.results, expected);
+  EngineOptions in_pieces = small(5 * kKvBlockTokens);
+  in_pieces.prefill_chunk = 5;
+  expect_same(run_together(model, in_pieces, requests).results, expected);
+}
+
+TEST(EngineLaws, ASampleDoesNotDependOnHowManyOthersAreAskedFor) {
+  const auto model = load(some_model());
+  std::mt19937 random(6);
+  for (const std::size_t prompt_size : {1U, 32U, 33U, 50U}) {
+    GenerateRequest request = random_request(random, *model);
+    request.prompt_ids = random_ids(random, prompt_size, model->tokenizer.vocab_size());
+    request.sampling.temperature = 1;
+    request.sampling.max_new_tokens = 12;
+    request.sampling.stop.clear();
+    request.sampling.stop_ids.clear();
+    request.n = 6;
+    for (const std::int32_t max_batch : {2, 64}) {
+      EngineOptions options = small();
+      options.max_batch = max_batch;
+      const GenerateResult six = run_together(model, options, {request}).results.front();
+      ASSERT_EQ(six.samples.size(), 6U);
+      EXPECT_NE(six.samples[0].ids, six.samples[1].ids);
+      for (std::int32_t n = 1; n < 6; n += 2) {
+        GenerateRequest fewer = request;
+        fewer.n = n;
+        GenerateResult first = six;
+        first.samples.resize(static_cast<std::size_t>(n));
+        expect_same(run_together(model, options, {fewer}).results, {first});
+      }
+    }
+  }
+}
+
+TEST(Engine, TheCallbackSeesEachIdOnceAndAllOfTheText) {
+  const auto model = load(some_model());
+  for (GenerateRequest& request : random_requests(7, 20, *model)) {
+    request.reasoning_opened = false;
+    std::map<int, std::vector<std::int32_t>> ids;
+    std::map<int, std::string> text;
+    request.on_token = [&](int sample, std::int32_t id, const std::string& piece) {
+      ids[sample].push_back(id);
+      text[sample] += piece;
+      return true;
+    };
+    const GenerateResult result = run_together(model, small(), {request}).results.front();
+    for (std::size_t i = 0; i < result.samples.size(); ++i) {
+      const GeneratedSample& sample = result.samples[i];
+      EXPECT_EQ(ids[static_cast<int>(i)], sample.ids);
+      EXPECT_EQ(text[static_cast<int>(i)], sample.text);
+      EXPECT_GT(sample.total_ms, 0);
+      EXPECT_LE(sample.ttft_ms, sample.total_ms);
+    }
+  }
+}
+
+TEST(Engine, AnEndTokenEndsTheAnswerUnlessItIsIgnored) {
+  const auto model = load(some_model());
+  GenerateRequest request = greedy_request({5, 6, 7}, 12);
+  Engine engine(model, small());
+  const std::vector<std::int32_t> ids = engine.generate(request).samples.front().ids;
+  ASSERT_EQ(ids.size(), 12U);
+  request.sampling.stop_ids = {ids[4]};
+  const auto first = std::find(ids.begin(), ids.end(), ids[4]);
+  const GeneratedSample stopped = engine.generate(request).samples.front();
+  EXPECT_EQ(stopped.ids, std::vector(ids.begin(), first + 1));
+  EXPECT_EQ(stopped.finish_reason, FinishReason::stop);
+  EXPECT_EQ(stopped.text, model->tokenizer.decode(std::vector(ids.begin(), first), true));
+  request.sampling.ignore_eos = true;
+  const GeneratedSample ignored = engine.generate(request).samples.front();
+  EXPECT_EQ(ignored.ids, ids);
+  EXPECT_EQ(ignored.finish_reason, FinishReason::length);
+  // Ids that the model does not have are no harm.
+  request.sampling.stop_ids = {-1, 1 << 30};
+  EXPECT_EQ(engine.generate(request).samples.front().ids, ids);
+}
+
+TEST(Engine, AStopStringEndsTheAnswerBeforeIt) {
+  const auto model = load(some_model());
+  GenerateRequest request = greedy_request({5, 6, 7}, 20);
+  Engine engine(model, small());
+  const std::string whole = engine.generate(request).samples.front().text;
+  ASSERT_GT(whole.size(), 12U);
+  const std::string stop = whole.substr(whole.size() / 2, 3);
+  request.sampling.stop = {stop};
+  const GeneratedSample stopped = engine.generate(request).samples.front();
+  EXPECT_EQ(stopped.text, whole.substr(0, whole.find(stop)));
+  EXPECT_EQ(stopped.finish_reason, FinishReason::stop);
+  EXPECT_LT(stopped.ids.size(), 20U);
+}
+
+TEST(Engine, ASpentReasoningBudgetClosesTheThinking) {
+  const auto model = load(some_model());
+  const std::vector<std::int32_t> closer =
+      model->tokenizer.encode("\n</think>\n\n", {.parse_special = true, .add_special = false});
+  for (const std::int32_t budget : {0, 1, 6}) {
+    GenerateRequest request = greedy_request({5, 6, 7}, 40);
+    request.reasoning_opened = true;
+    request.sampling.reasoning_budget = budget;
+    Engine engine(model, small());
+    const GeneratedSample sample = engine.generate(request).samples.front();
+    ASSERT_EQ(sample.ids.size(), 40U);
+    EXPECT_TRUE(sample.reasoning_closed);
+    EXPECT_TRUE(std::equal(closer.begin(), closer.end(), sample.ids.begin() + budget));
+    EXPECT_EQ(sample.reasoning.empty(), budget == 0);
+    EXPECT_FALSE(sample.text.empty());
+    request.sampling.reasoning_budget.reset();
+    EXPECT_FALSE(engine.generate(request).samples.front().reasoning_closed);
+  }
+}
+
+TEST(Engine, CancelledRequestsGiveTheirBlocksBack) {
+  const auto model = load(some_model());
+  Engine engine(model, small(512));
+  std::mt19937 random(8);
+  int calls = 0;
+  std::vector<Engine::RequestId> ids;
+  for (int i = 0; i < 6; ++i) {
+    GenerateRequest request = greedy_request(random_ids(random, 40, 500), 200);
+    request.n = 1 + i % 3;
+    if (i % 2 == 0) {
+      request.on_token = [&](int, std::int32_t, const std::string&) { return ++calls % 7 != 0; };
+    }
+    ids.push_back(engine.submit(request));
+  }
+  std::size_t finished = 0;
+  for (int i = 0; i < 10; ++i) finished += engine.step().size();
+  for (const Engine::RequestId id : ids) engine.cancel(id);
+  engine.cancel(12345);  // no such request
+  EXPECT_EQ(engine.free_blocks(), engine.num_blocks());
+  for (const auto& [id, result] : engine.step()) {
+    EXPECT_EQ(result.samples.front().finish_reason, FinishReason::cancelled);
+    ++finished;
+  }
+  EXPECT_EQ(finished, ids.size());
+  EXPECT_TRUE(engine.idle());
+  EXPECT_EQ(engine.generate(greedy_request({1}, 3)).samples.front().ids.size(), 3U);
+}
+
+TEST(Engine, ACallbackMayCancelAnyRequest) {
+  const auto model = load(some_model());
+  Engine engine(model, small());
+  const Engine::RequestId other = engine.submit(greedy_request({1, 2}, 50));
+  Engine::RequestId own = 0;
+  GenerateRequest request = greedy_request({3, 4}, 50);
+  request.on_token = [&](int, std::int32_t, const std::string&) {
+    engine.cancel(other);
+    engine.cancel(own);
+    return true;
+  };
+  own = engine.submit(request);
+  std::size_t finished = 0;
+  while (!engine.idle()) finished += engine.step().size();
+  EXPECT_EQ(finished, 2U);
+  EXPECT_EQ(engine.free_blocks(), engine.num_blocks());
+}
+
+std::string submit_error(Engine& engine, const GenerateRequest& request) {
+  try {
+    engine.submit(request);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(Engine, RequestsThatCannotRunAreRefusedWithTheNumbers) {
+  const auto model = load(some_model());
+  Engine engine(model, {.context_tokens = 64});
+  EXPECT_EQ(engine.max_sequence_tokens(), 64);
+  GenerateRequest request = greedy_request(std::vector<std::int32_t>(64, 1), 5);
+  EXPECT_THAT(submit_error(engine, request), AllOf(HasSubstr("64"), HasSubstr("prompt")));
+  request.prompt_ids = {};
+  EXPECT_THAT(submit_error(engine, request), HasSubstr("empty"));
+  request.prompt_ids = {1, 1 << 20};
+  EXPECT_THAT(submit_error(engine, request), HasSubstr(std::to_string(1 << 20)));
+  request.prompt_ids = {-1};
+  EXPECT_THAT(submit_error(engine, request), HasSubstr("-1"));
+  request.prompt_ids = {1};
+  request.n = 0;
+  EXPECT_THAT(submit_error(engine, request), HasSubstr("0"));
+  request.n = 1;
+  request.sampling.temperature = -1;
+  EXPECT_THAT(submit_error(engine, request), HasSubstr("temperature"));
+  EXPECT_TRUE(engine.idle());
+}
+
+TEST(Engine, AnAnswerEndsWhereTheContextEnds) {
+  const auto model = load(some_model());
+  Engine engine(model, {.context_tokens = 64});
+  const GenerateResult result = engine.generate(greedy_request(std::vector<std::int32_t>(60, 3), 100));
+  EXPECT_EQ(result.samples.front().ids.size(), 4U);
+  EXPECT_EQ(result.samples.front().finish_reason, FinishReason::length);
+}
+
+}  // namespace
+}  // namespace touchstone
