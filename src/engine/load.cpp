@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "engine/sampler.h"
 
 namespace touchstone {
 namespace {
@@ -82,7 +83,8 @@ SamplingParams load_defaults(const Checkpoint& checkpoint, const Tokenizer& toke
   SamplingParams params;
   // A file that names some way of sampling leaves off what it does not name; without any, ours holds.
   const bool names_sampling = config.contains("do_sample") || config.contains("temperature") ||
-                              config.contains("top_p") || config.contains("top_k");
+                              config.contains("top_p") || config.contains("top_k") ||
+                              config.contains("min_p");
   if (names_sampling) {
     params.temperature = static_cast<float>(number_of(config, "temperature").value_or(1.0));
     params.top_p = static_cast<float>(number_of(config, "top_p").value_or(1.0));
@@ -92,10 +94,12 @@ SamplingParams load_defaults(const Checkpoint& checkpoint, const Tokenizer& toke
     if (do_sample != nullptr && do_sample->is_bool() && !do_sample->as_bool()) params.temperature = 0.0F;
   }
   params.repetition_penalty = static_cast<float>(number_of(config, "repetition_penalty").value_or(1.0));
-  if (!(params.repetition_penalty > 0.0F) || !(params.temperature >= 0.0F) || !(params.top_p > 0.0F)) {
-    throw Error(
-        checkpoint.id + ": generation_config.json has an impossible temperature, top_p or repetition_penalty",
-        "correct it, or remove the file");
+  try {
+    check_sampling(params);
+    if (params.top_p == 0.0F) throw Error("top_p is 0");
+  } catch (const Error& error) {
+    throw Error(checkpoint.id + ": generation_config.json: " + error.what(),
+                "correct it, or remove the file");
   }
   if (const auto most = number_of(config, "max_new_tokens"); most && *most >= 1) {
     params.max_new_tokens = static_cast<std::int32_t>(std::min(*most, 1e6));
