@@ -117,8 +117,8 @@ class BatchRun {
  private:
   std::size_t vocab() const { return static_cast<std::size_t>(transformer_.config().vocab_size); }
   std::span<const std::int32_t> blocks_of(std::int32_t sequence) const {
-    return std::span(blocks_).subspan(static_cast<std::size_t>(sequence * blocks_each_),
-                                      static_cast<std::size_t>(blocks_each_));
+    const auto count = static_cast<std::size_t>(blocks_each_);
+    return std::span(blocks_).subspan(static_cast<std::size_t>(sequence) * count, count);
   }
   std::int32_t pick(std::size_t row) const {
     const auto begin = logits_.begin() + static_cast<std::ptrdiff_t>(row * vocab());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "engine/sampler.h"
@@ -131,7 +132,8 @@ LoadedModel load_model(const std::string& model, const LoadOptions& options) {
   SamplingParams defaults = load_defaults(checkpoint, tokenizer);
   checkpoint.tensors.clear();  // the packed weights are all that runs
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
-  return {.id = checkpoint.id,
+  std::string id = checkpoint.id;
+  return {.id = std::move(id),
           .sha256 = {},
           .checkpoint = std::move(checkpoint),
           .transformer = std::move(transformer),

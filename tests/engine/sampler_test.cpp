@@ -152,6 +152,7 @@ std::vector<TokenProbability> filter_plainly(const std::vector<float>& logits, c
   normalize();
   std::sort(tokens.begin(), tokens.end(), [](const Token& a, const Token& b) { return a.id < b.id; });
   std::vector<TokenProbability> result;
+  result.reserve(tokens.size());
   for (const Token& token : tokens) result.push_back({token.id, token.probability});
   return result;
 }
