@@ -1,6 +1,6 @@
 #include <spdlog/spdlog.h>
 
-#include <CLI/Validators.hpp>
+#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "base/blob.h"

@@ -1,6 +1,6 @@
 #include "cli/sampling_options.h"
 
-#include <CLI/Validators.hpp>
+#include <CLI/CLI.hpp>
 #include <limits>
 
 namespace touchstone::cli {

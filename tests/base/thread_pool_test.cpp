@@ -35,7 +35,7 @@ TEST(ThreadPool, WorkersThatSleptWakeUpAgain) {
   int runs = 0;
   for (int i = 0; i < 3; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    pool.run([&](int index) { runs += index == 1 ? 1 : 0; });
+    pool.run([&](int index) { if (index == 1) ++runs; });
   }
   EXPECT_EQ(runs, 3);
 }
