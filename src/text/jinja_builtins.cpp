@@ -40,8 +40,13 @@ BoundArguments::BoundArguments(std::string_view function, std::string_view param
   const std::string call = std::string(function) + "()";
   given_.resize(names.size());
   if (arguments.positional.size() > names.size()) {
-    raise_type_error(call + " takes at most " + std::to_string(names.size()) + " arguments but " +
-                     std::to_string(arguments.positional.size()) + " were given");
+    // Python counts the value that the filter or method is applied to.
+    const std::string most = std::to_string(names.size() + 1);
+    raise_type_error(
+        call + " takes " +
+        (required == names.size() ? most : "from " + std::to_string(required + 1) + " to " + most) +
+        " positional argument" + (names.empty() ? "" : "s") + " but " +
+        std::to_string(arguments.positional.size() + 1) + " were given");
   }
   std::copy(arguments.positional.begin(), arguments.positional.end(), given_.begin());
   for (const auto& [name, value] : arguments.named) {
@@ -51,9 +56,16 @@ BoundArguments::BoundArguments(std::string_view function, std::string_view param
     if (slot) raise_type_error(call + " got multiple values for argument " + quote(name));
     slot = value;
   }
+  std::vector<std::string> missing;
   for (std::size_t i = 0; i < required; ++i) {
-    if (!given_[i]) raise_type_error(call + " missing 1 required positional argument: " + quote(names[i]));
+    if (!given_[i]) missing.push_back(quote(names[i]));
   }
+  if (missing.empty()) return;
+  std::string list = missing.front();
+  for (std::size_t i = 1; i < missing.size(); ++i)
+    list += (i + 1 < missing.size() ? ", " : " and ") + missing[i];
+  raise_type_error(call + " missing " + std::to_string(missing.size()) + " required positional argument" +
+                   (missing.size() == 1 ? ": " : "s: ") + list);
 }
 
 std::int64_t BoundArguments::integer(std::size_t index, std::int64_t fallback) const {

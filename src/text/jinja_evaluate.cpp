@@ -103,7 +103,7 @@ Value Interpreter::evaluate_compare(const Expr& expr, const ScopePtr& scope) {
 
 Value Interpreter::evaluate_concatenation(const Expr& expr, const ScopePtr& scope) {
   const std::vector<Value> parts = evaluate_all(expr.children, scope);
-  const bool markup = autoescape_ || std::any_of(parts.begin(), parts.end(),
+  const bool markup = autoescape_ && std::any_of(parts.begin(), parts.end(),
                                                  [](const Value& part) { return part.is_markup(); });
   std::string text;
   for (const Value& part : parts) {
@@ -138,18 +138,7 @@ Value Interpreter::evaluate_subscript(const Expr& expr, const ScopePtr& scope) {
   }
   line_ = expr.line;
   require_defined(value);
-  if (!value.is_string() && !value.is_sequence() && !value.as<RangeObject>()) {
-    // Jinja looks the slice up as a key, finds none, and gives an undefined value.
-    return make_undefined(describe_owner(value) + " has no element slice(" + to_repr(bounds[0], budget_) +
-                          ", " + to_repr(bounds[1], budget_) + ", " + to_repr(bounds[2], budget_) + ")");
-  }
-  try {
-    return take_slice(value, bounds[0], bounds[1], bounds[2], budget_);
-  } catch (const Raised& raised) {
-    if (raised.type != "TypeError") throw;
-    return make_undefined(describe_owner(value) + " has no element slice(" + to_repr(bounds[0], budget_) +
-                          ", " + to_repr(bounds[1], budget_) + ", " + to_repr(bounds[2], budget_) + ")");
-  }
+  return take_slice(value, bounds[0], bounds[1], bounds[2], budget_);
 }
 
 std::vector<Value> Interpreter::evaluate_all(const std::vector<ExprPtr>& exprs, const ScopePtr& scope) {
@@ -233,10 +222,10 @@ Value Interpreter::call(const Value& callee, const CallArguments& arguments) {
 // ---- items and attributes ----
 
 std::string describe_owner(const Value& value) {
-  if (value.is_none()) return "'None'";
+  if (value.is_none()) return "None";
   std::string name = type_name(value);
-  if (value.is_markup()) return "'markupsafe.Markup object'";
-  if (value.is(Kind::tuple) && value.sequence()->is_group) return "'jinja2.filters._GroupTuple object'";
+  if (value.is_markup()) return "markupsafe.Markup object";
+  if (value.is(Kind::tuple) && value.sequence()->is_group) return "jinja2.filters._GroupTuple object";
   if (value.is(Kind::object)) {
     switch (value.object()->kind) {
       case ObjectKind::name_space:
@@ -255,14 +244,14 @@ std::string describe_owner(const Value& value) {
         break;
     }
   }
-  return "'" + name + " object'";
+  return name + " object";
 }
 
 namespace {
 
 Value missing_item(const Value& value, const Value& key, Budget& budget) {
   if (key.is_string())
-    return make_undefined(describe_owner(value) + " has no attribute " + quote(key.string()));
+    return make_undefined(quote(describe_owner(value)) + " has no attribute " + quote(key.string()));
   return make_undefined(describe_owner(value) + " has no element " + to_repr(key, budget));
 }
 

@@ -57,8 +57,9 @@ std::optional<double> try_real(const Value& value) {
 std::optional<Value> try_integer(const Value& value, std::int64_t base) {
   require_defined(value);
   if (value.is_string()) {
-    if (base != 0 && (base < 2 || base > 36)) return std::nullopt;
-    if (auto number = parse_integer(value.string(), static_cast<int>(base))) return number;
+    const bool valid_base = base == 0 || (base >= 2 && base <= 36);
+    const auto number = valid_base ? parse_integer(value.string(), static_cast<int>(base)) : std::nullopt;
+    if (number) return number;
   } else if (value.is_number() && !value.is(Kind::real)) {
     return identity(value);
   }
@@ -73,7 +74,9 @@ std::optional<Value> try_integer(const Value& value, std::int64_t base) {
 
 Value to_integer(Interpreter& in, const Value& value, const BoundArguments& bound) {
   if (value.is_string()) in.budget().scan(value.string().size());
-  return try_integer(value, bound.integer(1, 10)).value_or(bound.get(0, Value(0)));
+  // A base that is no integer is as bad as a text that is no number.
+  const Value base = bound.get(1, Value(10));
+  return try_integer(value, base.is_integer() ? clamp_integer(base) : -1).value_or(bound.get(0, Value(0)));
 }
 
 Value to_real(Interpreter& in, const Value& value, const BoundArguments& bound) {
@@ -83,7 +86,6 @@ Value to_real(Interpreter& in, const Value& value, const BoundArguments& bound) 
 }
 
 Value absolute(Interpreter&, const Value& value, const BoundArguments&) {
-  require_defined(value);
   if (!value.is_number()) raise_type_error("bad operand type for abs(): '" + type_name(value) + "'");
   if (value.is(Kind::real)) return {std::fabs(value.real())};
   return compare_integers(value, Value(0)) < 0 ? negate_integer(value) : identity(value);
@@ -120,7 +122,6 @@ Value round(Interpreter& in, const Value& value, const BoundArguments& bound) {
   if (method != "common" && method != "ceil" && method != "floor") {
     raise("FilterArgumentError", "method must be common, ceil or floor");
   }
-  require_defined(value);
   if (!value.is_number()) raise_type_error("type " + type_name(value) + " doesn't define __round__ method");
   const std::int64_t digits = bound.integer(0, 0);
   if (method == "common") {
@@ -137,8 +138,10 @@ Value round(Interpreter& in, const Value& value, const BoundArguments& bound) {
 
 Value file_size(Interpreter&, const Value& value, const BoundArguments& bound) {
   const std::optional<double> bytes = try_real(value);
+  if (!bytes && value.is_string())
+    raise_value_error("could not convert string to float: " + quote(value.string()));
   if (!bytes)
-    raise_value_error("could not convert string to float: " + quote(value.is_string() ? value.string() : ""));
+    raise_type_error("float() argument must be a string or a real number, not '" + type_name(value) + "'");
   const bool binary = bound.flag(0);
   const double base = binary ? 1024 : 1000;
   static constexpr std::array<std::string_view, 8> kDecimal = {"kB", "MB", "GB", "TB",

@@ -59,8 +59,10 @@ Value make_generator(Interpreter& in, std::vector<Value> items) {
 
 using Keyed = std::pair<std::vector<Value>, Value>;
 
-void sort_by_key(Interpreter& in, std::vector<Keyed>& items, bool reverse) {
+/// By one key: with "<". By a list of keys: by the first in which they differ.
+void sort_by_key(Interpreter& in, std::vector<Keyed>& items, bool reverse, bool one_key) {
   const auto less = [&](const Keyed& left, const Keyed& right) {
+    if (one_key) return compare(left.first[0], right.first[0], "<", in.budget()) < 0;
     for (std::size_t i = 0; i < left.first.size(); ++i) {
       if (equal(left.first[i], right.first[i], in.budget())) continue;
       return compare(left.first[i], right.first[i], "<", in.budget()) < 0;
@@ -104,13 +106,13 @@ Value sort(Interpreter& in, const Value& value, const BoundArguments& bound) {
     for (const Getter& getter : getters) keys.push_back(getter(item));
     items.emplace_back(std::move(keys), std::move(item));
   }
-  sort_by_key(in, items, bound.flag(0));
+  sort_by_key(in, items, bound.flag(0), false);
   return make_list(take_values(std::move(items)), in.budget());
 }
 
 Value sort_dict(Interpreter& in, const Value& value, const BoundArguments& bound) {
   require_defined(value);
-  if (!value.is_dict()) raise_type_error("'" + type_name(value) + "' object has no attribute 'items'");
+  if (!value.is_dict()) raise("AttributeError", "'" + type_name(value) + "' object has no attribute 'items'");
   const std::string by = bound.has(1) ? require_string(bound[1], "by") : "key";
   if (by != "key" && by != "value")
     raise("FilterArgumentError", "You can only sort by either \"key\" or \"value\"");
@@ -120,7 +122,7 @@ Value sort_dict(Interpreter& in, const Value& value, const BoundArguments& bound
     items.emplace_back(std::vector<Value>{getter(by == "key" ? key : item)},
                        make_tuple({key, item}, in.budget()));
   }
-  sort_by_key(in, items, bound.flag(2));
+  sort_by_key(in, items, bound.flag(2), true);
   return make_list(take_values(std::move(items)), in.budget());
 }
 
@@ -162,7 +164,7 @@ Value group_by(Interpreter& in, const Value& value, const BoundArguments& bound)
     Value key = sort_getter(item);
     items.emplace_back(std::vector<Value>{std::move(key)}, std::move(item));
   }
-  sort_by_key(in, items, false);
+  sort_by_key(in, items, false, true);
   std::vector<Value> groups;
   for (std::size_t begin = 0; begin < items.size();) {
     std::size_t end = begin;
@@ -364,7 +366,7 @@ Value attribute(Interpreter& in, const Value& value, const BoundArguments& bound
   const std::string& name = require_string(bound[0], "attribute name");
   // Attributes only, never items: a dict's members are not among them.
   if (value.is_dict() && !has_method(value, name)) {
-    return make_undefined(describe_owner(value) + " has no attribute " + quote(name));
+    return make_undefined(quote(describe_owner(value)) + " has no attribute " + quote(name));
   }
   return in.get_attribute(value, name);
 }

@@ -31,6 +31,7 @@ Value make_text(Interpreter& in, std::string text, bool markup = false) {
 template <std::string (*kMap)(std::string_view)>
 Value map_case(Interpreter& in, const Value& value, const BoundArguments&) {
   const Value text = soft_text(in, value);
+  in.budget().scan(4 * text.string().size());  // character by character, where it is not ASCII
   return make_text(in, kMap(text.string()), text.is_markup());
 }
 
@@ -303,7 +304,7 @@ Value encode_url(Interpreter& in, const Value& value, const BoundArguments&) {
 
 Value xml_attributes(Interpreter& in, const Value& value, const BoundArguments& bound) {
   require_defined(value);
-  if (!value.is_dict()) raise_type_error("'" + type_name(value) + "' object has no attribute 'items'");
+  if (!value.is_dict()) raise("AttributeError", "'" + type_name(value) + "' object has no attribute 'items'");
   std::string result;
   for (const auto& [key, item] : value.dict().entries()) {
     if (item.is_none() || item.is_undefined()) continue;

@@ -215,7 +215,8 @@ class PercentFormatter {
                   static_cast<char32_t>(std::clamp<std::int64_t>(clamp_integer(value), 0, 0x110000)));
       return character;
     }
-    return to_repr(value, budget_);
+    const std::string text = to_repr(value, budget_);
+    return type == 'a' ? escape_non_ascii(text) : text;
   }
 
   std::string number_of(const Directive& directive, char type, const Value& value) {
@@ -458,7 +459,8 @@ class BraceFormatter {
     if (!rest.empty() && rest[0] == ':') specification = run(rest.substr(1), depth - 1);
     Value value = find(field.substr(0, name_end));
     Budget& budget = interpreter_.budget();
-    if (conversion == 'r' || conversion == 'a') value = Value(to_repr(value, budget));
+    if (conversion == 'r') value = Value(to_repr(value, budget));
+    if (conversion == 'a') value = Value(escape_non_ascii(to_repr(value, budget)));
     if (conversion == 's') value = Value(to_str(value, budget));
     std::string text = format_value(value, specification, budget);
     if (markup_ && !value.is_markup()) text = escape_html(text);
@@ -517,8 +519,8 @@ Value format_percent(const Value& format, const Value& arguments, Budget& budget
 }
 
 std::string format_value(const Value& value, std::string_view specification, Budget& budget) {
-  require_defined(value);
   if (specification.empty()) return to_str(value, budget);
+  require_defined(value);
   if (!value.is_number() && !value.is_string()) {
     raise_type_error("unsupported format string passed to " + type_name(value) + ".__format__");
   }

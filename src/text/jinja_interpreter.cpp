@@ -359,7 +359,9 @@ Value Interpreter::call_loop(LoopObject& loop, const CallArguments& arguments) {
   if (loop.recursion == nullptr) {
     raise_type_error("The loop must have the 'recursive' marker to be called recursively.");
   }
-  if (arguments.positional.size() != 1) raise_type_error("loop() takes exactly one argument");
+  if (arguments.positional.size() != 1) {
+    raise_type_error("LoopContext.__call__() missing 1 required positional argument: 'iterable'");
+  }
   std::string text;
   run_loop(*loop.recursion, arguments.positional.front(), loop.level + 1, loop.scope, text);
   return {std::move(text), autoescape_};

@@ -33,6 +33,7 @@ struct MacroObject : Object {
   static constexpr ObjectKind kKind = ObjectKind::macro;
   MacroObject(std::shared_ptr<const MacroDefinition> macro, ScopePtr around)
       : Object(kKind), definition(std::move(macro)), scope(std::move(around)) {}
+  std::string describe() const override { return "<Macro '" + definition->name + "'>"; }
   std::shared_ptr<const MacroDefinition> definition;
   ScopePtr scope;  // where it was defined
 };
@@ -41,6 +42,9 @@ struct MacroObject : Object {
 struct LoopObject : Object {
   static constexpr ObjectKind kKind = ObjectKind::loop;
   LoopObject() : Object(kKind) {}
+  std::string describe() const override {
+    return "<LoopContext " + std::to_string(index + 1) + "/" + std::to_string(items.size()) + ">";
+  }
   std::vector<Value> items;
   std::size_t index = 0;
   int level = 0;                    // of recursion
@@ -67,7 +71,7 @@ class DepthGuard {
   Budget& budget_;
 };
 
-/// How messages name a value's class: "'dict object'", "'None'".
+/// How messages name a value's class: "dict object", "None".
 std::string describe_owner(const Value& value);
 /// Raises SecurityError for names that a namespace must not have.
 void check_namespace_name(std::string_view name);

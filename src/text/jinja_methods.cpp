@@ -74,6 +74,7 @@ Value view(const Method& m) {
 }
 
 Value get(const Method& m) {
+  if (m.arguments.positional.empty()) raise_type_error("get expected at least 1 argument, got 0");
   const BoundArguments bound = m.bind("key,default", 1);
   if (bound[0].is_string()) m.budget().scan(bound[0].string().size());
   const Value* found = m.self.dict().find(bound[0]);

@@ -305,6 +305,7 @@ Value take_slice(const Value& value, const Value& start, const Value& stop, cons
                  Budget& budget) {
   if (value.is_string()) return slice_string(value, start, stop, step, budget);
   const auto whole = value.as<RangeObject>();
+  if (value.is_dict()) raise_type_error("unhashable type: 'slice'");
   if (!whole && !value.is_sequence()) {
     raise_type_error("'" + type_name(value) + "' object is not subscriptable");
   }

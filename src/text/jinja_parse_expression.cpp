@@ -299,7 +299,7 @@ ExprPtr ExpressionParser::parse_primary(bool with_namespace) {
     }
     case TokenKind::symbol:
       if (tokens_.skip_symbol("(")) {
-        ExprPtr expr = parse_tuple(true, TupleEnd::none, true);
+        ExprPtr expr = parse_tuple(true, true);
         tokens_.expect_symbol(")");
         return expr;
       }
@@ -312,19 +312,17 @@ ExprPtr ExpressionParser::parse_primary(bool with_namespace) {
   fail("unexpected " + quote(describe(token)));
 }
 
-bool ExpressionParser::at_tuple_end(TupleEnd end) const {
-  return tokens_.at(TokenKind::variable_end) || tokens_.at(TokenKind::block_end) || tokens_.at_symbol(")") ||
-         (end == TupleEnd::in && tokens_.at_name("in")) ||
-         (end == TupleEnd::recursive && tokens_.at_name("recursive"));
+bool ExpressionParser::at_tuple_end() const {
+  return tokens_.at(TokenKind::variable_end) || tokens_.at(TokenKind::block_end) || tokens_.at_symbol(")");
 }
 
-ExprPtr ExpressionParser::parse_tuple(bool with_conditional, TupleEnd end, bool parenthesized) {
+ExprPtr ExpressionParser::parse_tuple(bool with_conditional, bool parenthesized) {
   const int line = tokens_.current().line;
   std::vector<ExprPtr> items;
   bool is_tuple = false;
   while (true) {
     if (!items.empty()) tokens_.expect_symbol(",");
-    if (at_tuple_end(end)) break;
+    if (at_tuple_end()) break;
     items.push_back(with_conditional ? parse_conditional() : parse_or());
     if (!tokens_.at_symbol(",")) break;
     is_tuple = true;
@@ -570,13 +568,13 @@ void require_assignable(const Expr& target) {
 
 }  // namespace
 
-ExprPtr ExpressionParser::parse_target(TupleEnd end, bool with_namespace) {
+ExprPtr ExpressionParser::parse_target(bool with_namespace) {
   const int line = tokens_.current().line;
   std::vector<ExprPtr> items;
   bool is_tuple = false;
   while (true) {
     if (!items.empty()) tokens_.expect_symbol(",");
-    if (at_tuple_end(end)) break;
+    if (at_tuple_end()) break;
     items.push_back(parse_primary(with_namespace));
     if (!tokens_.at_symbol(",")) break;
     is_tuple = true;

@@ -71,14 +71,11 @@ class ExpressionParser {
   explicit ExpressionParser(std::vector<Token> tokens) : tokens_(std::move(tokens)) {}
 
  protected:
-  enum class TupleEnd : std::uint8_t { none, in, recursive };
-
   ExprPtr parse_expression() { return parse_conditional(); }
   /// Expressions with commas between them make a tuple.
-  ExprPtr parse_tuple(bool with_conditional = true, TupleEnd end = TupleEnd::none,
-                      bool parenthesized = false);
+  ExprPtr parse_tuple(bool with_conditional = true, bool parenthesized = false);
   /// What can stand left of "=" or "in": names, tuples of them, and `namespace.attribute` where allowed.
-  ExprPtr parse_target(TupleEnd end, bool with_namespace);
+  ExprPtr parse_target(bool with_namespace);
   std::string parse_target_name();
   ExprPtr parse_filters(ExprPtr value, bool start_inline);
   [[noreturn]] void fail(std::string message) const;
@@ -94,7 +91,7 @@ class ExpressionParser {
   ExprPtr make(ExprKind kind, int line, std::vector<ExprPtr> children = {}) const;
   void note_unknown(std::string message, int line);
   ExprPtr make_constant(Value value, int line) const;
-  bool at_tuple_end(TupleEnd end) const;
+  bool at_tuple_end() const;
   ExprPtr parse_conditional();
   ExprPtr parse_or();
   ExprPtr parse_and();

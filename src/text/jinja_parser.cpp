@@ -139,10 +139,10 @@ class Parser : public ExpressionParser {
 
   Stmt parse_for() {
     Stmt statement = make_statement(StmtKind::loop, tokens_.next().line);
-    statement.target = parse_target(TupleEnd::in, false);
+    statement.target = parse_target(false);
     check_loop_target(*statement.target);
     tokens_.expect_name("in");
-    statement.value = parse_tuple(false, TupleEnd::recursive);
+    statement.value = parse_tuple(false);
     if (tokens_.skip_name("if")) statement.test = parse_expression();
     statement.recursive = tokens_.skip_name("recursive");
     ++loops_;
@@ -162,7 +162,7 @@ class Parser : public ExpressionParser {
 
   Stmt parse_set() {
     Stmt statement = make_statement(StmtKind::assign, tokens_.next().line);
-    statement.target = parse_target(TupleEnd::none, true);
+    statement.target = parse_target(true);
     if (tokens_.skip_symbol("=")) {
       statement.value = parse_tuple();
       return statement;
@@ -186,7 +186,7 @@ class Parser : public ExpressionParser {
     const Token tag = tokens_.next();
     if (loops_ == 0) {
       raise_syntax_error(tag.text == "break" ? "'break' outside loop" : "'continue' not properly in loop",
-                         tag.line);
+                         tag.line, "SyntaxError");
     }
     return make_statement(tag.text == "break" ? StmtKind::break_loop : StmtKind::continue_loop, tag.line);
   }
@@ -228,6 +228,13 @@ class Parser : public ExpressionParser {
       return std::any_of(macro->parameters.begin(), macro->parameters.end(),
                          [&](const Parameter& parameter) { return parameter.name == special; });
     };
+    for (const Parameter& parameter : macro->parameters) {
+      if (parameter.name != "caller" || parameter.fallback) continue;
+      raise_syntax_error(
+          "When defining macros or call blocks the special \"caller\" argument must be omitted or be given a "
+          "default.",
+          tokens_.current().line, "TemplateAssertionError");
+    }
     macro->uses_caller = uses.caller && !is_parameter("caller");
     macro->uses_varargs = uses.varargs && !is_parameter("varargs");
     macro->uses_kwargs = uses.kwargs && !is_parameter("kwargs");
@@ -296,7 +303,7 @@ class Parser : public ExpressionParser {
   }
 
   /// One target: `with a, b = 1, 2` is not what it looks like, and an error in Jinja, too.
-  ExprPtr parse_target_for_with() { return parse_target(TupleEnd::none, false); }
+  ExprPtr parse_target_for_with() { return parse_target(false); }
 
   void parse_named_block(Stmt& statement) {
     statement.text = tokens_.expect(TokenKind::name).text;

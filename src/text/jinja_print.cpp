@@ -43,6 +43,16 @@ std::string real_to_text(double value) {
   return result + digits.substr(0, whole) + "." + digits.substr(whole);
 }
 
+namespace {
+
+std::string escape_code(char32_t c) {
+  const auto code = static_cast<unsigned>(c);
+  if (c < 0x100) return fmt::format("\\x{:02x}", code);
+  return c < 0x10000 ? fmt::format("\\u{:04x}", code) : fmt::format("\\U{:08x}", code);
+}
+
+}  // namespace
+
 std::string quote(std::string_view text) {
   const bool has_single = text.find('\'') != std::string_view::npos;
   const bool has_double = text.find('"') != std::string_view::npos;
@@ -61,15 +71,20 @@ std::string quote(std::string_view text) {
       result += static_cast<char>(c);
     } else if (is_printable(c)) {
       append_char(result, c);
-    } else if (c < 0x100) {
-      result += fmt::format("\\x{:02x}", static_cast<unsigned>(c));
-    } else if (c < 0x10000) {
-      result += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
     } else {
-      result += fmt::format("\\U{:08x}", static_cast<unsigned>(c));
+      result += escape_code(c);
     }
   }
   return result + mark;
+}
+
+std::string escape_non_ascii(std::string_view text) {
+  std::string result;
+  for (std::size_t position = 0; position < text.size();) {
+    const char32_t c = next_char(text, position);
+    result += c < 0x80 ? std::string(1, static_cast<char>(c)) : escape_code(c);
+  }
+  return result;
 }
 
 namespace {
@@ -176,7 +191,8 @@ class Printer {
       return put("<built-in method " + method->name + " of " + type_name(method->self) + " object>");
     }
     if (value.object()->kind == ObjectKind::template_reference) return put("<TemplateReference None>");
-    put("<" + type_name(value) + " object>");
+    const std::string description = value.object()->describe();
+    put(description.empty() ? "<" + type_name(value) + " object>" : description);
   }
 
   Budget& budget_;

@@ -13,6 +13,8 @@ std::string to_str(const Value& value, Budget& budget);
 std::string to_repr(const Value& value, Budget& budget);
 /// repr() of a string: quotes chosen and characters escaped as Python does.
 std::string quote(std::string_view text);
+/// ascii(): what repr() gives, with everything beyond ASCII escaped.
+std::string escape_non_ascii(std::string_view text);
 /// What pprint.pformat gives: repr(), dicts sorted, broken at 80 columns.
 std::string to_pretty(const Value& value, Budget& budget);
 

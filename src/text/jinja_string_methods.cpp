@@ -30,15 +30,32 @@ struct Method {
   BoundArguments bind(std::string_view parameters, std::size_t required = 0) const {
     return {name, parameters, required, arguments};
   }
+  void bind_nothing() const {
+    const std::size_t given = arguments.positional.size() + arguments.named.size();
+    if (given == 0) return;
+    raise_type_error("str." + std::string(name) + "() takes no arguments (" + std::to_string(given) +
+                     " given)");
+  }
 };
 
 using Apply = Value (*)(const Method&);
+
+/// A search from the end may compare the whole part at each position: charged as if it did.
+void charge_search_from_end(const Method& m, std::string_view text, std::string_view part) {
+  m.budget().scan(text.size() * std::min<std::size_t>(part.size(), std::size_t{1} << 20U) / 16);
+}
+
+std::size_t find_last(const Method& m, std::string_view text, std::string_view part) {
+  charge_search_from_end(m, text, part);
+  return text.rfind(part);
+}
 
 // ---- case and padding ----
 
 template <std::string (*kMap)(std::string_view)>
 Value map_case(const Method& m) {
-  m.bind("");
+  m.bind_nothing();
+  m.budget().scan(4 * m.text().size());  // character by character, where it is not ASCII
   return m.make(kMap(m.text()));
 }
 
@@ -46,8 +63,8 @@ template <bool kLeft, bool kRight>
 Value strip_ends(const Method& m) {
   const BoundArguments bound = m.bind("chars");
   if (!bound.has_value(0)) return m.make(std::string(strip(m.text(), kLeft, kRight)));
-  const std::string& characters = require_string(bound[0], "strip arg");
-  return m.make(std::string(strip_chars(m.text(), characters, kLeft, kRight)));
+  if (!bound[0].is_string()) raise_type_error(std::string(m.name) + " arg must be None or str");
+  return m.make(std::string(strip_chars(m.text(), bound[0].string(), kLeft, kRight)));
 }
 
 template <char kAlign>
@@ -108,11 +125,12 @@ Value split(const Method& m) {
     require_defined(bound[0]);
     raise_type_error("must be str or None, not " + type_name(bound[0]));
   }
+  if (kFromRight) charge_search_from_end(m, m.text(), bound[0].string());
   return make_parts(m, split_at(m.text(), bound[0].string(), limit, kFromRight));
 }
 
 Value split_into_lines(const Method& m) {
-  return make_parts(m, split_lines(m.text(), m.bind("keepends").flag(0)));
+  return make_parts(m, split_lines(m.text(), m.bind("keepends").integer(0, 0) != 0));
 }
 
 template <bool kFromRight>
@@ -121,7 +139,7 @@ Value partition(const Method& m) {
   const std::string& separator = require_string(bound[0], "separator");
   if (separator.empty()) raise_value_error("empty separator");
   const std::string& text = m.text();
-  const std::size_t at = kFromRight ? text.rfind(separator) : text.find(separator);
+  const std::size_t at = kFromRight ? find_last(m, text, separator) : find_text(text, separator);
   const auto part = [&](std::string piece) { return m.make(std::move(piece)); };
   if (at == std::string::npos) {
     return kFromRight ? make_tuple({part(""), part(""), part(text)}, m.budget())
@@ -203,7 +221,7 @@ Value find(const Method& m) {
   const std::string& wanted = require_string(bound[0], "argument");
   const Window window = choose_window(m, bound);
   std::size_t at = std::string_view::npos;
-  if (window.valid) at = kFromRight ? window.text.rfind(wanted) : window.text.find(wanted);
+  if (window.valid) at = kFromRight ? find_last(m, window.text, wanted) : find_text(window.text, wanted);
   if (at != std::string_view::npos) {
     return {window.start + static_cast<std::int64_t>(count_chars(window.text.substr(0, at)))};
   }
@@ -218,8 +236,8 @@ Value count(const Method& m) {
   if (!window.valid) return {0};
   if (wanted.empty()) return {static_cast<std::int64_t>(count_chars(window.text)) + 1};
   std::int64_t found = 0;
-  for (std::size_t at = window.text.find(wanted); at != std::string_view::npos;
-       at = window.text.find(wanted, at + wanted.size())) {
+  for (std::size_t at = find_text(window.text, wanted); at != std::string_view::npos;
+       at = find_text(window.text, wanted, at + wanted.size())) {
     ++found;
   }
   return {found};
@@ -253,7 +271,7 @@ Value has_affix(const Method& m) {
 
 template <bool (*kHas)(char32_t)>
 Value all_characters(const Method& m) {
-  m.bind("");
+  m.bind_nothing();
   m.budget().scan(m.text().size());
   for (std::size_t position = 0; position < m.text().size();) {
     if (!kHas(next_char(m.text(), position))) return {false};
@@ -263,11 +281,12 @@ Value all_characters(const Method& m) {
 
 template <bool kUpper>
 Value is_cased(const Method& m) {
-  m.bind("");
+  m.bind_nothing();
   return {apply_test(m.interpreter, kUpper ? "upper" : "lower", m.self, {})};
 }
 
 Value is_title_cased(const Method& m) {
+  m.bind_nothing();
   m.budget().scan(m.text().size());
   bool found = false, inside_word = false;
   for (std::size_t position = 0; position < m.text().size();) {
@@ -281,6 +300,7 @@ Value is_title_cased(const Method& m) {
 }
 
 Value is_all_ascii(const Method& m) {
+  m.bind_nothing();
   m.budget().scan(m.text().size());
   return {is_ascii(m.text())};
 }
@@ -291,6 +311,7 @@ Value is_all_printable(const Method& m) {
 }
 
 Value is_an_identifier(const Method& m) {
+  m.bind_nothing();
   m.budget().scan(m.text().size());
   return {is_identifier(m.text())};
 }

@@ -13,7 +13,7 @@ std::vector<std::string_view> split_at(std::string_view text, std::string_view s
   if (limit < 0) limit = std::numeric_limits<std::int64_t>::max();
   std::vector<std::string_view> parts;
   for (; limit > 0; --limit) {
-    const std::size_t at = from_right ? text.rfind(separator) : text.find(separator);
+    const std::size_t at = from_right ? text.rfind(separator) : find_text(text, separator);
     if (at == std::string_view::npos) break;
     if (from_right) {
       parts.push_back(text.substr(at + separator.size()));
@@ -94,7 +94,7 @@ std::string replace_text(std::string_view text, std::string_view old_part, std::
   std::string result;
   std::size_t position = 0;
   for (; limit > 0; --limit) {
-    const std::size_t at = text.find(old_part, position);
+    const std::size_t at = find_text(text, old_part, position);
     if (at == std::string_view::npos) break;
     budget.make(new_part.size());
     result += text.substr(position, at - position);

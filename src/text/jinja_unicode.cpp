@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 
 namespace touchstone::jinja {
@@ -241,6 +242,14 @@ std::string lower_ascii(std::string_view text) {
   return result;
 }
 
+std::string upper_ascii(std::string_view text) {
+  std::string result(text);
+  for (char& byte : result) {
+    if (byte >= 'a' && byte <= 'z') byte = static_cast<char>(byte - ('a' - 'A'));
+  }
+  return result;
+}
+
 }  // namespace
 
 char32_t next_char(std::string_view text, std::size_t& position) {
@@ -298,6 +307,13 @@ std::size_t char_offset(std::string_view text, std::size_t index) {
 bool is_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
                      [](char byte) { return static_cast<unsigned char>(byte) < 0x80; });
+}
+
+std::size_t find_text(std::string_view text, std::string_view part, std::size_t position) {
+  if (position > text.size()) return std::string_view::npos;
+  const void* found = memmem(text.data() + position, text.size() - position, part.data(), part.size());
+  if (found == nullptr) return std::string_view::npos;
+  return static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
 }
 
 std::string replace_invalid(std::string_view text) {
@@ -366,6 +382,7 @@ bool is_identifier(std::string_view text) {
 }
 
 std::string to_upper(std::string_view text) {
+  if (is_ascii(text)) return upper_ascii(text);
   std::string result;
   result.reserve(text.size());
   for (std::size_t position = 0; position < text.size();) append_upper(result, next_char(text, position));

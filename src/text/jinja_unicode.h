@@ -20,6 +20,9 @@ std::size_t count_chars(std::string_view text);
 std::size_t char_offset(std::string_view text, std::size_t index);
 bool is_ascii(std::string_view text);
 
+/// Where `part` first occurs from `position` on, or npos; linear in both lengths, whatever they hold.
+std::size_t find_text(std::string_view text, std::string_view part, std::size_t position = 0);
+
 /// The same text with every byte that is not UTF-8 replaced by U+FFFD.
 std::string replace_invalid(std::string_view text);
 

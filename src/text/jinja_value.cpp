@@ -590,7 +590,7 @@ bool contains(const Value& container, const Value& item, Budget& budget) {
         raise_type_error("'in <string>' requires string as left operand, not " + type_name(item));
       }
       budget.scan(container.string().size());
-      return container.string().find(item.string()) != std::string::npos;
+      return find_text(container.string(), item.string()) != std::string::npos;
     case Kind::dict:
       if (item.is_string()) budget.scan(item.string().size());
       return container.dict().find(item) != nullptr;

@@ -193,6 +193,8 @@ enum class ObjectKind : std::uint8_t {
 struct Object {
   explicit Object(ObjectKind object_kind) : kind(object_kind) {}
   virtual ~Object() = default;
+  /// What repr() prints, where it is more than the class's name.
+  virtual std::string describe() const { return {}; }
   Object(const Object&) = delete;
   Object& operator=(const Object&) = delete;
   ObjectKind kind;
