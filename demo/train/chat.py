@@ -1,8 +1,17 @@
 """Tokenizer, chat templates and the text both models are trained on."""
 
 import jinja2
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from tokenizers import AddedToken, trainers
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
 END_OF_TEXT, IM_START, IM_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 THINK, END_THINK = "<think>", "</think>"
@@ -32,8 +41,7 @@ TEMPLATES = {
 
 # Compiled with the settings Hugging Face uses.
 _COMPILED = {
-    name: jinja2.Environment(trim_blocks=True, lstrip_blocks=True).from_string(text)
-    for name, text in TEMPLATES.items()
+    name: jinja2.Environment(trim_blocks=True, lstrip_blocks=True).from_string(text) for name, text in TEMPLATES.items()
 }
 
 
@@ -62,9 +70,7 @@ def train_tokenizer(texts) -> Tokenizer:
         ]
     )
     tokenizer.decoder = decoders.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
-    tokenizer.post_processor = processors.ByteLevel(
-        add_prefix_space=False, trim_offsets=False, use_regex=False
-    )
+    tokenizer.post_processor = processors.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
     added = [AddedToken(t, normalized=False, special=True) for t in (END_OF_TEXT, IM_START, IM_END)]
     added += [AddedToken(t, normalized=False, special=False) for t in (THINK, END_THINK)]
     trainer = trainers.BpeTrainer(

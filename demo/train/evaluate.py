@@ -21,7 +21,16 @@ from tokenizers import Tokenizer
 
 import chat
 from model import Config, Qwen2
-from problems import KINDS, LETTERS, PROMPTS, TEST_SIZE, suite_lines, test_set, train_problems, user_turn
+from problems import (
+    KINDS,
+    LETTERS,
+    PROMPTS,
+    TEST_SIZE,
+    suite_lines,
+    test_set,
+    train_problems,
+    user_turn,
+)
 from train import EXAMPLES, OUT
 
 SUITES = OUT.parent / "suites"
@@ -95,10 +104,7 @@ def table(folder: Path):
         only_n, only_d, p = mcnemar([r[0] for r in n], [r[0] for r in d])
         right = [f"{sum(r[0] for r in rows)}/{len(rows)}" for rows in (n, d)]
         tokens = [f"{sum(r[1] for r in rows) / len(rows):.1f}" for rows in (n, d)]
-        print(
-            f"| demo-{kind} | {right[0]} | {right[1]} | {only_n} | {only_d} | {p:.2g} | "
-            f"{tokens[0]} / {tokens[1]} |"
-        )
+        print(f"| demo-{kind} | {right[0]} | {right[1]} | {only_n} | {only_d} | {p:.2g} | {tokens[0]} / {tokens[1]} |")
     for name, result in (("native", native), ("distilled", distilled)):
         rows = [r for kind in KINDS for r in result[kind]]
         print(

@@ -64,9 +64,7 @@ class Attention(nn.Module):
     def forward(self, x, cos, sin, cache):
         b, t, _ = x.shape
         d = self.cfg.head_dim
-        q, k, v = (
-            p(x).view(b, t, -1, d).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj)
-        )
+        q, k, v = (p(x).view(b, t, -1, d).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
         q, k = rotate(q, cos, sin).to(v.dtype), rotate(k, cos, sin).to(v.dtype)
         if cache is not None:
             if cache:
@@ -118,13 +116,44 @@ class Qwen2(nn.Module):
         self.cfg = cfg
         self.model = Trunk(cfg)
         for name, p in self.named_parameters():
-            if p.dim() == 2:
-                scale = 0.02
-                if name.endswith(("o_proj.weight", "down_proj.weight")):
-                    scale /= (2 * cfg.num_hidden_layers) ** 0.5
-                nn.init.normal_(p, std=scale)
-            elif name.endswith("bias"):
+            if name.endswith(("bias", "o_proj.weight", "down_proj.weight")):
                 nn.init.zeros_(p)
+            elif p.dim() == 2:
+                nn.init.normal_(p, std=0.05 if "embed" in name else p.shape[1] ** -0.5)
+        self.wire()
+
+    @torch.no_grad()
+    def wire(self):
+        """Starts the first two layers as induction heads, which a long training would find.
+
+        Each head of layer 0 looks a fixed distance back (its biases alone decide, through
+        the rotary embedding) and carries what it sees forward; each head of layer 1
+        finds the places whose carried token is like the present one.
+        """
+        cfg, d = self.cfg, self.cfg.head_dim
+        half, fast = d // 2, d // 4
+        first, second = (layer.self_attn for layer in self.model.layers[:2])
+        groups = cfg.num_attention_heads // cfg.num_key_value_heads
+        slow = [i for i in range(d) if i % half >= fast]
+        first.q_proj.weight.mul_(0.1)
+        first.k_proj.weight.mul_(0.1)
+        angles = cfg.rope_theta ** (-torch.arange(fast).double() / half)
+        for head in range(cfg.num_attention_heads):
+            kv = head // groups
+            rows, shared = slice(head * d, head * d + d), slice(kv * d, kv * d + d)
+            turn = angles * -(1 + head % groups)  # how far this head looks back
+            start = rows.start
+            first.q_proj.bias[start : start + fast] = 5 * turn.cos().float()
+            first.q_proj.bias[start + half : start + half + fast] = 5 * turn.sin().float()
+            first.k_proj.bias[shared.start : shared.start + fast] = 5
+            if head % groups == 0:
+                seen, carried = first.v_proj.weight[shared], second.k_proj.weight[shared]
+                first.o_proj.weight[:, rows] = 0.15 * carried.T
+                match = torch.zeros_like(seen)
+                match[slow] = 2 * seen[slow]
+                carried *= 2
+            second.q_proj.weight[rows] = match
+            second.o_proj.weight[:, rows] = 0.1 * second.v_proj.weight[shared].T
 
     def hidden(self, ids, caches=None):
         """Final hidden states of a [batch, time] tensor of ids."""

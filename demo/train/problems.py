@@ -8,12 +8,11 @@ the training set, whatever names or things the text mentions.
 import json
 import random
 from dataclasses import dataclass, field
+from itertools import count
 
 NAMES = ["Ann", "Ben", "Cara", "Dan", "Eva", "Finn", "Gus", "Hal", "Ivy", "Jo", "Kim", "Leo"]
 THINGS = ["pens", "cups", "books", "coins", "apples", "cards", "shells", "stamps"]
 COLOURS = ["red", "blue", "green", "gold"]
-RANKS = ["", "second ", "third "]
-ADJECTIVES = ["taller", "older", "faster"]
 KINDS = ("math", "code", "logic")
 LETTERS = "ABCD"
 
@@ -48,93 +47,66 @@ def apply(a: int, op: str, b: int) -> int:
     return {"+": a + b, "-": a - b, "*": a * b, "/": a // b}[op]
 
 
-def _step(value: int, op: str, b: int) -> tuple:
-    return (value, op, b, apply(value, op, b))
+def _moves(value: int) -> list[tuple]:
+    """The operations that keep a stock between 1 and MAX."""
+    moves = [("+", k) for k in range(2, 10) if value + k <= MAX]
+    moves += [("-", k) for k in range(2, 10) if value - k >= 1]
+    moves += [("*", k) for k in (2, 3) if 2 <= value * k <= 60] * 3
+    return moves
 
 
 def _chain_text(rng, op, k):
     if op == "+":
-        return rng.choice([f"buys {k} more.", f"finds {k} more.", f"gets {k} more."])
+        return f"{rng.choice(['buys', 'finds', 'gets'])} {k}"
     if op == "-":
-        return rng.choice([f"gives away {k}.", f"loses {k}.", f"sells {k}."])
-    if op == "*":
-        return f"trades them for {'twice' if k == 2 else 'three times'} as many."
-    return "gives away half."
+        return f"{rng.choice(['loses', 'sells', 'drops'])} {k}"
+    return "doubles them" if k == 2 else "triples them"
 
 
 def _chain(rng: random.Random, n: int):
     """One person's stock goes up and down, n steps in all."""
     name, thing = rng.choice(NAMES), rng.choice(THINGS)
-    steps, key = [], []
-    if rng.random() < 0.4:
+    steps, key, parts = [], [], []
+    if rng.random() < 0.3:
         a, b = rng.randint(2, 6), rng.randint(2, 9)
         value = a * b
-        steps.append((a, "*", b, value))
-        text = f"{name} has {a} boxes with {b} {thing} each."
+        head = f"{a} boxes with {b} {thing} each"
+        steps.append(("boxes", a, "*", b, value))
         key += [a, b]
     else:
         value = rng.randint(3, 40)
-        text = f"{name} has {value} {thing}."
+        head = f"{value} {thing}"
         key.append(value)
     while len(steps) < n:
-        moves = [("+", k) for k in range(2, 10) if value + k <= MAX]
-        moves += [("-", k) for k in range(2, 10) if value - k >= 1]
-        moves += [("*", k) for k in (2, 3) if 2 <= value * k <= 60] * 3
-        moves += [("/", 2)] * 3 if value % 2 == 0 and value > 2 else []
-        op, k = rng.choice(moves)
-        steps.append(_step(value, op, k))
-        value = steps[-1][3]
-        text += f" {name} " + _chain_text(rng, op, k)
+        op, k = rng.choice(_moves(value) + [("/", 2)] * 2 * (value % 2 == 0 and value > 2))
+        text = "gives away half" if op == "/" else _chain_text(rng, op, k)
+        steps.append((text, value, op, k, apply(value, op, k)))
+        value = steps[-1][-1]
+        parts.append(text)
         key.append((op, k))
-    return ("chain", *key), f"{text} How many {thing} does {name} have now?", steps
+    story = ", then ".join([f"{name} has {head}", *parts])
+    return ("chain", *key), f"{story}. How many {thing} does {name} have now?", steps
 
 
 def _compare(rng: random.Random, n: int):
-    """Two or three people, each compared with the one before; the total is asked."""
-    people, thing = rng.sample(NAMES, 2 if n <= 2 else 3), rng.choice(THINGS)
-    value = rng.randint(3, 15)
-    text, steps, held, key = f"{people[0]} has {value} {thing}.", [], [value], [value]
+    """Each person is compared with the one before; the last one's stock is asked."""
+    people, thing = rng.sample(NAMES, n + 1), rng.choice(THINGS)
+    value = rng.randint(3, 20)
+    text, steps, key = f"{people[0]} has {value} {thing}.", [], [value]
     for prev, name in zip(people, people[1:], strict=False):
-        moves = [("+", k) for k in range(2, 10)]
-        moves += [("-", k) for k in range(2, 10) if value - k >= 1]
-        moves += [("*", 2)] * 4 + [("*", 3)] * 2 if value <= 12 else []
-        op, k = rng.choice(moves)
-        steps.append(_step(value, op, k))
-        value = steps[-1][3]
-        held.append(value)
+        op, k = rng.choice(_moves(value))
+        steps.append((name, value, op, k, apply(value, op, k)))
+        value = steps[-1][-1]
         key.append((op, k))
         word = {"+": f"{k} more than", "-": f"{k} fewer than"}.get(op)
         word = word or {2: "twice as many as", 3: "three times as many as"}[k]
         text += f" {name} has {word} {prev}."
-    total = held[0]
-    for v in held[1:]:
-        steps.append(_step(total, "+", v))
-        total = steps[-1][3]
-    return ("compare", *key), f"{text} How many {thing} do they have together?", steps
-
-
-def _shop(rng: random.Random, n: int):
-    """Two products are bought; the price, or the change, is asked."""
-    name, (one, two) = rng.choice(NAMES), rng.sample([t[:-1] for t in THINGS if t != "coins"], 2)
-    p, q = rng.randint(2, 9), rng.randint(2, 9)
-    a, b = rng.randint(2, 5), rng.randint(2, 5)
-    steps = [(a, "*", p, a * p), (b, "*", q, b * q), (a * p, "+", b * q, a * p + b * q)]
-    total, key = steps[-1][3], [a, p, b, q]
-    text = f"One {one} costs {p} coins and one {two} costs {q} coins. {name} buys {a} {one}s and {b} {two}s."
-    if n <= 3:
-        return ("shop", *key), f"{text} How many coins does {name} pay?", steps
-    paid = rng.choice([t for t in range(20, 100, 10) if t >= total][:3])
-    steps.append(_step(paid, "-", total))
-    text += f" {name} pays with {paid} coins. How many coins come back?"
-    return ("shop", *key, paid), text, steps
+    return ("compare", *key), f"{text} How many {thing} does {people[-1]} have?", steps
 
 
 def math_problem(rng: random.Random, n: int) -> Problem:
-    families = [_chain, _chain]
-    families += [_compare] if n in (2, 4) else []
-    families += [_shop] if n in (3, 4) else []
-    key, question, steps = rng.choice(families)(rng, n)
-    answer = str(steps[-1][3])
+    key, question, steps = rng.choice([_chain, _compare])(rng, n)
+    answer = str(steps[-1][-1])
     item = {"question": question, "answer": answer, "steps": len(steps)}
     return Problem("math", ("math", *key), item, f"The answer is {answer}.", steps)
 
@@ -143,9 +115,9 @@ def math_problem(rng: random.Random, n: int) -> Problem:
 
 
 def affine(a: int, b: int) -> str:
-    """`a * x + b` as Python writes it."""
-    head = "x" if a == 1 else f"{a} * x"
-    return head if b == 0 else f"{head} {'+' if b > 0 else '-'} {abs(b)}"
+    """`a*x+b` as Python writes it."""
+    head = "x" if a == 1 else f"{a}*x"
+    return head if b == 0 else f"{head}{b:+}"
 
 
 def _fence(body: str) -> str:
@@ -153,7 +125,7 @@ def _fence(body: str) -> str:
 
 
 def _affine(rng: random.Random, n: int):
-    """Arithmetic on one number that must be written as a single a * x + b."""
+    """Arithmetic on one number that must be written as a single a*x+b."""
     while True:
         a, b, words, steps, key = 1, 0, [], [], []
         for _ in range(n):
@@ -163,9 +135,9 @@ def _affine(rng: random.Random, n: int):
             words.append({"+": f"add {k}", "-": f"subtract {k}", "*": f"multiply by {k}"}[op])
             steps.append((words[-1], affine(a, b)))
             key.append((op, k))
-        if a <= 9 and -40 <= b <= 60 and (n == 1 or a > 1):
+        if a <= 9 and -40 <= b <= 40 and (n == 1 or a > 1):
             break
-    prompt = f"Write a Python function f(x) of the form a * x + b: start from x, {', '.join(words)}."
+    prompt = f"Write a Python function f(x) of the form a*x+b: start from x, {', '.join(words)}."
     return ("affine", *key), prompt, f"def f(x):\n    return {affine(a, b)}", steps
 
 
@@ -222,7 +194,7 @@ def _check(body: str, pipeline: bool, rng: random.Random) -> str:
 
 
 def code_problem(rng: random.Random, n: int) -> Problem:
-    family = _affine if n > 4 or rng.random() < 0.5 else _pipeline
+    family = _affine if n > 3 or rng.random() < 0.5 else _pipeline
     key, prompt, body, steps = family(rng, n)
     item = {
         "prompt": prompt,
@@ -259,22 +231,20 @@ def _swaps(rng: random.Random, n: int):
     return ("swaps", *key), context, f"Who holds {colours[ball]}?", people[at], people, steps
 
 
-def _order(rng: random.Random, n: int):
-    """n comparisons in random order; who has a given rank?"""
-    people, adjective = rng.sample(NAMES, n + 1), rng.choice(ADJECTIVES)
-    pairs = list(zip(people, people[1:], strict=False))
-    shown = rng.sample(range(n), n)
-    rank = rng.randrange(3)
-    context = " ".join(f"{pairs[i][0]} is {adjective} than {pairs[i][1]}." for i in shown)
-    question = f"Who is the {RANKS[rank]}{adjective[:-2]}est?"
-    steps = [(f"{a} > {b}", "") for a, b in pairs]
-    steps.append((f"{RANKS[rank] or 'first '}".strip(), people[rank]))
-    return ("order", rank, tuple(shown), *people), context, question, people[rank], people, steps
+def _passes(rng: random.Random, n: int):
+    """Five people in a ring pass a letter on; who has it after n passes?"""
+    people = rng.sample(NAMES, 5)
+    pairs = list(zip(people, people[1:] + people[:1], strict=True))
+    shown = rng.sample(range(5), 5)
+    context = " ".join(f"{pairs[i][0]} gives to {pairs[i][1]}." for i in shown)
+    question = f"{people[0]} has a letter. Who has it after {n} passes?"
+    steps = [(f"{i} {a} gives to", b) for i, (a, b) in enumerate(pairs[:n], 1)]
+    key = ("passes", n, tuple(shown), *people)
+    return key, context, question, people[n], people, steps
 
 
 def logic_problem(rng: random.Random, n: int) -> Problem:
-    n = max(n, 2)
-    family = _order if n in (3, 4) and rng.random() < 0.5 else _swaps
+    family = _passes if n < 5 and rng.random() < 0.5 else _swaps
     key, context, question, right, people, steps = family(rng, n)
     others = rng.sample([p for p in people if p != right], 3)
     options, index = _options(rng, right, others)
@@ -309,11 +279,12 @@ def test_set(kind: str) -> list[Problem]:
 
 
 def train_problems(seed: int = TRAIN_SEED):
-    """Endless training problems of 1 to 5 steps, none of them in a test set."""
+    """Endless training problems, short ones first, none of them in a test set."""
     held_out = {p.key for kind in KINDS for p in test_set(kind)}
     rng = random.Random(seed)
-    while True:
-        problem = GENERATORS[rng.choice(KINDS)](rng, rng.randint(1, 5))
+    for i in count():
+        longest = 2 if i < 12_000 else 3 if i < 20_000 else 5
+        problem = GENERATORS[rng.choice(KINDS)](rng, rng.randint(1, longest))
         if problem.key not in held_out:
             yield problem
 

@@ -3,66 +3,57 @@
 Sample, filter, imitate. A sample has a style (terse, numbered, talkative,
 double-checking) and may be flawed: a wrong intermediate result, a step left out.
 The filter reads only the text, as one would with a teacher that is a model:
-it works every line out again and asks for correctness, completeness and brevity.
+it compares every line with its own solution and asks for correctness, completeness and brevity.
 """
 
 import random
 import re
 from collections import Counter
 
-from problems import Problem, apply
+from problems import NAMES, Problem, apply
 
-SAMPLES = 4
+SAMPLES = 6
 MAX_CHARS = {"math": 110, "code": 170, "logic": 150}
 STYLES = ("terse", "terse", "numbered", "talkative", "checked")
 P_WRONG, P_SKIP = 0.15, 0.10
 
 
 def _lines(problem: Problem, steps: list) -> list[str]:
+    """A line for each step: what it is about, and what comes of it."""
     if problem.kind == "math":
-        return [f"{a} {op} {b} = {c}" for a, op, b, c in steps]
-    if problem.kind == "code":
-        return [f"{word}: {code}" for word, code in steps]
-    lines = []
-    for i, (left, right) in enumerate(steps):
-        last = i == len(steps) - 1
-        lines.append(f"{left} is {right}" if last else f"{left}: {right}" if right else left)
-    return lines
+        return [f"{text}: {a}{op}{b}={c}" for text, a, op, b, c in steps]
+    return [f"{left}: {right}" for left, right in steps]
 
 
 def _spoil(problem: Problem, steps: list, rng: random.Random) -> list:
-    """A copy of the steps with one wrong result, carried on as the teacher would."""
+    """A copy of the steps with one wrong result; sums go on from it, as a teacher would."""
     i = rng.randrange(len(steps))
     if problem.kind == "math":
-        a, op, b, c = steps[i]
-        wrong = c + rng.choice([-10, -2, -1, 1, 2, 10])
-        out = [*steps[:i], (a, op, b, wrong)]
-        value = wrong
-        for a, op, b, c in steps[i + 1 :]:
-            left = value if a == out[-1][3] or a == steps[len(out) - 1][3] else a
-            value = apply(left, op, b)
-            out.append((left, op, b, value))
+        text, a, op, b, value = steps[i]
+        value += rng.choice([-10, -2, -1, 1, 2, 10])
+        out = [*steps[:i], (text, a, op, b, value)]
+        for text, _, op, b, _ in steps[i + 1 :]:
+            out.append((text, value, op, b, apply(value, op, b)))
+            value = out[-1][-1]
         return out
     left, right = steps[i]
     if problem.kind == "code":
         digits = re.findall(r"\d+", right)
-        swap = str(int(digits[-1]) + 1) if digits else None
-        right = right[: right.rindex(digits[-1])] + swap if swap else right + " + 1"
+        cut = right.rindex(digits[-1]) if digits else 0
+        right = f"{right[:cut]}{int(digits[-1]) + 1}" if digits else f"{right} + 1"
     else:
-        names = sorted({w for pair in steps for w in re.findall(r"[A-Z][a-z]+", " ".join(pair))})
-        right = rng.choice([n for n in names if n != right]) if right else right
-        left = left if right else " > ".join(reversed(left.split(" > ")))
+        right = rng.choice([n for n in NAMES if n != right])
     return [*steps[:i], (left, right), *steps[i + 1 :]]
 
 
 def _write(problem: Problem, steps: list, style: str) -> str:
-    lines = _lines(problem, steps)
+    lines = [f"- {line}" for line in _lines(problem, steps)]
     if style == "numbered":
-        lines = [f"{i}. {line}" for i, line in enumerate(lines, 1)]
+        lines = [f"{i}. {line[2:]}" for i, line in enumerate(lines, 1)]
     elif style == "talkative":
         lines = ["Let me think about this step by step.", *lines, "So that is the result."]
     elif style == "checked":
-        lines = [x for line in lines for x in (line, f"Let me check that: {line}, yes.")]
+        lines = [x for line in lines for x in (line, f"Let me check that: {line[2:]}, yes.")]
     return "\n".join(lines)
 
 
@@ -78,18 +69,13 @@ def sample(problem: Problem, rng: random.Random) -> str:
 
 def _core(trace: str) -> list[str]:
     """The lines that carry a step, without numbering and small talk."""
-    lines = [re.sub(r"^\d+\. ", "", line) for line in trace.split("\n")]
+    lines = [re.sub(r"^(-|\d+\.) ", "", line) for line in trace.split("\n")]
     return [x for x in lines if not x.startswith(("Let me", "So that"))]
 
 
 def judge(problem: Problem, trace: str) -> str:
     """`kept`, or the cause of rejection: `wrong`, `incomplete`, `long`."""
     core, want = _core(trace), _lines(problem, problem.steps)
-    if problem.kind == "math":
-        for line in core:
-            a, op, b, _, c = line.split()
-            if apply(int(a), op, int(b)) != int(c):
-                return "wrong"
     if any(line not in want for line in core):
         return "wrong"
     if core != want:

@@ -19,21 +19,23 @@ from safetensors.torch import save_file
 
 import chat
 from model import Config, Qwen2
-from problems import train_problems, user_turn
+from problems import KINDS, train_problems, user_turn
 from teacher import best_trace
 
 SEED = 7
-EXAMPLES = 120_000
+EXAMPLES = 48_000
 TOKENIZER_EXAMPLES = 8_000
-BATCH = 48
-PEAK_LR, WARMUP, WEIGHT_DECAY = 3e-3, 100, 0.05
+BATCH = 16
+MUON_LR, ADAM_LR, WEIGHT_DECAY = 0.005, 2e-3, 0.01
+WARMUP = 100
+WATCHED_SEED, WATCHED = 2, 240
 OUT = Path(__file__).resolve().parent.parent
 
 
-def curriculum(count: int):
+def curriculum(count: int, problems):
     """`count` problems with a kept trace each, and the filter's counts."""
     rng, counts, pairs = random.Random(SEED), Counter(), []
-    for problem in train_problems():
+    for problem in problems:
         trace = best_trace(problem, rng, counts)
         if trace is None:
             counts["problems without a trace"] += 1
@@ -45,9 +47,8 @@ def curriculum(count: int):
 
 def make_tokenizer(pairs):
     return chat.train_tokenizer(
-        chat.prompt_text("distilled", user_turn(p.kind, p.item))
-        + chat.target_text("distilled", trace, p.answer)
-        for p, trace in islice(pairs, TOKENIZER_EXAMPLES)
+        chat.prompt_text("distilled", user_turn(p.kind, p.item)) + chat.target_text("distilled", trace, p.answer)
+        for p, trace in pairs[-TOKENIZER_EXAMPLES:]
     )
 
 
@@ -87,32 +88,50 @@ def loss_of(model, rows):
 
 
 def rate(step: int, steps: int) -> float:
-    warm = min(1.0, (step + 1) / WARMUP)
-    return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+    """Warm up, then fall along a cosine."""
+    return min(1.0, (step + 1) / WARMUP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
-def train(name: str, cfg: Config, examples, log_every: int = 100):
+def optimizers(model):
+    """Muon for the layers' matrices, AdamW for embeddings, norms and biases."""
+    matrices, rest = [], []
+    for name, p in model.named_parameters():
+        (matrices if p.dim() == 2 and "embed" not in name else rest).append(p)
+    return [
+        torch.optim.Muon(matrices, lr=MUON_LR, momentum=0.95, weight_decay=WEIGHT_DECAY),
+        torch.optim.AdamW(rest, lr=ADAM_LR, betas=(0.9, 0.98), weight_decay=0, fused=True),
+    ]
+
+
+@torch.no_grad()
+def watch(model, watched) -> str:
+    """Loss by kind on problems of full difficulty, to see where training stands."""
+    return " ".join(f"{kind} {loss_of(model, rows).item():.3f}" for kind, rows in watched.items())
+
+
+def train(name: str, cfg: Config, examples, watched, log_every: int = 200):
     torch.manual_seed(SEED)
     model = Qwen2(cfg)
-    matrices = [p for p in model.parameters() if p.dim() == 2]
-    vectors = [p for p in model.parameters() if p.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": vectors, "weight_decay": 0}]
-    optimizer = torch.optim.AdamW(groups, lr=PEAK_LR, betas=(0.9, 0.98), fused=True)
     steps = math.ceil(len(examples) / BATCH)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: rate(s, steps))
+    opts = optimizers(model)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(o, lambda s: rate(s, steps)) for o in opts]
     rng, total, tokens, begin = random.Random(SEED), 0.0, 0, time.monotonic()
     for step, rows in enumerate(batches(examples, rng), 1):
         loss = loss_of(model, rows)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
+        for part in (*opts, *schedules):
+            part.step()
+        model.zero_grad()
         total += loss.item()
         tokens += sum(len(ids) for ids, _ in rows)
-        if step % log_every == 0:
+        if step % log_every == 0 or step == steps:
             seconds = time.monotonic() - begin
-            print(f"{name} {step}/{steps} loss {total / log_every:.4f} {tokens / seconds:.0f} tok/s", flush=True)
+            print(
+                f"{name} {step}/{steps} {seconds:.0f} s {tokens} tokens "
+                f"loss {total / log_every:.4f} | {watch(model, watched)}",
+                flush=True,
+            )
             total = 0.0
     return model
 
@@ -182,11 +201,13 @@ def main():
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    pairs, counts = curriculum(args.examples)
+    pairs, counts = curriculum(args.examples, train_problems())
     print(json.dumps(counts), flush=True)
     tokenizer = make_tokenizer(pairs)
     examples = encode(tokenizer, args.model, pairs)
-    model = train(args.model, Config(), examples)
+    hard, _ = curriculum(WATCHED, islice(train_problems(WATCHED_SEED), 25_000, None))
+    watched = {kind: encode(tokenizer, args.model, [pair for pair in hard if pair[0].kind == kind]) for kind in KINDS}
+    model = train(args.model, Config(), examples, watched)
     export(args.model, model, tokenizer, args.out / args.model)
 
 
