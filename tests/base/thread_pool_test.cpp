@@ -35,7 +35,9 @@ TEST(ThreadPool, WorkersThatSleptWakeUpAgain) {
   int runs = 0;
   for (int i = 0; i < 3; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    pool.run([&](int index) { if (index == 1) ++runs; });
+    pool.run([&](int index) {
+      if (index == 1) ++runs;
+    });
   }
   EXPECT_EQ(runs, 3);
 }
