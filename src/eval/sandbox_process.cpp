@@ -59,11 +59,18 @@ void set_limits(const SandboxLimits& limits) {
   limit(RLIMIT_NOFILE, kMaxOpenFiles, kMaxOpenFiles);
 }
 
-void place_fds(const Launch& launch) {
+/// Leaves open what the child is given and `landlock` (at kFilterFd, or -1), and nothing else: what this
+/// program has open (models, sockets), or was itself started with, is none of the child's business.
+void place_fds(const Launch& launch, int landlock) {
+  std::array<bool, kFilterFd + 1> given{};
   for (const PassedFd& fd : launch.fds) {
     if (dup2(fd.parent, fd.child) < 0) _exit(kExitCannotStart);
+    given[static_cast<std::size_t>(fd.child)] = true;
   }
-  // Whatever else this program has open (models, sockets) is none of the child's business.
+  if (landlock >= 0) given[static_cast<std::size_t>(landlock)] = true;
+  for (int fd = 0; fd <= kFilterFd; ++fd) {
+    if (!given[static_cast<std::size_t>(fd)]) close(fd);
+  }
   if (syscall(SYS_close_range, kFilterFd + 1, ~0U, 0) != 0) {
     for (int fd = kFilterFd + 1; fd < 65536; ++fd) close(fd);
   }
@@ -94,7 +101,7 @@ bool enter_filter(Launch& launch) {
   sigprocmask(SIG_SETMASK, &none, nullptr);
   if (!launch.folder.empty() && chdir(launch.folder.c_str()) != 0) _exit(kExitCannotStart);
   const int landlock = launch.landlock >= 0 ? dup2(launch.landlock, kFilterFd) : -1;
-  place_fds(launch);
+  place_fds(launch, landlock);
   set_limits(limits);
   if (launch.drop_root) become_nobody();
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // after the change of user, which clears it
