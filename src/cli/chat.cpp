@@ -41,7 +41,7 @@ struct Chat {
 
   Chat(std::shared_ptr<LoadedModel> loaded, const ChatOptions& options)
       : model(std::move(loaded)),
-        prompter(make_prompter(model->checkpoint, false)),
+        prompter(make_prompter(*model, false)),
         engine(model, {.max_batch = 1, .max_sequence_tokens = options.common.context_tokens}),
         sampling(apply(options.sampling, model->defaults)) {
     if (!prompter.chat_template) {

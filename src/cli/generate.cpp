@@ -27,8 +27,8 @@ struct GenerateOptions {
 
 /// The prompt in the form that the user chose: messages from a file, or one user turn, through the template
 /// or as it is.
-Prompt read_prompt(const GenerateOptions& options, const Checkpoint& checkpoint) {
-  const Prompter prompter = make_prompter(checkpoint, options.raw);
+Prompt read_prompt(const GenerateOptions& options, const LoadedModel& model) {
+  const Prompter prompter = make_prompter(model, options.raw);
   if (options.messages_file.empty()) {
     const std::string text = options.prompt ? *options.prompt : read_stdin();
     if (!options.raw && !prompter.chat_template)
@@ -97,10 +97,10 @@ boost::json::object to_json(const GenerateResult& result, const LoadedModel& mod
 int run_generate(const GenerateOptions& options) {
   catch_interrupts();
   const auto model =
-      std::make_shared<LoadedModel>(load_model(options.model, {model_options(options.common)}));
+      std::make_shared<LoadedModel>(load_model(options.model, {model_options(options.common), options.raw}));
   spdlog::info("loaded {} in {:.0f} ms: {}, {} threads", model->id, model->load_ms, model->transformer->isa(),
                model->transformer->num_threads());
-  Prompt prompt = read_prompt(options, model->checkpoint);
+  Prompt prompt = read_prompt(options, *model);
   Engine engine(model, {.max_sequence_tokens = options.common.context_tokens});
   const bool streams = !options.common.json && options.n == 1;
   GenerateRequest request{.prompt_ids = std::move(prompt.ids),

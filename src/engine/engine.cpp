@@ -401,6 +401,7 @@ std::vector<std::pair<Engine::RequestId, GenerateResult>> Engine::step() {
 }
 
 GenerateResult Engine::generate(GenerateRequest request) {
+  assert(idle());  // another request's result would be lost here
   const RequestId id = submit(std::move(request));
   while (true) {
     for (auto& [done, result] : step()) {

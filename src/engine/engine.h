@@ -44,7 +44,9 @@ struct LoadedModel {
   double load_ms = 0;
 };
 
-struct LoadOptions : ModelOptions {};
+struct LoadOptions : ModelOptions {
+  bool raw = false;  // the chat template is not wanted, nor looked at
+};
 LoadedModel load_model(const std::string& model, const LoadOptions& options);
 
 enum class FinishReason { stop, length, cancelled };
@@ -101,7 +103,7 @@ class Engine {
   std::int32_t free_blocks() const;
   std::int32_t num_blocks() const;
 
-  /// submit + step until done, for one request.
+  /// submit + step until done, for one request; no other may be under way.
   GenerateResult generate(GenerateRequest request);
 
  private:

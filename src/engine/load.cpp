@@ -1,8 +1,10 @@
 #include "engine/load.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/error.h"
@@ -13,6 +15,12 @@ namespace {
 
 using boost::json::object;
 using boost::json::value;
+
+// A GGUF file names one end token where generation_config.json names all; llama.cpp knows the others by their
+// text, too.
+constexpr std::array<std::string_view, 8> kKnownEnds = {
+    "<|im_end|>",  "<|endoftext|>", "<|end_of_text|>",      "<|eot_id|>",
+    "<|eom_id|>", "<|end|>",       "<｜end▁of▁sentence｜>", "<end_of_turn>"};
 
 std::optional<double> number_of(const object& config, std::string_view key) {
   const value* v = config.if_contains(key);
@@ -111,6 +119,10 @@ SamplingParams load_defaults(const Checkpoint& checkpoint, const Tokenizer& toke
   if (tokenizer.eos_id()) add_stop_id(params, *tokenizer.eos_id(), vocab_size);
   if (checkpoint.gguf_tokenizer) {
     const GgufTokenizer& t = *checkpoint.gguf_tokenizer;
+    for (const std::string_view end : kKnownEnds) {
+      const auto id = tokenizer.find_token(end);
+      if (id && tokenizer.is_special(*id)) add_stop_id(params, *id, vocab_size);
+    }
     if (t.eot_id) add_stop_id(params, *t.eot_id, vocab_size);
     for (const std::int32_t id : t.eog_ids) add_stop_id(params, id, vocab_size);
   }
@@ -128,7 +140,7 @@ LoadedModel load_model(const std::string& model, const LoadOptions& options) {
                 "tokenizer and weights are of different models");
   }
   std::optional<ChatTemplate> chat_template;
-  if (checkpoint.chat_template) chat_template = ChatTemplate::parse(*checkpoint.chat_template);
+  if (!options.raw && checkpoint.chat_template) chat_template = ChatTemplate::parse(*checkpoint.chat_template);
   SamplingParams defaults = load_defaults(checkpoint, tokenizer);
   checkpoint.tensors.clear();  // the packed weights are all that runs
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;

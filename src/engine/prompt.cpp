@@ -26,8 +26,14 @@ Prompter make_prompter(const LoadedModel& model, bool raw) {
 }
 
 Prompt make_raw_prompt(const Prompter& prompter, std::string_view text) {
-  return {.text = std::string(text),
-          .ids = prompter.tokenizer.encode(text, {.parse_special = false, .add_special = true})};
+  Prompt prompt{.text = std::string(text),
+                .ids = prompter.tokenizer.encode(text, {.parse_special = true, .add_special = true}),
+                .reasoning_opened = prompt_opens_reasoning(text)};
+  const auto bos = prompter.tokenizer.bos_id();
+  const bool doubled = prompt.ids.size() > 1 && bos && prompter.tokenizer.adds_bos() &&
+                       prompt.ids[0] == *bos && prompt.ids[1] == *bos;
+  if (doubled) prompt.ids.erase(prompt.ids.begin());
+  return prompt;
 }
 
 Prompt make_chat_prompt(const Prompter& prompter, const boost::json::object& request) {

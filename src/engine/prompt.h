@@ -34,7 +34,8 @@ Prompter make_prompter(const Checkpoint& checkpoint, bool raw);
 /// The same of a model that is loaded already: nothing is read or built again.
 Prompter make_prompter(const LoadedModel& model, bool raw);
 
-/// A text as it is, special tokens in it taken for text, with what the tokenizer puts before it (BOS).
+/// A text as it is, special tokens in it read as such, with what the tokenizer puts before it (BOS) unless it
+/// is there already.
 Prompt make_raw_prompt(const Prompter& prompter, std::string_view text);
 
 /// A request (messages, tools, add_generation_prompt, …) through the chat template, which must be there.

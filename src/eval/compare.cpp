@@ -254,6 +254,7 @@ RunnerCandidate load_candidate(Store& store, const RunSettings& settings, int th
   options.num_threads = threads;
   options.isa = settings.isa;
   options.dtype = settings.dtype;
+  options.raw = settings.raw;
   auto model = std::make_shared<LoadedModel>(load_model(candidate.info.model, options));
   CandidateInfo& info = candidate.info;
   const Transformer& transformer = *model->transformer;
