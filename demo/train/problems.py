@@ -208,46 +208,55 @@ def code_problem(rng: random.Random, n: int) -> Problem:
 # ---------------------------------------------------------------- logic
 
 
-def _options(rng, right: str, others: list[str]):
-    options = [right, *others]
-    rng.shuffle(options)
-    return options, options.index(right)
+# What is done to a row of four, as the order in which its old places are taken.
+_MOVES = {
+    "swap the first two": (1, 0, 2, 3),
+    "swap the last two": (0, 1, 3, 2),
+    "swap the ends": (3, 1, 2, 0),
+    "reverse": (3, 2, 1, 0),
+    "move the first to the end": (1, 2, 3, 0),
+    "move the last to the front": (3, 0, 1, 2),
+}
+_PLACES = ("first", "second", "third", "last")
 
 
-def _swaps(rng: random.Random, n: int):
-    """Four people swap balls n times; who holds one of them at the end?"""
-    people, colours = rng.sample(NAMES, 4), rng.sample(COLOURS, 4)
-    ball = rng.randrange(4)
-    at, text, steps, key = ball, [], [], [ball]
+def _cards(rng: random.Random, n: int):
+    """Four cards in a row are moved n times; which one lies at a given place?"""
+    row, steps, key, moves = rng.sample(COLOURS, 4), [], [], []
+    start = tuple(row)
     for _ in range(n):
-        i, j = rng.sample(range(4), 2)
-        at = j if at == i else i if at == j else at
-        text.append(f"{people[i]} and {people[j]} swap.")
-        steps.append((f"{people[i]} and {people[j]}", people[at]))
-        key.append((min(i, j), max(i, j)))
-    held = ", ".join(f"{p} {c}" for p, c in zip(people, colours, strict=True))
-    context = f"Four people hold balls: {held}. {' '.join(text)}"
-    steps.insert(0, (colours[ball], people[ball]))
-    return ("swaps", *key), context, f"Who holds {colours[ball]}?", people[at], people, steps
+        move = rng.choice([m for m in _MOVES if not moves or m != moves[-1]])
+        row = [row[i] for i in _MOVES[move]]
+        moves.append(move)
+        steps.append((move, " ".join(row)))
+    place = rng.randrange(4)
+    context = f"Four cards lie in a row: {' '.join(start)}. Now {', '.join(moves)}."
+    steps.append((_PLACES[place], row[place]))
+    return ("cards", start, place, *moves), context, f"Which card is {_PLACES[place]}?", row[place], COLOURS, steps
 
 
-def _passes(rng: random.Random, n: int):
-    """Five people in a ring pass a letter on; who has it after n passes?"""
-    people = rng.sample(NAMES, 5)
-    pairs = list(zip(people, people[1:] + people[:1], strict=True))
-    shown = rng.sample(range(5), 5)
-    context = " ".join(f"{pairs[i][0]} gives to {pairs[i][1]}." for i in shown)
-    question = f"{people[0]} has a letter. Who has it after {n} passes?"
-    steps = [(f"{i} {a} gives to", b) for i, (a, b) in enumerate(pairs[:n], 1)]
-    key = ("passes", n, tuple(shown), *people)
-    return key, context, question, people[n], people, steps
+_DIRECTIONS = ("north", "east", "south", "west")
+_TURNS = {"turn right": 1, "turn around": 2, "turn left": 3}
+
+
+def _turns(rng: random.Random, n: int):
+    """A robot turns n times; where does it look?"""
+    at = rng.randrange(4)
+    start, turns, steps = at, [], []
+    for _ in range(n):
+        turns.append(rng.choice(list(_TURNS)))
+        at = (at + _TURNS[turns[-1]]) % 4
+        steps.append((turns[-1], _DIRECTIONS[at]))
+    name = rng.choice(NAMES)
+    context = f"{name} looks {_DIRECTIONS[start]}. Now {', '.join(turns)}."
+    return ("turns", start, *turns), context, f"Where does {name} look?", _DIRECTIONS[at], _DIRECTIONS, steps
 
 
 def logic_problem(rng: random.Random, n: int) -> Problem:
-    family = _passes if n < 5 and rng.random() < 0.5 else _swaps
-    key, context, question, right, people, steps = family(rng, n)
-    others = rng.sample([p for p in people if p != right], 3)
-    options, index = _options(rng, right, others)
+    family = _turns if rng.random() < 0.25 else _cards
+    key, context, question, right, options, steps = family(rng, n)
+    options = rng.sample(options, 4)
+    index = options.index(right)
     item = {"context": context, "question": question, "options": options, "answer": index, "steps": n}
     letter = LETTERS[index]
     steps = [*steps, (right, letter)]

@@ -10,10 +10,10 @@ import random
 import re
 from collections import Counter
 
-from problems import NAMES, Problem, apply
+from problems import COLOURS, Problem, apply
 
 SAMPLES = 6
-MAX_CHARS = {"math": 110, "code": 170, "logic": 150}
+MAX_CHARS = {"math": 110, "code": 170, "logic": 260}
 STYLES = ("terse", "terse", "numbered", "talkative", "checked")
 P_WRONG, P_SKIP = 0.15, 0.10
 
@@ -42,7 +42,7 @@ def _spoil(problem: Problem, steps: list, rng: random.Random) -> list:
         cut = right.rindex(digits[-1]) if digits else 0
         right = f"{right[:cut]}{int(digits[-1]) + 1}" if digits else f"{right} + 1"
     else:
-        right = rng.choice([n for n in NAMES if n != right])
+        right = " ".join(rng.sample(right.split(), len(right.split()))) if " " in right else rng.choice(COLOURS)
     return [*steps[:i], (left, right), *steps[i + 1 :]]
 
 

@@ -23,7 +23,7 @@ from problems import KINDS, train_problems, user_turn
 from teacher import best_trace
 
 SEED = 7
-EXAMPLES = 48_000
+EXAMPLES = 80_000
 TOKENIZER_EXAMPLES = 8_000
 BATCH = 16
 MUON_LR, ADAM_LR, WEIGHT_DECAY = 0.005, 2e-3, 0.01
