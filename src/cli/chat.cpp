@@ -141,8 +141,9 @@ int run_chat(const ChatOptions& options) {
       chat.messages.push_back({{"role", "user"}, {"content", *line}});
       answer(chat);
     } catch (const Error& error) {
+      if (std::ferror(stdout) != 0) throw;  // nobody reads the conversation
       // The conversation goes on: say what went wrong and take the question back.
-      std::fprintf(stderr, "touchstone: error: %s; %s\n", error.what(), error.hint().c_str());
+      print_error(error.what(), error.hint());
       if (!chat.messages.empty() && chat.messages.back().at("role").as_string() == "user")
         chat.messages.pop_back();
     }

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "engine/answer_text.h"
 #include "engine/block_pool.h"
+#include "engine/check_logits.h"
 #include "engine/memory.h"
 #include "engine/sampler.h"
 
@@ -341,8 +342,9 @@ Engine::RequestId Engine::submit(GenerateRequest input) {
   TokenCounts counts;
   for (const std::int32_t id : input.prompt_ids) {
     if (id < 0 || id >= vocab_size) {
-      throw Error("token id " + std::to_string(id) + " is not among the model's " +
-                  std::to_string(vocab_size));
+      throw Error(
+          "token id " + std::to_string(id) + " is not among the model's " + std::to_string(vocab_size),
+          "the ids may be another model's");
     }
     if (needs_counts(input.sampling)) ++counts.prompt[id];
   }
@@ -394,6 +396,7 @@ std::vector<std::pair<Engine::RequestId, GenerateResult>> Engine::step() {
       if (slices[i].num_logits == 0) continue;
       if (sequence.sample == 0 && !sequence.generating()) e.share_prompt(sequence);
       const std::span<float> own = logits.subspan(logits_row * vocab_size, vocab_size);
+      check_logits(own, "model " + e.model->id);
       e.append(sequence, e.choose_token(sequence, own));
     }
   }

@@ -136,6 +136,40 @@ TEST(Prompts, OfALoadedModelAreThoseOfItsFiles) {
   EXPECT_GT(cases, 0U);
 }
 
+TEST(Prompts, ARawTextHasTheReferencesIdsWithItsSpecialTokensRead) {
+  std::size_t cases = 0;
+  for (const auto& folder : testing::golden_models()) {
+    SCOPED_TRACE(folder.filename().string());
+    const Prompter prompter = make_prompter(open_without_weights(folder.string()), true);
+    const boost::json::value golden = testing::read_json(folder / "expected.json");
+    for (const boost::json::value& expected : golden.at("prompts").as_array()) {
+      const boost::json::value* text = expected.as_object().if_contains("text");
+      if (text == nullptr || !text->is_string()) continue;
+      EXPECT_EQ(make_raw_prompt(prompter, text->as_string()).ids, testing::to_ids(expected.at("ids")));
+      cases += text->as_string().find("<|im_start|>") != std::string::npos ? 1U : 0U;
+    }
+  }
+  EXPECT_GT(cases, 0U);
+}
+
+TEST(Prompts, ARawTextThatBeginsWithBosGetsNoSecondOne) {
+  const Checkpoint checkpoint = open_without_weights((testing::golden_dir() / "r1_distill_qwen").string());
+  const Prompter prompter = make_prompter(checkpoint, true);
+  const Prompt bare = make_raw_prompt(prompter, "<｜User｜>2 + 2?<｜Assistant｜>");
+  const Prompt whole = make_raw_prompt(prompter, "<｜begin▁of▁sentence｜><｜User｜>2 + 2?<｜Assistant｜>");
+  EXPECT_EQ(bare.ids, whole.ids);
+  EXPECT_EQ(bare.ids.front(), prompter.tokenizer.bos_id());
+  EXPECT_TRUE(make_raw_prompt(prompter, "<｜Assistant｜><think>\n").reasoning_opened);
+}
+
+TEST(LoadModel, LooksAtNoTemplateForRawPrompts) {
+  const CopiedModel model;
+  std::ofstream(model.path("chat_template.jinja")) << "{% if %}";
+  LoadOptions options;
+  options.raw = true;
+  EXPECT_FALSE(load_model(model.path("").string(), options).chat_template);
+}
+
 TEST(Prompts, ATemplateThatWritesBosGetsNoSecondOneAndItsOpenedThinkingIsSeen) {
   Checkpoint checkpoint = open_without_weights((testing::golden_dir() / "r1_distill_qwen").string());
   checkpoint.chat_template =
