@@ -29,7 +29,8 @@ std::string reason() { return std::strerror(errno); }
 }  // namespace
 
 Blob map_file(const std::filesystem::path& path) {
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // Without O_NONBLOCK, opening a pipe waits for a writer.
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.fd < 0)
     throw Error("cannot open " + path.string() + ": " + reason(), "check the path and its permissions");
   struct stat status {};

@@ -65,11 +65,21 @@ std::string replace_invalid_utf8(std::string_view text) {
 
 std::string quote(std::string_view name) {
   const bool cut = name.size() > kMaxQuotedBytes;
-  std::string text = replace_invalid_utf8(name.substr(0, kMaxQuotedBytes));
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20U || c == 0x7F) c = '?';
+  return "'" + make_one_line(name.substr(0, kMaxQuotedBytes)) + (cut ? "…'" : "'");
+}
+
+std::string make_one_line(std::string_view text) {
+  const std::string valid = replace_invalid_utf8(text);
+  std::string result;
+  for (std::string_view rest = valid; !rest.empty();) {
+    const std::string_view character = rest.substr(0, utf8_length(rest));
+    rest.remove_prefix(character.size());
+    const bool control = character < "\x20" || character == "\x7F";
+    const bool c1_control = character >= "\xC2\x80" && character <= "\xC2\x9F";
+    const bool line_end = character == "\u2028" || character == "\u2029";
+    result += control || c1_control || line_end ? std::string_view("?") : character;
   }
-  return "'" + text + (cut ? "…'" : "'");
+  return result;
 }
 
 boost::json::object parse_json_object(const Blob& file) {

@@ -24,6 +24,10 @@ std::optional<std::uint64_t> count_values(const std::vector<std::int64_t>& shape
 /// long.
 std::string quote(std::string_view name);
 
+/// `text` fit for one line of a terminal: control characters (an escape, say) become '?', as do the two
+/// Unicode line ends; invalid UTF-8 becomes U+FFFD.
+std::string make_one_line(std::string_view text);
+
 /// `text` with each invalid byte of UTF-8 replaced by U+FFFD.
 std::string replace_invalid_utf8(std::string_view text);
 

@@ -133,10 +133,12 @@ ModelPlace find_in_caches(const HubId& id) {
   }
   const std::string repository = id.organization + "/" + id.name;
   const std::string full = id.revision.empty() ? repository : repository + "@" + id.revision;
+  const std::string revision = id.revision.empty() ? "" : " --revision " + id.revision;
   std::string places;
   for (const std::string& place : looked) places += (places.empty() ? "" : ", ") + place;
-  throw Error("model " + full + " is in none of the local caches (looked in " + places + ")",
-              "download it with: touchstone pull " + full + ", or name a folder or a .gguf file");
+  throw Error(
+      "model " + full + " is in none of the local caches (looked in " + places + ")",
+      "download it with: hf download " + repository + revision + ", or name a folder or a .gguf file");
 }
 
 ModelPlace find_embedded_model(std::string_view name) {

@@ -18,6 +18,8 @@ namespace json = boost::json;
 
 constexpr const char* kWeights = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
+// Published templates stay under 20 KB.
+constexpr std::size_t kMaxTemplateBytes = 8U << 20U;
 
 std::optional<json::object> find_json(const ModelFiles& files, const std::string& name) {
   const std::optional<Blob> file = files.find(name);
@@ -133,8 +135,17 @@ std::optional<std::string> pick_chat_template(const json::object& object) {
   return first;
 }
 
+std::string read_template(const Blob& file) {
+  if (file.bytes.size() > kMaxTemplateBytes) {
+    throw Error(
+        file.name + " is " + std::to_string(file.bytes.size() >> 20U) + " MiB, too large for a chat template",
+        "download the file again");
+  }
+  return std::string(file.text());
+}
+
 std::optional<std::string> find_chat_template(const ModelFiles& files, const Checkpoint& checkpoint) {
-  if (const auto file = files.find("chat_template.jinja")) return std::string(file->text());
+  if (const auto file = files.find("chat_template.jinja")) return read_template(*file);
   if (const auto object = find_json(files, "chat_template.json")) {
     if (auto text = pick_chat_template(*object)) return text;
   }

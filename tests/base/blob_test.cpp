@@ -1,6 +1,7 @@
 #include "base/blob.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "support/golden.h"
@@ -21,6 +22,13 @@ TEST(Blob, AMissingFileAndAFolderAreNamedInTheError) {
   const testing::TemporaryFolder folder;
   EXPECT_THROW(map_file(folder.path() / "missing"), Error);
   EXPECT_THROW(map_file(folder.path()), Error);
+}
+
+TEST(Blob, ANamedPipeIsRefusedWithoutWaitingForItsWriter) {
+  const testing::TemporaryFolder folder;
+  const auto path = folder.path() / "pipe";
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  EXPECT_THROW(map_file(path), Error);
 }
 
 TEST(Blob, AFailedWriteLeavesNothingBehind) {

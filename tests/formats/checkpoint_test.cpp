@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "formats/builders.h"
+#include "formats/checked.h"
 #include "formats/safetensors.h"
 #include "support/golden.h"
 
@@ -28,6 +29,9 @@ class HuggingFaceFolder : public ::testing::Test {
   void SetUp() override { write("config.json", R"({"model_type":"qwen2"})"); }
   void write(const std::string& name, const std::string& bytes) const {
     write_file(folder_.path() / name, bytes);
+  }
+  void resize(const std::string& name, std::uintmax_t bytes) const {
+    fs::resize_file(folder_.path() / name, bytes);
   }
   void remove(const std::string& name) const { fs::remove(folder_.path() / name); }
   Checkpoint open() const { return open_checkpoint(folder_.path().string()); }
@@ -119,6 +123,21 @@ TEST_F(HuggingFaceFolder, TheChatTemplateIsLookedForInOrder) {
   EXPECT_EQ(open().chat_template, "from json");
   write("chat_template.jinja", "from jinja");
   EXPECT_EQ(open().chat_template, "from jinja");
+}
+
+TEST_F(HuggingFaceFolder, AChatTemplateOfGigabytesIsNamedAndNotRead) {
+  write("model.safetensors", one_tensor("weight"));
+  write("chat_template.jinja", "");
+  resize("chat_template.jinja", std::uintmax_t{1} << 40U);
+  EXPECT_THAT(error(), AllOf(HasSubstr("chat_template.jinja"), HasSubstr("too large")));
+}
+
+TEST(MakeOneLine, LeavesNothingThatMovesTheCursorOrEndsTheLine) {
+  EXPECT_EQ(make_one_line("tensor \"größe\" 你好"), "tensor \"größe\" 你好");
+  EXPECT_EQ(make_one_line("a\nb\rc\x1B[31md\x7F"), "a?b?c?[31md?");
+  EXPECT_EQ(make_one_line(std::string_view("nul\0.", 5)), "nul?.");
+  EXPECT_EQ(make_one_line("a\u009B31mb\u0085c\u2028d\u2029e\u00A0f"), "a?31mb?c?d?e\u00A0f");
+  EXPECT_EQ(make_one_line("\xFF\xC3(\xE2\x80"), "\uFFFD\uFFFD(\uFFFD\uFFFD");
 }
 
 TEST(Checkpoint, TheHashIsThatOfTheWeightsInOrderOfName) {

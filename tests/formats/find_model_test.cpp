@@ -168,7 +168,8 @@ TEST_F(FindModel, WhatIsNotThereIsAnErrorThatListsThePlaces) {
   EXPECT_THAT(
       error_of([] { find("Org/Name-1.5B"); }),
       AllOf(HasSubstr("models--Org--Name-1.5B"), HasSubstr("huggingface/Org/Name-1.5B"),
-            HasSubstr("modelscope/hub/models/Org/Name-1___5B"), HasSubstr("touchstone pull Org/Name-1.5B")));
+            HasSubstr("modelscope/hub/models/Org/Name-1___5B"), HasSubstr("hf download Org/Name-1.5B,")));
+  EXPECT_THAT(error_of([] { find("Org/Name@v1"); }), HasSubstr("hf download Org/Name --revision v1,"));
   EXPECT_THAT(error_of([] { find("../no/such"); }), HasSubstr("there is no model"));
   EXPECT_THAT(error_of([] { find("demo:nothing"); }), HasSubstr("demo:native"));
   EXPECT_THAT(error_of([] { find("demo:../native"); }), HasSubstr("demo:native"));
