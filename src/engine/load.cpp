@@ -19,13 +19,37 @@ using boost::json::value;
 // A GGUF file names one end token where generation_config.json names all; llama.cpp knows the others by their
 // text, too.
 constexpr std::array<std::string_view, 8> kKnownEnds = {
-    "<|im_end|>",  "<|endoftext|>", "<|end_of_text|>",      "<|eot_id|>",
+    "<|im_end|>", "<|endoftext|>", "<|end_of_text|>",       "<|eot_id|>",
     "<|eom_id|>", "<|end|>",       "<｜end▁of▁sentence｜>", "<end_of_turn>"};
 
-std::optional<double> number_of(const object& config, std::string_view key) {
+/// What `read` gives; its errors name where they arose, and those without a hint get `hint`.
+template <typename Read>
+auto read_part(const std::string& where, const char* hint, Read read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    throw Error(where + ": " + error.what(), error.hint().empty() ? hint : error.hint());
+  }
+}
+
+/// A field's value; nothing for one that is missing or null.
+const value* find_field(const object& config, std::string_view key) {
   const value* v = config.if_contains(key);
-  if (v == nullptr || !v->is_number()) return std::nullopt;
+  return v == nullptr || v->is_null() ? nullptr : v;
+}
+
+std::optional<double> number_of(const object& config, std::string_view key) {
+  const value* v = find_field(config, key);
+  if (v == nullptr) return std::nullopt;
+  if (!v->is_number()) throw Error(std::string(key) + " is not a number");
   return v->to_number<double>();
+}
+
+std::optional<bool> flag_of(const object& config, std::string_view key) {
+  const value* v = find_field(config, key);
+  if (v == nullptr) return std::nullopt;
+  if (!v->is_bool()) throw Error(std::string(key) + " is not true or false");
+  return v->get_bool();
 }
 
 void add_stop_id(SamplingParams& params, std::int64_t id, std::int32_t vocab_size) {
@@ -37,14 +61,37 @@ void add_stop_id(SamplingParams& params, std::int64_t id, std::int32_t vocab_siz
 }
 
 void add_stop_ids(SamplingParams& params, const object& config, std::int32_t vocab_size) {
-  const value* v = config.if_contains("eos_token_id");
-  if (v == nullptr) return;
-  if (const auto* id = v->if_int64()) add_stop_id(params, *id, vocab_size);
-  if (const auto* list = v->if_array()) {
-    for (const value& entry : *list) {
-      if (const auto* id = entry.if_int64()) add_stop_id(params, *id, vocab_size);
-    }
+  const value* field = find_field(config, "eos_token_id");
+  if (field == nullptr) return;
+  if (!field->is_int64() && !field->is_array())
+    throw Error("eos_token_id is not a token id or a list of them");
+  const boost::json::array ids = field->is_array() ? field->get_array() : boost::json::array{*field};
+  for (const value& id : ids) {
+    if (id.is_int64()) add_stop_id(params, id.get_int64(), vocab_size);
   }
+}
+
+/// generation_config.json's sampling.
+SamplingParams read_sampling(const object& config) {
+  SamplingParams params;
+  // A file that names some way of sampling leaves off what it does not name; without any, ours holds.
+  const bool names_sampling = config.contains("do_sample") || config.contains("temperature") ||
+                              config.contains("top_p") || config.contains("top_k") ||
+                              config.contains("min_p");
+  if (names_sampling) {
+    params.temperature = static_cast<float>(number_of(config, "temperature").value_or(1.0));
+    params.top_p = static_cast<float>(number_of(config, "top_p").value_or(1.0));
+    params.top_k = static_cast<std::int32_t>(std::clamp(number_of(config, "top_k").value_or(0.0), 0.0, 1e9));
+    params.min_p = static_cast<float>(number_of(config, "min_p").value_or(0.0));
+    if (!flag_of(config, "do_sample").value_or(true)) params.temperature = 0.0F;
+  }
+  params.repetition_penalty = static_cast<float>(number_of(config, "repetition_penalty").value_or(1.0));
+  check_sampling(params);
+  if (params.top_p == 0.0F) throw Error("top_p is 0");
+  if (const auto most = number_of(config, "max_new_tokens"); most && *most >= 1) {
+    params.max_new_tokens = static_cast<std::int32_t>(std::min(*most, 1e6));
+  }
+  return params;
 }
 
 void set_token_string(object& context, std::string_view key, std::optional<std::int32_t> id,
@@ -55,23 +102,26 @@ void set_token_string(object& context, std::string_view key, std::optional<std::
 }  // namespace
 
 Tokenizer load_tokenizer(const Checkpoint& checkpoint) {
-  if (checkpoint.tokenizer_json) {
-    return Tokenizer::from_json(*checkpoint.tokenizer_json,
-                                checkpoint.tokenizer_config_json.value_or(object{}));
+  if (!checkpoint.tokenizer_json && !checkpoint.gguf_tokenizer) {
+    throw Error(checkpoint.id + " has no tokenizer", "put the model's tokenizer.json beside its weights");
   }
-  if (checkpoint.gguf_tokenizer) {
+  return read_part(checkpoint.id, "the tokenizer may be damaged: download the model again", [&] {
+    if (checkpoint.tokenizer_json) {
+      return Tokenizer::from_json(*checkpoint.tokenizer_json,
+                                  checkpoint.tokenizer_config_json.value_or(object{}));
+    }
     const GgufTokenizer& t = *checkpoint.gguf_tokenizer;
     return Tokenizer::from_gguf(t.pre, t.tokens, t.token_types, t.merges, t.bos_id, t.eos_id, t.add_bos,
                                 t.add_eos);
-  }
-  throw Error(checkpoint.id + " has no tokenizer", "put the model's tokenizer.json beside its weights");
+  });
 }
 
 ChatTemplate load_chat_template(const Checkpoint& checkpoint) {
   if (!checkpoint.chat_template) {
     throw Error(checkpoint.id + " has no chat template", "use --raw, or a model with chat_template.jinja");
   }
-  return ChatTemplate::parse(*checkpoint.chat_template);
+  return read_part(checkpoint.id, "correct the template",
+                   [&] { return ChatTemplate::parse(*checkpoint.chat_template); });
 }
 
 void add_special_token_strings(object& context, const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
@@ -88,34 +138,15 @@ void add_special_token_strings(object& context, const Checkpoint& checkpoint, co
 }
 
 SamplingParams load_defaults(const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
-  const object& config = checkpoint.generation_config;
-  SamplingParams params;
-  // A file that names some way of sampling leaves off what it does not name; without any, ours holds.
-  const bool names_sampling = config.contains("do_sample") || config.contains("temperature") ||
-                              config.contains("top_p") || config.contains("top_k") ||
-                              config.contains("min_p");
-  if (names_sampling) {
-    params.temperature = static_cast<float>(number_of(config, "temperature").value_or(1.0));
-    params.top_p = static_cast<float>(number_of(config, "top_p").value_or(1.0));
-    params.top_k = static_cast<std::int32_t>(std::clamp(number_of(config, "top_k").value_or(0.0), 0.0, 1e9));
-    params.min_p = static_cast<float>(number_of(config, "min_p").value_or(0.0));
-    const value* do_sample = config.if_contains("do_sample");
-    if (do_sample != nullptr && do_sample->is_bool() && !do_sample->as_bool()) params.temperature = 0.0F;
-  }
-  params.repetition_penalty = static_cast<float>(number_of(config, "repetition_penalty").value_or(1.0));
-  try {
-    check_sampling(params);
-    if (params.top_p == 0.0F) throw Error("top_p is 0");
-  } catch (const Error& error) {
-    throw Error(checkpoint.id + ": generation_config.json: " + error.what(),
-                "correct it, or remove the file");
-  }
-  if (const auto most = number_of(config, "max_new_tokens"); most && *most >= 1) {
-    params.max_new_tokens = static_cast<std::int32_t>(std::min(*most, 1e6));
-  }
   const std::int32_t vocab_size = tokenizer.vocab_size();
-  add_stop_ids(params, config, vocab_size);
-  add_stop_ids(params, checkpoint.config, vocab_size);
+  constexpr const char* kCorrect = "correct it, or remove the file";
+  SamplingParams params = read_part(checkpoint.id + ": generation_config.json", kCorrect, [&] {
+    SamplingParams published = read_sampling(checkpoint.generation_config);
+    add_stop_ids(published, checkpoint.generation_config, vocab_size);
+    return published;
+  });
+  read_part(checkpoint.id + ": config.json", "correct it",
+            [&] { add_stop_ids(params, checkpoint.config, vocab_size); });
   if (tokenizer.eos_id()) add_stop_id(params, *tokenizer.eos_id(), vocab_size);
   if (checkpoint.gguf_tokenizer) {
     const GgufTokenizer& t = *checkpoint.gguf_tokenizer;
@@ -140,7 +171,7 @@ LoadedModel load_model(const std::string& model, const LoadOptions& options) {
                 "tokenizer and weights are of different models");
   }
   std::optional<ChatTemplate> chat_template;
-  if (!options.raw && checkpoint.chat_template) chat_template = ChatTemplate::parse(*checkpoint.chat_template);
+  if (!options.raw && checkpoint.chat_template) chat_template = load_chat_template(checkpoint);
   SamplingParams defaults = load_defaults(checkpoint, tokenizer);
   checkpoint.tensors.clear();  // the packed weights are all that runs
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <string>
 
 #include "base/error.h"
+#include "engine/check_logits.h"
 
 namespace touchstone {
 namespace {
@@ -15,16 +15,12 @@ namespace {
 constexpr std::size_t kChunk = 64;
 
 ScoredPosition score_row(std::span<const float> logits, std::int32_t next, int top_count) {
-  // NaN (a damaged model) would break the order; it can't be the answer.
-  const auto value = [&](std::int32_t id) {
-    const float logit = logits[static_cast<std::size_t>(id)];
-    return std::isnan(logit) ? -std::numeric_limits<float>::infinity() : logit;
-  };
+  const auto value = [&](std::int32_t id) { return logits[static_cast<std::size_t>(id)]; };
   const float best = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - best);
   const double normalizer = best + std::log(sum);
-  const auto logprob = [&](std::int32_t id) { return logits[static_cast<std::size_t>(id)] - normalizer; };
+  const auto logprob = [&](std::int32_t id) { return value(id) - normalizer; };
 
   ScoredPosition position{next, logprob(next), {}};
   std::vector<std::int32_t> order(logits.size());
@@ -52,8 +48,9 @@ void score_ids(Transformer& transformer, std::span<const std::int32_t> ids, int 
   }
   for (const std::int32_t id : ids) {
     if (id < 0 || id >= config.vocab_size) {
-      throw Error("token id " + std::to_string(id) + " is not among the model's " +
-                  std::to_string(config.vocab_size));
+      throw Error(
+          "token id " + std::to_string(id) + " is not among the model's " + std::to_string(config.vocab_size),
+          "the ids may be another model's");
     }
   }
   std::vector<std::int32_t> blocks((ids.size() + kKvBlockTokens - 1) / kKvBlockTokens);
@@ -68,6 +65,7 @@ void score_ids(Transformer& transformer, std::span<const std::int32_t> ids, int 
     transformer.forward(*pool, {&slice, 1}, std::span(logits).first(count * vocab_size));
     for (std::size_t i = 0; i < count; ++i) {
       const auto row = std::span<const float>(logits).subspan(i * vocab_size, vocab_size);
+      check_logits(row, "the model");
       if (on_logits) on_logits(row);
       if (begin + i + 1 < ids.size()) on_position(score_row(row, ids[begin + i + 1], top_count));
     }

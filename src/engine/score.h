@@ -21,7 +21,7 @@ struct ScoredPosition {
 
 /// Runs `ids` once and calls `on_position` for each position i < ids.size() - 1 (it predicts ids[i + 1]) and
 /// `on_logits` (may be empty) with the float32 logits [vocab_size] of every position, both in order. Throws
-/// Error for ids outside the vocabulary or more than the context holds.
+/// Error for ids outside the vocabulary, more than the context holds, or logits that are not finite.
 void score_ids(Transformer& transformer, std::span<const std::int32_t> ids, int top_count,
                const std::function<void(const ScoredPosition&)>& on_position,
                const std::function<void(std::span<const float>)>& on_logits);
