@@ -1,26 +1,47 @@
 #include "cli/cli.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <iostream>
 #include <limits>
 
 #include "base/error.h"
+#include "formats/checked.h"
 
 namespace touchstone::cli {
 namespace {
 
-// Large enough for any text that a small model can score, small enough that a runaway pipe is noticed.
-constexpr std::size_t kMaxInputBytes = std::size_t{1} << 30;
+// Larger than any text that a small model can score; a text without any space takes 60 bytes of memory a byte
+// to tokenize.
+constexpr std::size_t kMaxInputBytes = std::size_t{64} << 20U;
+
+[[noreturn]] void fail_reading() {
+  throw Error(std::string("cannot read standard input: ") + std::strerror(errno),
+              "give it a file or a pipe that can be read");
+}
 
 std::size_t read_some(char* buffer, std::size_t size) {
   const std::size_t got = std::fread(buffer, 1, size, stdin);
   if (got == 0 && std::ferror(stdin) != 0 && errno != EINTR) {
-    throw Error(std::string("cannot read standard input: ") + std::strerror(errno));
+    fail_reading();
   }
   return got;
+}
+
+/// The next line, without its end; false when there is none.
+bool read_line(std::string& line) {
+  line.clear();
+  int c = 0;
+  while ((c = getc_unlocked(stdin)) != EOF && c != '\n') {
+    if (line.size() == kMaxInputBytes) {
+      throw Error("standard input has a line that is larger than 64 MiB", "give one document a line");
+    }
+    line.push_back(static_cast<char>(c));
+  }
+  if (c == EOF && std::ferror(stdin) != 0) fail_reading();
+  return c == '\n' || !line.empty();
 }
 
 }  // namespace
@@ -57,14 +78,14 @@ std::string read_stdin() {
   char buffer[65536];
   while (const std::size_t got = read_some(buffer, sizeof buffer)) {
     text.append(buffer, got);
-    if (text.size() > kMaxInputBytes) throw Error("standard input is larger than 1 GiB", "split it");
+    if (text.size() > kMaxInputBytes) throw Error("standard input is larger than 64 MiB", "split it");
   }
   return text;
 }
 
 void for_each_stdin_line(const std::function<void(const std::string& line, std::size_t number)>& handle) {
   std::size_t number = 0;
-  for (std::string line; std::getline(std::cin, line);) {
+  for (std::string line; read_line(line);) {
     ++number;
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.find_first_not_of(" \t") != std::string::npos) handle(line, number);
@@ -75,9 +96,9 @@ boost::json::value parse_user_json(const std::string& text, const std::string& s
   boost::json::stream_parser parser;
   boost::system::error_code error;
   const std::size_t used = parser.write_some(text, error);
-  if (!error) parser.finish(error);
   if (!error && text.find_first_not_of(" \t\r\n", used) != std::string::npos)
     error = boost::json::error::extra_data;
+  if (!error) parser.finish(error);
   if (error) {
     throw Error(source + " is not valid JSON: " + error.message() + " near byte " + std::to_string(used),
                 "give one JSON document; see --help for an example");
@@ -102,11 +123,18 @@ std::vector<std::int32_t> parse_ids(const boost::json::value& value, const std::
   return ids;
 }
 
+void print_error(const std::string& what, const std::string& hint) {
+  std::string text = hint.empty() ? what : what + "; " + hint;
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  std::fprintf(stderr, "touchstone: error: %s\n", make_one_line(text).c_str());
+}
+
 void print_json(const boost::json::value& value) { print_text(boost::json::serialize(value) + "\n"); }
 
 void print_text(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    throw Error(std::string("cannot write standard output: ") + std::strerror(errno));
+    throw Error(std::string("cannot write standard output: ") + std::strerror(errno),
+                "check who reads it, or the free space where it goes");
   }
 }
 

@@ -43,7 +43,8 @@ ModelOptions model_options(const CommonOptions& options);
 /// Standard input to its end. Throws Error past kMaxInputBytes.
 std::string read_stdin();
 
-/// Calls `handle` with each line of standard input that is not blank; `number` counts from 1.
+/// Calls `handle` with each line of standard input that is not blank; `number` counts from 1. Throws Error
+/// for a line of more than kMaxInputBytes.
 void for_each_stdin_line(const std::function<void(const std::string& line, std::size_t number)>& handle);
 
 /// Parses JSON from the user; the error names `source` and where it broke.
@@ -51,6 +52,9 @@ boost::json::value parse_user_json(const std::string& text, const std::string& s
 
 /// A JSON array of token ids; the error names `source`.
 std::vector<std::int32_t> parse_ids(const boost::json::value& value, const std::string& source);
+
+/// `touchstone: error: WHAT; HINT` on standard error: one line, whatever the texts contain.
+void print_error(const std::string& what, const std::string& hint);
 
 /// One JSON document and a newline on standard output. Throws Error when it cannot be written.
 void print_json(const boost::json::value& value);

@@ -5,8 +5,10 @@
 #include <CLI/CLI.hpp>
 #include <bit>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "cli/cli.h"
@@ -29,6 +31,12 @@ class NpyWriter {
   NpyWriter(const std::string& path, std::size_t rows, std::size_t columns)
       : path_(path), part_(path + ".part") {
     static_assert(std::endian::native == std::endian::little);
+    std::error_code ignored;
+    const std::filesystem::file_status target = std::filesystem::status(path, ignored);
+    if (std::filesystem::exists(target) && !std::filesystem::is_regular_file(target)) {
+      // Renaming would put a file in a device's place.
+      throw Error(path + " is there and not a regular file", "name another file for the logits");
+    }
     file_ = std::fopen(part_.c_str(), "wb");
     if (file_ == nullptr) throw Error("cannot create " + part_, "check the folder and its permissions");
     std::string header =
@@ -83,6 +91,9 @@ std::vector<std::int32_t> read_ids(const Checkpoint& checkpoint) {
 int run_score(const ScoreOptions& options) {
   const Checkpoint checkpoint = open_checkpoint(options.model);
   const std::vector<std::int32_t> ids = read_ids(checkpoint);
+  if (const int most = options.common.context_tokens; most > 0 && std::cmp_greater(ids.size(), most)) {
+    throw Error(fmt::format("the text has {} tokens, the context {}", ids.size(), most), "raise --ctx");
+  }
   Transformer transformer(checkpoint, model_options(options.common));
   std::optional<NpyWriter> npy;
   if (!options.logits_file.empty()) {

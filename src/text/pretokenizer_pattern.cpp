@@ -153,10 +153,15 @@ bool Pattern::find(std::string_view text, std::size_t start, Match& match) const
       pcre2_match(static_cast<const pcre2_code*>(code_.get()), reinterpret_cast<PCRE2_SPTR>(text.data()),
                   text.size(), start, PCRE2_NO_UTF_CHECK, state.data, state.context);
   if (count == PCRE2_ERROR_NOMATCH) return false;
-  if (count < 0) throw Error("the tokenizer's pattern fails on this text: " + pcre_message(count));
+  if (count < 0) {
+    throw Error("the tokenizer's pattern fails on this text: " + pcre_message(count),
+                "shorten the text, or download the model again");
+  }
   const PCRE2_SIZE* offsets = pcre2_get_ovector_pointer(state.data);
   // \K inside a lookaround can put the end before the start.
-  if (offsets[1] < offsets[0] || offsets[0] < start) throw Error("the tokenizer's pattern matches backwards");
+  if (offsets[1] < offsets[0] || offsets[0] < start) {
+    throw Error("the tokenizer's pattern matches backwards", "download the model again");
+  }
   match = {offsets[0], offsets[1]};
   return true;
 }

@@ -1,6 +1,7 @@
 // The forms that docs and scripts rely on, through the binary.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cmath>
 #include <fstream>
@@ -50,6 +51,47 @@ TEST(CommandLine, WrongUsageExitsWithTwo) {
   EXPECT_EQ(touchstone({"no-such-command"}).exit_status, 2);
   EXPECT_EQ(touchstone({"tokenize"}).exit_status, 2);
   EXPECT_EQ(touchstone({"score", kTiny, "--threads", "-3"}, "{}").exit_status, 2);
+}
+
+TEST(CommandLine, WrongUsageIsOneLineThatNamesWhatIsWrongAndWhereHelpIs) {
+  const auto error_of = [](const std::vector<std::string>& arguments) { return touchstone(arguments).err; };
+  EXPECT_EQ(error_of({}), "touchstone: error: A subcommand is required; see touchstone --help\n");
+  EXPECT_EQ(error_of({"tokenize"}), "touchstone: error: MODEL is required; see touchstone tokenize --help\n");
+  EXPECT_THAT(error_of({"score", kTiny, "--top", "x"}),
+              MatchesRegex("touchstone: error: --top: [^\n]*; see touchstone score --help\n"));
+  EXPECT_THAT(error_of({"list", "--no\nsuch\x1B[31m"}), MatchesRegex("[^\n\x1B]*\n"));
+}
+
+TEST(CommandLine, ErrorsNeverReachTheTerminalWithControlCharacters) {
+  const ProcessResult result = touchstone({"score", kTiny, "--dtype", "\x1B[31m\xFF\n"}, R"({"ids":[1]})");
+  expect_one_error_line(result, "dtype '?[31m\uFFFD ' is not available");
+}
+
+TEST(CommandLine, ALineWithoutEndIsRefused) {
+  const std::string endless(std::size_t{70} << 20U, 'x');
+  expect_one_error_line(touchstone({"grade", "--task", "math"}, endless), "64 MiB");
+  expect_one_error_line(touchstone({"detokenize", kTiny}, endless), "64 MiB");
+}
+
+TEST(CommandLine, AFullOutputIsAnError) {
+  const auto into_full = [](const std::string& command) {
+    return run_process({"/bin/sh", "-c", std::string(TOUCHSTONE_BINARY) + " " + command + " >/dev/full"},
+                       "[1]");
+  };
+  for (const std::string& command : {std::string("--help"), std::string("list"), "detokenize " + kTiny}) {
+    expect_one_error_line(into_full(command), "cannot write standard output");
+  }
+}
+
+TEST(CommandLine, LogitsTakeNoPipesAndNoFoldersPlace) {
+  const TemporaryFolder folder;
+  const auto pipe = folder.path() / "pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  for (const std::string& target : {pipe.string(), folder.path().string()}) {
+    expect_one_error_line(touchstone({"score", kTiny, "--logits", target}, R"({"ids":[1,2]})"), target);
+  }
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
 }
 
 TEST(CommandLine, AMissingModelIsOneErrorLine) {
@@ -146,6 +188,9 @@ TEST(CommandLine, AContextTooLongIsAnErrorWithTheNumbers) {
   std::string prompt;
   for (int i = 0; i < 6000; ++i) prompt += "pens ";
   expect_one_error_line(touchstone({"generate", kTiny, "--raw"}, prompt), "2048");
+  const std::string ids = R"({"ids":[1,2,3,4]})";
+  expect_one_error_line(touchstone({"score", kTiny, "--ctx", "3"}, ids), "4 tokens, the context 3");
+  EXPECT_EQ(touchstone({"score", kTiny, "--ctx", "4"}, ids).exit_status, 0);
 }
 
 TEST(CommandLine, InspectNamesTensorsAndMemory) {

@@ -2,10 +2,9 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <csignal>
-#include <cstdio>
 #include <new>
+#include <sstream>
 #include <string>
 
 #include "base/error.h"
@@ -15,24 +14,33 @@ namespace {
 
 using namespace touchstone;  // NOLINT(google-build-using-namespace): this file is the program
 
-/// `touchstone: error: WHAT; HINT` on one line, whatever the message contains.
-void print_error(std::string what, const std::string& hint) {
-  if (!hint.empty()) what += "; " + hint;
-  std::replace(what.begin(), what.end(), '\n', ' ');
-  std::fprintf(stderr, "touchstone: error: %s\n", what.c_str());
-}
-
 int run(const cli::Command& command) {
   try {
     return command();
   } catch (const Error& error) {
-    print_error(error.what(), error.hint());
+    cli::print_error(error.what(), error.hint());
   } catch (const std::bad_alloc&) {
-    print_error("out of memory", "use a smaller model, --ctx or batch, or close other programs");
+    cli::print_error("out of memory", "use a smaller model, --ctx or batch, or close other programs");
   } catch (const std::exception& error) {
-    print_error(error.what(), "this is unexpected; please report it with the command that you ran");
+    cli::print_error(error.what(), "this is unexpected; please report it with the command that you ran");
   }
   return cli::kExitFailed;
+}
+
+/// The command line was wrong, or asked for help or the version.
+int end_parsing(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() == 0) {
+    std::ostringstream text;
+    app.exit(error, text);
+    return run([&] {
+      cli::print_text(text.str());
+      return cli::kExitDone;
+    });
+  }
+  const auto chosen = app.get_subcommands();
+  const std::string command = chosen.empty() ? "" : chosen.front()->get_name() + " ";
+  cli::print_error(error.what(), "see touchstone " + command + "--help");
+  return cli::kExitUsage;
 }
 
 }  // namespace
@@ -72,7 +80,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? cli::kExitDone : cli::kExitUsage;
+    return end_parsing(app, error);
   }
   spdlog::set_level(spdlog::level::from_str(log_level));
   return run(command);
