@@ -77,6 +77,17 @@ bool closes(std::string_view line, const Fence& fence, std::string_view& rest) {
   return true;
 }
 
+std::size_t count(std::string_view text, std::string_view mark) {
+  std::size_t found = 0;
+  for (std::size_t at = text.find(mark); at != text.npos; at = text.find(mark, at + mark.size())) ++found;
+  return found;
+}
+
+/// Whether a docstring is open at the end of `code`: a fence in it is part of it.
+bool inside_string(std::string_view code) {
+  return count(code, "\"\"\"") % 2 == 1 || count(code, "'''") % 2 == 1;
+}
+
 std::vector<Block> find_blocks(std::string_view answer) {
   std::vector<Block> blocks;
   std::optional<Fence> fence;
@@ -88,7 +99,7 @@ std::vector<Block> find_blocks(std::string_view answer) {
     }
     Block& block = blocks.back();
     std::string_view rest;
-    const bool last = closes(line, *fence, rest);
+    const bool last = closes(line, *fence, rest) && !inside_string(block.text);
     const std::string_view text = last ? rest : line;
     if (!last || !trim(rest).empty()) {
       // A block inside a list is indented as a whole.
@@ -193,14 +204,24 @@ std::string first_body(std::string_view text) {
   return std::string(text);
 }
 
+/// The lines up to the second that stands at the left margin: prose may follow a body without a mark.
+std::string cut_at_margin(std::string_view text) {
+  const std::vector<std::string_view> lines = split_lines(text);
+  for (std::size_t i = 1; i < lines.size(); ++i) {
+    if (!trim(lines[i]).empty() && indentation(lines[i]) == 0) return join_lines(lines, 0, i);
+  }
+  return std::string(text);
+}
+
 /// Readings of `body` as what follows the prompt's function head.
 std::vector<std::string> continuations(std::string_view prompt, std::string_view body) {
   std::string head(prompt);
   if (!head.ends_with('\n')) head += '\n';
   const std::string cut = first_body(body);
+  const std::string indented = cut_at_margin(body);
   std::vector<std::string> attempts;
-  for (const std::string& text :
-       {cut, indent(cut, true), indent(dedent(cut), false), std::string(body), indent(body, false)}) {
+  for (const std::string& text : {cut, indent(cut, true), indent(dedent(cut), false), std::string(body),
+                                  indent(body, false), indented, indent(indented, true)}) {
     attempts.push_back(head + text);
   }
   return attempts;
@@ -217,6 +238,24 @@ std::vector<std::string> unfenced(std::string_view answer) {
     attempts.push_back(join_lines(lines, begin, end));
   }
   return attempts;
+}
+
+/// What stands before the first fence.
+std::string_view before_fences(std::string_view answer) {
+  std::size_t end = 0;
+  for (const std::string_view line : split_lines(answer)) {
+    if (opening_fence(line)) break;
+    end = static_cast<std::size_t>(line.data() - answer.data()) + line.size();
+  }
+  return answer.substr(0, end);
+}
+
+/// The first line that is not blank; empty when all are.
+std::string_view first_line(std::string_view text) {
+  for (const std::string_view line : split_lines(text)) {
+    if (!trim(line).empty()) return line;
+  }
+  return {};
 }
 
 /// The block to grade: the last closed Python block that defines the function, else the last that does.
@@ -277,21 +316,22 @@ CodeAnswer extract_code(std::string_view answer, std::string_view prompt, const 
     return code;
   }
   const std::vector<Block> blocks = find_blocks(answer);
-  if (!blocks.empty()) return from_blocks(blocks, prompt, entry_point);
+  // A fence after the code closes one that the prompt opened.
+  const bool begins_with_code =
+      looks_like_code(first_line(before_fences(answer))) && choose_block(blocks, entry_point) == nullptr;
+  if (!blocks.empty() && !begins_with_code) return from_blocks(blocks, prompt, entry_point);
+  if (!blocks.empty()) answer = before_fences(answer);
   if (defines(answer, entry_point)) {
     code.attempts = unfenced(answer);
     code.why = "code without a fence";
   } else {
-    // Spaces before the first line are the body's indentation: only empty lines are skipped.
-    const std::vector<std::string_view> lines = split_lines(answer);
-    std::size_t first = 0;
-    while (first < lines.size() && trim(lines[first]).empty()) ++first;
-    if (!looks_like_code(lines[first])) {
+    if (!looks_like_code(first_line(answer))) {
       code.why = "there is no code in the answer";
       return code;
     }
-    const std::string body = join_lines(lines, first, lines.size());
-    code.attempts = continuations(prompt, body);
+    // Spaces before the first line are the body's indentation: only empty lines are skipped.
+    const std::size_t first = static_cast<std::size_t>(first_line(answer).data() - answer.data());
+    code.attempts = continuations(prompt, answer.substr(first));
     code.why = "a continuation of the prompt";
   }
   code.shown = std::string(answer);

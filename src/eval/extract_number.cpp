@@ -17,6 +17,7 @@ struct Found {
   NumberAt number;
   std::size_t pos = 0;  // of the statement, to tell the last one
   std::string why;
+  bool doubtful = false;  // "80 or 90"
 };
 
 Number to_number(const NumberAt& at) { return {at.value.str(), at.percent}; }
@@ -59,7 +60,8 @@ std::optional<NumberAt> read_single(std::string_view text) {
 std::size_t value_start(std::string_view lower) {
   std::size_t start = 0;
   if (const std::size_t equals = lower.rfind('='); equals != lower.npos) start = equals + 1;
-  for (const std::string_view phrase : {"which is", "which gives", "which equals", "that is,", "equal to"}) {
+  for (const std::string_view phrase : {"which is", "which gives", "which equals", "that is,", "equal to",
+                                        "还剩", "剩下", "一共", "总共", "共有", "共需"}) {
     const std::size_t at = lower.rfind(phrase);
     if (at != lower.npos) start = std::max(start, at + phrase.size());
   }
@@ -119,11 +121,35 @@ std::optional<Found> last_hashes(std::string_view text) {
   return std::nullopt;
 }
 
+/// The word that follows: "dollars" in "80 dollars or 90 dollars".
+std::string_view word_at(std::string_view lower, std::size_t pos) {
+  std::size_t begin = std::min(pos, lower.size());
+  while (begin < lower.size() && lower[begin] == ' ') ++begin;
+  std::size_t end = begin;
+  while (end < lower.size() && is_letter(lower[end])) ++end;
+  return lower.substr(begin, end - begin);
+}
+
+/// "80 or 90": two values at once are no answer. "120 minutes or 2 hours" is one, said twice.
+bool is_doubtful(std::string_view lower, std::size_t mark, const Number& said) {
+  const std::optional<NumberAt> first = find_number(lower, mark, sentence_end(lower, mark, kMaxTail));
+  if (!first || !same_number(to_number(*first), said)) return false;
+  const std::string_view unit = word_at(lower, first->end);
+  const std::size_t link = unit == "or" ? first->end : first->end + unit.size() + 1;
+  if (word_at(lower, link) != "or") return false;
+  const std::size_t digit = lower.find_first_not_of(' ', lower.find("or", link) + 2);
+  const std::optional<NumberAt> second = digit == lower.npos ? std::nullopt : read_number_at(lower, digit);
+  if (!second || same_number(to_number(*second), said)) return false;
+  return unit == "or" || word_at(lower, second->end) == unit;
+}
+
 std::optional<Found> last_mark(std::string_view text, const std::string& lower) {
   std::optional<Found> found;
   for (const AnswerMark& mark : find_answer_marks(lower)) {
-    if (const auto number = read_tail(text, mark.begin))
-      found = Found{*number, mark.pos, "stated as the answer"};
+    if (const auto number = read_tail(text, mark.begin)) {
+      found = Found{*number, mark.pos, "stated as the answer",
+                    is_doubtful(lower, mark.begin, to_number(*number))};
+    }
   }
   return found;
 }
@@ -174,13 +200,102 @@ bool is_ordinal(std::string_view text, std::size_t end) {
   return false;
 }
 
-/// The last number of text[begin, end).
+bool ends_with_word(std::string_view text, std::string_view word) {
+  return text.ends_with(word) &&
+         (text.size() == word.size() || !is_letter(text[text.size() - word.size() - 1]));
+}
+
+/// The words before `pos` in its line.
+std::string_view words_before(std::string_view text, std::size_t pos) {
+  constexpr std::size_t kMostBytes = 40;
+  const std::size_t begin = pos - std::min(pos, kMostBytes);
+  const std::string_view before = text.substr(begin, pos - begin);
+  return trim(before.substr(before.rfind('\n') + 1));
+}
+
+/// "Step 2:", and "2. Add" at the beginning of a line.
+bool is_label(std::string_view text, const NumberAt& number) {
+  const std::string_view before = words_before(text, number.begin);
+  const std::string_view rest = text.substr(number.end);
+  if (rest.starts_with(":")) return ends_with_word(before, "Step") || ends_with_word(before, "step");
+  const bool listed = rest.starts_with(". ") || rest.starts_with(") ");
+  return before.empty() && listed && !trim(rest.substr(1, rest.find('\n'))).empty();
+}
+
+/// "is not 80" says what the result isn't.
+bool is_denied(std::string_view text, const NumberAt& number) {
+  const std::string_view before = words_before(text, number.begin);
+  return ends_with_word(before, "not") || before.ends_with("n't") || before.ends_with("不是");
+}
+
+/// The last number of text[begin, end) that may be a result.
 std::optional<NumberAt> last_number(std::string_view text, std::size_t begin, std::size_t end) {
   std::optional<NumberAt> last;
   for (auto number = find_number(text, begin, end); number; number = find_number(text, number->end, end)) {
-    if (!is_ordinal(text, number->end)) last = number;
+    const bool passed_over =
+        is_ordinal(text, number->end) || is_label(text, *number) || is_denied(text, *number);
+    if (!passed_over) last = number;
   }
   return last;
+}
+
+/// What the last "=" of text[begin, end) leads to: 15 in "9 + 6 = 15 of the 24 liters". Nothing for a
+/// computation.
+std::optional<NumberAt> right_of_equals(std::string_view text, std::size_t begin, std::size_t end) {
+  const std::string_view sentence = text.substr(0, end);
+  const std::size_t equals = sentence.rfind('=');
+  if (equals == text.npos || equals < begin) return std::nullopt;
+  const std::size_t start = sentence.find_first_not_of(" *_", equals + 1);
+  if (start == text.npos) return std::nullopt;
+  std::optional<NumberAt> number = read_number_at(sentence, start);
+  const std::string_view rest = number ? trim(sentence.substr(number->end)) : std::string_view();
+  const bool goes_on = !rest.empty() && std::string_view("+-/").find(rest[0]) != std::string_view::npos;
+  const bool multiplies = rest.starts_with("* ") || rest.starts_with("x ") ||
+                          (rest.size() > 1 && rest[0] == '*' && is_digit(rest[1]));
+  return goes_on || multiplies ? std::nullopt : number;
+}
+
+bool is_money(std::string_view text, const NumberAt& number) {
+  return text[number.begin] == '$' || trim(text.substr(number.end, 10)).starts_with("dollar");
+}
+
+/// "for 16 glasses", "in 3 days": says for how many or when, not what.
+bool is_circumstance(std::string_view text, const NumberAt& number) {
+  const std::string_view before = words_before(text, number.begin);
+  for (const std::string_view word : {"for", "in", "after", "per", "over", "within"}) {
+    if (ends_with_word(before, word)) return true;
+  }
+  return false;
+}
+
+/// What the sentence text[begin, end) gives as its result: what it computes, an amount of money before a
+/// circumstance ("$64 for 16 glasses"), else its last number.
+std::optional<NumberAt> result_of_sentence(std::string_view text, std::size_t begin, std::size_t end) {
+  if (auto computed = right_of_equals(text, begin, end)) return computed;
+  std::optional<NumberAt> last = last_number(text, begin, end);
+  if (!last || is_money(text, *last) || !is_circumstance(text, *last)) return last;
+  const std::optional<NumberAt> before = last_number(text, begin, last->begin);
+  return before && is_money(text, *before) ? before : last;
+}
+
+/// Where the sentence begins that `pos` is in, at most kMaxTail bytes back.
+std::size_t sentence_begin(std::string_view text, std::size_t pos) {
+  const std::size_t stop = pos - std::min(pos, kMaxTail);
+  std::size_t begin = pos;
+  while (begin > stop) {
+    const char c = text[begin - 1];
+    if (c == '\n' || c == '!' || c == '?' || c == ';' || (c == '.' && text[begin] == ' ')) break;
+    --begin;
+  }
+  return begin;
+}
+
+/// The result of the last sentence that holds a number.
+std::optional<NumberAt> last_result(std::string_view text) {
+  const std::optional<NumberAt> last = last_number(text, 0, text.size());
+  if (!last) return last;
+  const std::size_t begin = sentence_begin(text, last->begin);
+  return result_of_sentence(text, begin, sentence_end(text, last->end, kMaxTail));
 }
 
 /// The last number of the last sentence that begins "So", "Therefore", "总共" … .
@@ -193,7 +308,7 @@ std::optional<Found> last_conclusion(std::string_view text, const std::string& l
     for (std::size_t tries = 0; at != lower.npos && tries < kMaxMarks && !(found && at < found->pos);
          ++tries) {
       if (!is_letter(word[0]) || is_word_at(lower, at, word)) {
-        const auto number = last_number(text, at, sentence_end(text, at, kMaxTail));
+        const auto number = result_of_sentence(text, at, sentence_end(text, at, kMaxTail));
         if (number) found = Found{*number, at, "in the concluding sentence"};
       }
       at = at == 0 ? lower.npos : lower.rfind(word, at - 1);
@@ -213,6 +328,7 @@ bool breaks_off(std::string_view text) {
 }
 
 NumberAnswer to_answer(const Found& found) {
+  if (found.doubtful) return {std::nullopt, found.number.value.str(), "two values are given at once"};
   return {to_number(found.number), found.number.value.str(), found.why};
 }
 
@@ -241,7 +357,7 @@ NumberAnswer extract_number(std::string_view answer) {
   keep_later(best, last_bold(text));
   keep_later(best, last_conclusion(text, lower));
   if (best) return to_answer(*best);
-  if (const auto number = last_number(text, 0, text.size())) {
+  if (const auto number = last_result(text)) {
     return to_answer({*number, number->begin, "the last number in the text"});
   }
   return {std::nullopt, "", "no number was found"};

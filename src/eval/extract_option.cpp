@@ -316,10 +316,18 @@ void judge_mention(const Reader& reader, Mention& mention) {
   mention.affirmed = verdict_after || verdict_before || alone;
 }
 
+/// "option b": such a letter may be small.
+bool is_announced(const Reader& reader, std::size_t pos) {
+  constexpr std::size_t kMostBytes = 10;
+  const std::size_t begin = pos - std::min(pos, kMostBytes);
+  const std::string_view before = trim(std::string_view(reader.lower).substr(begin, pos - begin));
+  return ends_with_word(before, {"option", "choice", "option (", "choice ("});
+}
+
 std::vector<Mention> find_mentions(const Reader& reader) {
   std::vector<Mention> mentions;
   for (std::size_t i = 0; i < reader.text.size(); ++i) {
-    if (const std::optional<std::size_t> option = letter_at(reader, i, false)) {
+    if (const std::optional<std::size_t> option = letter_at(reader, i, is_announced(reader, i))) {
       mentions.push_back({*option, i, i + 1});
       judge_mention(reader, mentions.back());
     }

@@ -19,7 +19,7 @@ constexpr std::size_t kMaxAnswerBytes = std::size_t{256} << 10;
 
 Grade grade_number(const Item& item, std::string_view answer) {
   const NumberAnswer said = extract_number(answer);
-  if (!said.number) return {Verdict::unanswered, "", said.why};
+  if (!said.number) return {said.text.empty() ? Verdict::unanswered : Verdict::wrong, said.text, said.why};
   const std::optional<Number> expected = parse_number(item.answer);
   if (!expected)
     return {Verdict::error, said.text, "the item's own answer '" + item.answer + "' is not a number"};

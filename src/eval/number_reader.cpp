@@ -1,5 +1,6 @@
 #include "eval/number_reader.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -198,12 +199,13 @@ void read_scale(Cursor& at, cpp_rational& value, bool currency) {
     value = scale_by_ten(value, exponent);
     return;
   }
-  if (at.take("万")) {
-    value = scale_by_ten(value, 4);
-    return;
-  }
-  if (at.take("亿")) {
-    value = scale_by_ten(value, 8);
+  constexpr std::array<std::pair<std::string_view, int>, 4> kHan = {
+      {{"百", 2}, {"千", 3}, {"万", 4}, {"亿", 8}}};
+  for (const auto& [han, exponent] : kHan) {
+    const std::string_view unit = at.text.substr(std::min(at.pos + han.size(), at.text.size()));
+    const bool metric = han == "千" && (unit.starts_with("克") || unit.starts_with("米"));
+    if (metric || !at.take(han)) continue;
+    value = scale_by_ten(value, exponent);
     return;
   }
   at.pos = start;

@@ -199,14 +199,19 @@ def choose(attempts, entry_point):
     return None, why
 
 def run_helpers(texts, entry_point, space):
-    keep = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+    keep = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
     for text in texts:
         try:
-            tree = ast.parse(text)
-            tree.body = [n for n in tree.body if isinstance(n, keep) and getattr(n, 'name', '') != entry_point]
-            exec(compile(tree, 'helpers', 'exec'), space)
+            nodes = ast.parse(text).body
         except Exception:
-            pass
+            continue
+        for node in nodes:
+            if not isinstance(node, keep) or getattr(node, 'name', '') == entry_point:
+                continue
+            try:
+                exec(compile(ast.Module([node], []), 'helpers', 'exec'), space)
+            except Exception:
+                pass
 
 def load(job):
     code, why = choose(job['attempts'], job['entry_point'])
