@@ -13,8 +13,8 @@
 namespace touchstone::cli {
 namespace {
 
-// Larger than any text that a small model can score; a text without any space takes 60 bytes of memory a byte
-// to tokenize.
+// Larger than any text that a small model can score, small enough that a runaway pipe is noticed: a byte of
+// text can take a hundred of memory until its tokens are printed.
 constexpr std::size_t kMaxInputBytes = std::size_t{64} << 20U;
 
 [[noreturn]] void fail_reading() {

@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "engine/doctor.h"
+#include "formats/checked.h"
 #include "formats/checkpoint.h"
 
 namespace touchstone::cli {
@@ -79,7 +80,7 @@ std::string format_text(const Checkpoint& checkpoint, const Config& config, cons
                   static_cast<double>(memory.total_at_ctx()) / 1e6, memory.context_tokens);
   text += fmt::format("  sha256 {}\n", compute_sha256(checkpoint));
   for (const Tensor* tensor : sorted_tensors(checkpoint)) {
-    text += fmt::format("  {:<52} {:<5} [{}]\n", tensor->name, dtype_info(tensor->dtype).name,
+    text += fmt::format("  {:<52} {:<5} [{}]\n", make_one_line(tensor->name), dtype_info(tensor->dtype).name,
                         fmt::join(tensor->shape, ", "));
   }
   return text;

@@ -221,6 +221,20 @@ boost::json::object to_json(const BenchmarkRow& row) {
           {"peak_rss_bytes", row.peak_rss_bytes}};
 }
 
+/// Refuses a batch whose KV cache the memory can't hold: the system would end the process on the way.
+void check_memory(const Transformer& transformer, const BenchmarkOptions& options) {
+  const std::int64_t tokens = std::int64_t{options.prompt_tokens} + options.new_tokens;
+  const std::int64_t batch = *std::max_element(options.batches.begin(), options.batches.end());
+  const double bytes =
+      static_cast<double>(tokens * batch) * static_cast<double>(transformer.kv_bytes_per_token());
+  const auto available = static_cast<double>(available_memory_bytes());
+  if (bytes <= available) return;
+  throw Error(
+      fmt::format("a batch of {} with {} tokens each takes {:.1f} GB of KV cache, and {:.1f} GB are free",
+                  batch, tokens, bytes / 1e9, available / 1e9),
+      "lower --prompt-tokens, --new-tokens or --batch");
+}
+
 }  // namespace
 
 std::vector<std::string> benchmark_shapes() {
@@ -307,6 +321,7 @@ boost::json::object run_benchmark(const std::string& model, const ModelOptions& 
                : open_checkpoint(model);
   Transformer transformer(*checkpoint, model_options);
   const double load_ms = seconds_since(start) * 1e3;
+  check_memory(transformer, options);
 
   boost::json::object document{{"machine", describe_machine(transformer)}, {"model", model}};
   std::optional<Roofline> roofline;

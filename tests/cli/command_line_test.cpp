@@ -83,6 +83,21 @@ TEST(CommandLine, AFullOutputIsAnError) {
   }
 }
 
+TEST(CommandLine, AFileSizeLimitIsAnErrorAndLeavesNothingHalfWritten) {
+  const TemporaryFolder folder;
+  const std::string logits = (folder.path() / "l.npy").string();
+  const std::string command =
+      "ulimit -f 8; exec " + std::string(TOUCHSTONE_BINARY) + " score " + kTiny + " --logits " + logits;
+  expect_one_error_line(run_process({"/bin/sh", "-c", command}, R"({"ids":[1,2,3,4,5,6,7,8]})"), logits);
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+TEST(CommandLine, ABenchmarkThatTheMemoryCannotHoldIsRefused) {
+  const ProcessResult result = touchstone({"bench", kTiny, "--prompt-tokens", "1048576", "--batch", "1024"});
+  EXPECT_EQ(result.exit_status, 1);
+  EXPECT_THAT(result.err, HasSubstr("touchstone: error: a batch of 1024 with 1048704 tokens each takes "));
+}
+
 TEST(CommandLine, LogitsTakeNoPipesAndNoFoldersPlace) {
   const TemporaryFolder folder;
   const auto pipe = folder.path() / "pipe";

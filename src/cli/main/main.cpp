@@ -46,7 +46,9 @@ int end_parsing(const CLI::App& app, const CLI::ParseError& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error to report, not a silent death
+  // A closed pipe and a file-size limit are errors to report, not silent deaths.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   spdlog::set_default_logger(spdlog::stderr_color_mt("touchstone"));
   spdlog::set_pattern("touchstone: %l: %v");
 
