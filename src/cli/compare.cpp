@@ -25,6 +25,7 @@ struct CompareArguments {
 std::string format_left(double seconds) {
   if (seconds < 0) return "";
   const auto whole = static_cast<long>(seconds + 0.5);
+  if (whole >= 3600) return fmt::format(", {} h {:02} min left", whole / 3600, whole / 60 % 60);
   return fmt::format(", {}:{:02} left", whole / 60, whole % 60);
 }
 
@@ -180,7 +181,10 @@ void add_compare(CLI::App& app, Command& command) {
     if (arguments->compare.resume.empty() && arguments->compare.models.size() < 2) {
       throw CLI::ValidationError("MODEL", "compare needs at least two models, or --resume DIR");
     }
-    command = [&app, sub, arguments] { return run(*sub, *arguments, app.version()); };
+    command = [&app, sub, arguments] {
+      const std::string version = app.version();  // "touchstone 1.2.3"
+      return run(*sub, *arguments, version.substr(version.rfind(' ') + 1));
+    };
   });
 }
 

@@ -182,8 +182,7 @@ SuiteInfo describe_suite(const Suite& suite) {
           .fingerprint = suite.fingerprint};
 }
 
-/// Writes all that a run knows before its first answer. "settings" comes last: with it the run can be
-/// continued.
+/// Writes all that a run knows before its first answer.
 void begin_run(Store& store, const CompareOptions& options, const RunSettings& settings,
                const std::vector<Suite>& suites, const std::vector<OpenCandidate>& candidates) {
   std::vector<StoredItem> items;
@@ -203,6 +202,26 @@ void begin_run(Store& store, const CompareOptions& options, const RunSettings& s
                          {"sandbox", has_code(suites) ? sandbox_kind() + ": " + sandbox_description() : ""}};
   store.put_document("run", json::serialize(run));
   store.put_document("settings", json::serialize(settings_to_json(settings)));
+}
+
+/// A new run's store. It gets its name when all that a run begins with is in it, so that a run that was
+/// killed can be continued or started again, never neither.
+Store create_run(const fs::path& folder, const CompareOptions& options, const RunSettings& settings,
+                 const std::vector<Suite>& suites, const std::vector<OpenCandidate>& candidates) {
+  const fs::path file = folder / kStoreName;
+  if (fs::exists(file)) return Store::create(file);  // throws: it is not overwritten
+  const fs::path unfinished = file.string() + ".new";
+  std::error_code ignored;  // what stays makes the next step fail, with its reason
+  fs::remove(unfinished, ignored);
+  fs::remove(unfinished.string() + "-journal", ignored);
+  {
+    Store store = Store::create(unfinished);
+    begin_run(store, options, settings, suites, candidates);
+  }
+  std::error_code error;
+  fs::rename(unfinished, file, error);
+  if (error) throw Error("cannot write " + file.string() + ": " + error.message(), "choose another --out");
+  return Store::open(file);
 }
 
 json::object read_document(const Store& store, const std::string& name, const fs::path& folder) {
@@ -393,8 +412,7 @@ CompareResult run_compare(const CompareOptions& options, const RunHooks& hooks) 
     check_same_inputs(*store, result.folder, suites, candidates);
   } else {
     make_folder(result.folder);
-    store = Store::create(result.folder / kStoreName);
-    begin_run(*store, options, settings, suites, candidates);
+    store = create_run(result.folder, options, settings, suites, candidates);
   }
 
   bool finished = true;

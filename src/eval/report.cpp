@@ -101,7 +101,7 @@ SuiteResult measure_suite(const std::vector<ItemAnswers>& groups, int suite, std
   result.accuracy = trials > 0 ? total / trials : 0;
   const double effective = effective_trials(correct, samples);
   result.interval = wilson_interval(result.accuracy * effective, effective);
-  result.tokens = summarize(tokens);
+  result.tokens = summarize_positive(tokens);
   return result;
 }
 
@@ -118,13 +118,61 @@ std::vector<double> latency_column(std::span<const StoredLatency> rows, int cand
 double ttft_of(const StoredLatency& row) { return row.ttft_ms; }
 double rate_of(const StoredLatency& row) { return row.decode_tokens_per_second; }
 
-/// Seconds that an answer of this many tokens takes a user who is alone.
-double seconds_alone(const CandidateResult& candidate, double tokens) {
-  return candidate.ttft_ms.mean / 1000 + std::max(0.0, tokens - 1) / candidate.decode_tokens_per_second.mean;
+/// How fast a candidate answers a user who is alone.
+struct Pace {
+  double first_seconds = 0;  // until the first token
+  double token_seconds = 0;  // each further one
+};
+
+double seconds_alone(const Pace& pace, double tokens) {
+  return pace.first_seconds + std::max(0.0, tokens - 1) * pace.token_seconds;
 }
 
-bool has_latency(const CandidateResult& candidate) {
-  return candidate.ttft_ms.count > 0 && candidate.decode_tokens_per_second.mean > 0;
+/// One for each repetition; empty where the latency pass was not run or too quick to be timed.
+std::vector<Pace> paces_of(std::span<const StoredLatency> rows, int candidate) {
+  std::vector<Pace> paces;
+  for (const StoredLatency& row : rows) {
+    if (row.candidate != candidate) continue;
+    if (row.decode_tokens_per_second <= 0) return {};
+    paces.push_back({row.ttft_ms / 1000, 1 / row.decode_tokens_per_second});
+  }
+  return paces;
+}
+
+/// Seconds of answers alone, computed: how they vary with the item and with the repetition.
+struct SecondsAlone {
+  std::vector<double> by_item, by_repetition;
+};
+
+SecondsAlone compute_seconds(const std::vector<Pace>& paces, const std::vector<double>& tokens) {
+  SecondsAlone seconds;
+  if (paces.empty() || tokens.empty()) return seconds;
+  Pace mean_pace;
+  for (const Pace& pace : paces) {
+    mean_pace.first_seconds += pace.first_seconds / static_cast<double>(paces.size());
+    mean_pace.token_seconds += pace.token_seconds / static_cast<double>(paces.size());
+  }
+  const double mean_tokens = summarize(tokens).mean;
+  for (const double count : tokens) seconds.by_item.push_back(seconds_alone(mean_pace, count));
+  for (const Pace& pace : paces) seconds.by_repetition.push_back(seconds_alone(pace, mean_tokens));
+  return seconds;
+}
+
+Summary summarize_seconds(const SecondsAlone& seconds) {
+  Summary summary = summarize(seconds.by_item);
+  const PairedEstimate both = combine_variation(seconds.by_item, seconds.by_repetition);
+  summary.interval = both.interval;
+  if (both.interval) summary.interval = keep_positive(*both.interval, summary.mean);
+  return summary;
+}
+
+/// Tokens an answer to each item that counts.
+std::vector<double> tokens_of(const std::vector<ItemAnswers>& groups, int candidate) {
+  std::vector<double> tokens;
+  for (const ItemAnswers& group : groups) {
+    if (group.counted) tokens.push_back(group.mean_tokens(static_cast<std::size_t>(candidate)));
+  }
+  return tokens;
 }
 
 void measure_candidate(CandidateResult& result, int index, const std::vector<ItemAnswers>& groups,
@@ -133,28 +181,24 @@ void measure_candidate(CandidateResult& result, int index, const std::vector<Ite
     result.suites.push_back(measure_suite(groups, static_cast<int>(suite), static_cast<std::size_t>(index),
                                           report.settings.samples));
   }
-  result.ttft_ms = summarize(latency_column(latency, index, ttft_of));
-  result.decode_tokens_per_second = summarize(latency_column(latency, index, rate_of));
+  result.ttft_ms = summarize_positive(latency_column(latency, index, ttft_of));
+  result.decode_tokens_per_second = summarize_positive(latency_column(latency, index, rate_of));
   result.prompt_tokens = summarize(latency_column(
       latency, index, [](const StoredLatency& row) { return static_cast<double>(row.prompt_tokens); }));
   result.cached_tokens = summarize(latency_column(
       latency, index, [](const StoredLatency& row) { return static_cast<double>(row.cached_tokens); }));
-  std::vector<double> tokens;
-  std::vector<double> seconds;
-  for (const ItemAnswers& group : groups) {
-    if (!group.counted) continue;
-    tokens.push_back(group.mean_tokens(static_cast<std::size_t>(index)));
-    if (has_latency(result)) seconds.push_back(seconds_alone(result, tokens.back()));
-  }
-  result.tokens = summarize(tokens);
-  result.seconds_alone = summarize(seconds);
+  const std::vector<double> tokens = tokens_of(groups, index);
+  result.tokens = summarize_positive(tokens);
+  result.seconds_alone = summarize_seconds(compute_seconds(paces_of(latency, index), tokens));
 }
 
 std::vector<std::pair<int, int>> make_pairs(int num_candidates, std::optional<int> baseline) {
   std::vector<std::pair<int, int>> pairs;
   for (int a = 0; a < num_candidates; ++a) {
     for (int b = a + 1; b < num_candidates; ++b) {
-      if (!baseline || a == *baseline || b == *baseline) pairs.emplace_back(a, b);
+      // Against a baseline, a difference says what the other adds to it.
+      if (!baseline || b == *baseline) pairs.emplace_back(a, b);
+      if (baseline && a == *baseline) pairs.emplace_back(b, a);
     }
   }
   return pairs;
@@ -272,28 +316,30 @@ void compare_memory(Report& report, int a, int b) {
   report.measures.push_back(std::move(comparison));
 }
 
-void compare_lengths(Report& report, const std::vector<ItemAnswers>& groups, int a, int b) {
-  const CandidateResult& result_a = report.candidates[static_cast<std::size_t>(a)];
-  const CandidateResult& result_b = report.candidates[static_cast<std::size_t>(b)];
-  std::vector<double> tokens_a, tokens_b, seconds_a, seconds_b;
-  const bool timed = has_latency(result_a) && has_latency(result_b);
-  for (const ItemAnswers& group : groups) {
-    if (!group.counted) continue;
-    tokens_a.push_back(group.mean_tokens(static_cast<std::size_t>(a)));
-    tokens_b.push_back(group.mean_tokens(static_cast<std::size_t>(b)));
-    if (!timed) continue;
-    seconds_a.push_back(seconds_alone(result_a, tokens_a.back()));
-    seconds_b.push_back(seconds_alone(result_b, tokens_b.back()));
-  }
-  const auto add = [&](Measure measure, std::span<const double> of_a, std::span<const double> of_b) {
-    if (of_a.empty()) return;
-    MeasureComparison comparison{.a = a, .b = b, .measure = measure};
-    comparison.estimate = paired_difference(of_a, of_b);
-    comparison.better = find_better(comparison, false);
-    report.measures.push_back(std::move(comparison));
-  };
-  add(Measure::tokens_per_answer, tokens_a, tokens_b);
-  add(Measure::seconds_per_answer, seconds_a, seconds_b);
+void add_length_measure(Report& report, int a, int b, Measure measure, const PairedEstimate& estimate) {
+  MeasureComparison comparison{.a = a, .b = b, .measure = measure, .is_ratio = false, .estimate = estimate};
+  comparison.better = find_better(comparison, false);
+  report.measures.push_back(std::move(comparison));
+}
+
+std::vector<double> subtract(std::span<const double> a, std::span<const double> b) {
+  std::vector<double> differences;
+  for (std::size_t i = 0; i < a.size(); ++i) differences.push_back(a[i] - b[i]);
+  return differences;
+}
+
+void compare_lengths(Report& report, const std::vector<ItemAnswers>& groups,
+                     std::span<const StoredLatency> latency, int a, int b) {
+  const std::vector<double> tokens_a = tokens_of(groups, a);
+  const std::vector<double> tokens_b = tokens_of(groups, b);
+  if (tokens_a.empty()) return;
+  add_length_measure(report, a, b, Measure::tokens_per_answer, paired_difference(tokens_a, tokens_b));
+  const SecondsAlone seconds_a = compute_seconds(paces_of(latency, a), tokens_a);
+  const SecondsAlone seconds_b = compute_seconds(paces_of(latency, b), tokens_b);
+  if (seconds_a.by_item.empty() || seconds_a.by_repetition.size() != seconds_b.by_repetition.size()) return;
+  add_length_measure(report, a, b, Measure::seconds_per_answer,
+                     combine_variation(subtract(seconds_a.by_item, seconds_b.by_item),
+                                       subtract(seconds_a.by_repetition, seconds_b.by_repetition)));
 }
 
 void read_documents(Report& report, const Store& store) {
@@ -361,7 +407,7 @@ Report make_report(const Store& store, std::optional<int> baseline) {
   for (const auto& [a, b] : pairs) {
     compare_latency(report, latency, a, b);
     compare_memory(report, a, b);
-    compare_lengths(report, groups, a, b);
+    compare_lengths(report, groups, latency, a, b);
   }
   for (MeasureComparison& comparison : report.measures)
     comparison.verdict = measure_verdict(report, comparison);

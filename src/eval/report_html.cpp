@@ -157,14 +157,15 @@ std::string html_scenarios(const Report& report) {
 
 std::string html_flipped(const Report& report) {
   std::string html;
+  const bool one_sample = report.settings.samples == 1;
   for (const AccuracyComparison& comparison : report.accuracy) {
     const auto add = [&](int winner, int loser, const std::vector<std::string>& items) {
       if (items.empty()) return;
       html += fmt::format(
-          "<details><summary>{}: {} right where {} is not: {} items</summary><div>{}</div></details>\n",
+          "<details><summary>{}: {} right {} {}{}: {} items</summary><div>{}</div></details>\n",
           escape_html(report.suites[static_cast<std::size_t>(comparison.suite)].name),
-          escape_html(label_of(report, winner)), escape_html(label_of(report, loser)), items.size(),
-          html_list(items));
+          escape_html(label_of(report, winner)), one_sample ? "where" : "more often than",
+          escape_html(label_of(report, loser)), one_sample ? " is not" : "", items.size(), html_list(items));
     };
     add(comparison.a, comparison.b, comparison.only_a_items);
     add(comparison.b, comparison.a, comparison.only_b_items);
@@ -186,8 +187,9 @@ std::string report_to_html(const Report& report) {
   html += fmt::format("<p class=\"soft\">{}, touchstone {}, {}</p>\n", escape_html(report.created),
                       escape_html(report.version), escape_html(report.machine));
   html += html_table(make_summary_table(report), "summary");
-  html += "<p class=\"soft\">Brackets hold 95 % intervals.</p>\n<h2>Verdicts</h2>\n" +
-          html_list(make_verdict_lines(report));
+  html += fmt::format("<p class=\"soft\">Brackets hold 95 % intervals. {}</p>\n<h2>Verdicts</h2>\n",
+                      escape_html(difference_legend(report)));
+  html += html_list(make_verdict_lines(report));
   html += html_scenarios(report);
   html += "<h2>What became of the answers</h2>\n" + html_table(make_outcome_table(report), "summary");
   if (!report.notes.empty()) html += "<h2>Notes</h2>\n" + html_list(report.notes);

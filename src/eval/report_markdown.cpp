@@ -45,27 +45,6 @@ std::string markdown_list(const std::vector<std::string>& lines) {
   return text + "\n";
 }
 
-std::string join(const std::vector<std::string>& parts) {
-  std::string text;
-  for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
-  return text;
-}
-
-std::vector<std::string> flipped_lines(const Report& report) {
-  std::vector<std::string> lines;
-  for (const AccuracyComparison& comparison : report.accuracy) {
-    const std::string& suite = report.suites[static_cast<std::size_t>(comparison.suite)].name;
-    const auto add = [&](int winner, int loser, const std::vector<std::string>& items) {
-      if (items.empty()) return;
-      lines.push_back(fmt::format("{}: {} right where {} is not ({}): {}", suite, label_of(report, winner),
-                                  label_of(report, loser), items.size(), join(items)));
-    };
-    add(comparison.a, comparison.b, comparison.only_a_items);
-    add(comparison.b, comparison.a, comparison.only_b_items);
-  }
-  return lines;
-}
-
 /// Columns on a terminal: one for each code point, which is right for all that a report's own words hold.
 std::size_t display_width(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(
@@ -108,7 +87,8 @@ std::string report_to_markdown(const Report& report) {
                                  escape_markdown(report.created), escape_markdown(report.version),
                                  escape_markdown(report.machine));
   text += markdown_table(make_summary_table(report));
-  text += "Brackets hold 95 % intervals; see *How it was measured*.\n\n## Verdicts\n\n";
+  text += fmt::format("Brackets hold 95 % intervals; see *How it was measured*. {}\n\n## Verdicts\n\n",
+                      escape_markdown(difference_legend(report)));
   text += markdown_list(make_verdict_lines(report));
   if (!report.scenarios.empty()) text += "## Which to choose\n\n";
   for (const ScenarioResult& scenario : report.scenarios) {
@@ -117,7 +97,7 @@ std::string report_to_markdown(const Report& report) {
   }
   text += "## What became of the answers\n\n" + markdown_table(make_outcome_table(report));
   if (!report.notes.empty()) text += "## Notes\n\n" + markdown_list(report.notes);
-  if (const auto flipped = flipped_lines(report); !flipped.empty()) {
+  if (const auto flipped = make_flipped_lines(report, report.items.size()); !flipped.empty()) {
     text += "## Items that came out differently\n\n" + markdown_list(flipped);
   }
   text += "## Settings\n\n" + markdown_table(make_settings_table(report));
@@ -132,9 +112,15 @@ std::string report_to_markdown(const Report& report) {
 }
 
 std::string report_to_text(const Report& report) {
-  std::string text = "\n" + text_table(make_summary_table(report)) + "\n";
+  std::string text = "\n" + text_table(make_summary_table(report));
+  text += printable("Brackets hold 95 % intervals. " + difference_legend(report)) + "\n\n";
   for (const std::string& line : make_verdict_lines(report)) text += printable(line) + "\n";
   text += "\n" + text_table(make_outcome_table(report));
+  constexpr std::size_t kMostItems = 8;  // report.md and report.html name all
+  if (const auto flipped = make_flipped_lines(report, kMostItems); !flipped.empty()) {
+    text += "\nItems that came out differently:\n";
+    for (const std::string& line : flipped) text += printable("  " + line) + "\n";
+  }
   if (!report.scenarios.empty()) text += "\n";
   for (const ScenarioResult& scenario : report.scenarios) {
     text += printable(fmt::format("{}: {}", scenario.title, scenario.recommendation)) + "\n";

@@ -122,6 +122,22 @@ void add_limit_notes(const Report& report, std::vector<std::string>& notes) {
   }
 }
 
+/// Something else that ran on the machine shows as times that scatter.
+void add_noise_notes(const Report& report, std::vector<std::string>& notes) {
+  constexpr double kQuiet = 0.25;  // std / mean; a quiet machine stays within a few percent
+  for (const CandidateResult& candidate : report.candidates) {
+    double scatter = 0;
+    for (const Summary* summary : {&candidate.ttft_ms, &candidate.decode_tokens_per_second}) {
+      if (summary->mean > 0) scatter = std::max(scatter, summary->standard_deviation / summary->mean);
+    }
+    if (scatter <= kQuiet) continue;
+    notes.push_back(
+        fmt::format("The times of {} scatter by {:.0f} % in the latency pass: something else ran on this "
+                    "machine. Measure again when it is quiet before believing them.",
+                    candidate.info.label, scatter * 100));
+  }
+}
+
 bool all_demo(const Report& report) {
   return std::all_of(
       report.candidates.begin(), report.candidates.end(),
@@ -333,6 +349,36 @@ std::vector<std::string> make_verdict_lines(const Report& report) {
   return lines;
 }
 
+std::vector<std::string> make_flipped_lines(const Report& report, std::size_t most_items) {
+  std::vector<std::string> lines;
+  const bool one_sample = report.settings.samples == 1;
+  for (const AccuracyComparison& comparison : report.accuracy) {
+    const std::string& suite = report.suites[static_cast<std::size_t>(comparison.suite)].name;
+    const auto add = [&](int winner, int loser, const std::vector<std::string>& items) {
+      if (items.empty()) return;
+      std::string names;
+      for (std::size_t i = 0; i < std::min(items.size(), most_items); ++i) {
+        names += (i == 0 ? "" : ", ") + items[i];
+      }
+      if (items.size() > most_items) names += ", …";
+      lines.push_back(fmt::format(fmt::runtime(one_sample ? "{}: {} right where {} is not ({}): {}"
+                                                          : "{}: {} right more often than {} ({}): {}"),
+                                  suite, label_of(report, winner), label_of(report, loser), items.size(),
+                                  names));
+    };
+    add(comparison.a, comparison.b, comparison.only_a_items);
+    add(comparison.b, comparison.a, comparison.only_b_items);
+  }
+  return lines;
+}
+
+std::string difference_legend(const Report& report) {
+  if (report.candidates.size() != 2 || report.accuracy.empty()) return "";
+  const std::string& a = label_of(report, report.accuracy[0].a);
+  const std::string& b = label_of(report, report.accuracy[0].b);
+  return fmt::format("Differences are {} - {}, ratios {} / {}.", a, b, a, b);
+}
+
 std::vector<std::string> make_method_lines(const Report& report) {
   std::vector<std::string> lines{
       fmt::format("Accuracy: share of correct answers; 95 % Wilson intervals{}.",
@@ -348,20 +394,24 @@ std::vector<std::string> make_method_lines(const Report& report) {
                   "\"About N more items\" plans for a power of 80 % should the difference stay as it is "
                   "(Connor 1987).",
                   report.accuracy.size()),
+      "The verdict follows the exact test; an interval may leave out 0 where the test can't tell yet.",
       "Tokens per answer: generated tokens, thinking included, mean over items; Student's t intervals, "
       "paired by item."};
   if (!report.candidates.empty() && report.candidates[0].ttft_ms.count > 0) {
     lines.push_back(fmt::format(
         "TTFT and tokens/s: batch 1, prompts of about {:.0f} tokens, greedy, {} repetitions after a warm-up, "
         "candidates "
-        "taking turns; ratios are geometric means of paired repetitions; Student's t on logarithms.",
+        "taking turns; Student's t intervals, on logarithms where they would reach below 0; ratios are "
+        "geometric means of paired repetitions; Student's t on logarithms.",
         report.candidates[0].prompt_tokens.mean, report.candidates[0].ttft_ms.count));
     lines.emplace_back(
-        "Seconds per answer, alone: computed as TTFT + tokens / (tokens/s), not measured one by one.");
+        "Seconds per answer, alone: computed as TTFT + further tokens x time of a token, not measured one by "
+        "one; the intervals hold the variation of items and that of repetitions.");
   }
   if (!report.candidates.empty() && report.candidates[0].cost) {
     lines.push_back(fmt::format(
-        "Seconds per answer, in a batch: time of the quality pass over its answers, up to {} at once.",
+        "Seconds per answer, in a batch: time of the quality pass over its answers, up to {} at once; one "
+        "measurement, so no interval.",
         report.candidates[0].cost->batch));
     lines.push_back(fmt::format(
         "Peak memory: largest resident size of the process (VmHWM) during the quality pass, only this "
@@ -415,6 +465,7 @@ std::vector<std::string> make_notes(const Report& report) {
   }
   add_prompting_notes(report, notes);
   add_limit_notes(report, notes);
+  add_noise_notes(report, notes);
   if (report.excluded_items > 0) {
     notes.push_back(
         fmt::format("{} items could not be graded for every candidate and are left out of all accuracies.",

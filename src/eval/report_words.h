@@ -40,6 +40,11 @@ Table make_outcome_table(const Report& report);
 Table make_settings_table(const Report& report);
 /// One line for each comparison: what was compared, then the verdict.
 std::vector<std::string> make_verdict_lines(const Report& report);
+/// One line for each direction of each comparison: on which items one did better, at most `most_items` by
+/// name.
+std::vector<std::string> make_flipped_lines(const Report& report, std::size_t most_items);
+/// What is subtracted from what, and divided by what, in the summary table; empty without such a column.
+std::string difference_legend(const Report& report);
 /// How each quantity was measured, and what the intervals and tests are.
 std::vector<std::string> make_method_lines(const Report& report);
 

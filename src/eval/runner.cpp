@@ -124,6 +124,12 @@ std::vector<Pending> find_pending(const Store& store, const RunnerCandidate& can
   return pending;
 }
 
+int count_answers(std::span<const Suite> suites, int samples) {
+  std::size_t items = 0;
+  for (const Suite& suite : suites) items += suite.items.size();
+  return static_cast<int>(items) * samples;
+}
+
 /// Time left if the answers to come are as long as those that are done.
 double estimate_seconds_left(double elapsed, int done, int total, std::int64_t tokens_done,
                              std::int64_t tokens_made) {
@@ -217,9 +223,7 @@ const Item& find_item(std::span<const Suite> suites, const StoredAnswer& answer)
 }  // namespace
 
 bool has_all_answers(const Store& store, int candidate, std::span<const Suite> suites, int samples) {
-  std::size_t wanted = 0;
-  for (const Suite& suite : suites) wanted += suite.items.size() * static_cast<std::size_t>(samples);
-  return store.answered(candidate).size() == wanted;
+  return std::cmp_equal(store.answered(candidate).size(), count_answers(suites, samples));
 }
 
 bool answer_items(Store& store, const RunnerCandidate& candidate, std::span<const Suite> suites,
@@ -240,7 +244,8 @@ bool answer_items(Store& store, const RunnerCandidate& candidate, std::span<cons
   }
 
   const auto start = Clock::now();
-  const int total = static_cast<int>(pending.size()) * settings.samples;
+  const int waiting = static_cast<int>(pending.size()) * settings.samples;
+  const int kept = count_answers(suites, settings.samples) - waiting;  // by an earlier sitting
   int done = 0;
   while (!engine.idle()) {
     if (hooks.stop && hooks.stop()) return false;
@@ -260,12 +265,13 @@ bool answer_items(Store& store, const RunnerCandidate& candidate, std::span<cons
                          boost::json::serialize(cost_to_json(cost)));
     }
     if (hooks.progress) {
-      hooks.progress({.phase = "answers",
-                      .candidate = candidate.label,
-                      .done = done,
-                      .total = total,
-                      .tokens_per_second = static_cast<double>(tokens_made) / std::max(elapsed, 1e-3),
-                      .seconds_left = estimate_seconds_left(elapsed, done, total, tokens_done, tokens_made)});
+      hooks.progress(
+          {.phase = "answers",
+           .candidate = candidate.label,
+           .done = kept + done,
+           .total = kept + waiting,
+           .tokens_per_second = static_cast<double>(tokens_made) / std::max(elapsed, 1e-3),
+           .seconds_left = estimate_seconds_left(elapsed, done, waiting, tokens_done, tokens_made)});
     }
   }
   return true;

@@ -14,7 +14,7 @@ namespace touchstone {
 namespace {
 namespace json = boost::json;
 
-enum class Limit { holds, broken, unknown };
+enum class Limit { holds, broken, unknown, unmeasured };
 
 // Two seconds until something appears and a reader's ten tokens a second keep a conversation alive;
 // suggestions while typing must come before the next keystrokes; a small board has about a gigabyte to spare.
@@ -106,10 +106,12 @@ std::string_view limit_words(Limit limit) {
   return limit == Limit::broken ? "broken" : "can't tell";
 }
 
-/// The worse of two: broken, then unknown, then holds.
+/// The worse of two: broken, then unmeasured, then unknown, then holds.
 Limit worse(Limit a, Limit b) {
-  if (a == Limit::broken || b == Limit::broken) return Limit::broken;
-  return a == Limit::unknown || b == Limit::unknown ? Limit::unknown : Limit::holds;
+  for (const Limit limit : {Limit::broken, Limit::unmeasured, Limit::unknown}) {
+    if (a == limit || b == limit) return limit;
+  }
+  return Limit::holds;
 }
 
 /// Judges a candidate's limits and writes one line for each.
@@ -120,7 +122,7 @@ Limit check_limits(const Scenario& scenario, const CandidateResult& candidate,
                          double value, const std::optional<Interval>& interval) {
     if (!limit) return;
     if (!interval) {
-      all = worse(all, Limit::unknown);
+      all = worse(all, Limit::unmeasured);
       lines.push_back(
           fmt::format("{}: {} at most {:g} {}: not measured", candidate.info.label, what, *limit, unit));
       return;
@@ -271,17 +273,20 @@ ScenarioResult judge_scenario(const Report& report, const Scenario& scenario) {
   ScenarioResult result{
       .name = scenario.name, .title = scenario.title, .recommended = -1, .recommendation = {}, .lines = {}};
   std::vector<int> allowed;
-  bool certain = true;
+  Limit all = Limit::holds;  // of the candidates that break none
   for (std::size_t i = 0; i < report.candidates.size(); ++i) {
     const Limit limit = check_limits(scenario, report.candidates[i], result.lines);
-    if (limit != Limit::broken) allowed.push_back(static_cast<int>(i));
-    certain &= limit != Limit::unknown;
+    if (limit == Limit::broken) continue;
+    allowed.push_back(static_cast<int>(i));
+    all = worse(all, limit);
   }
   add_comparison_lines(report, scenario, result.lines);
   Choice choice;
   if (allowed.empty()) {
     choice.why = "none: every candidate breaks a limit on this machine";
-  } else if (!certain) {
+  } else if (all == Limit::unmeasured) {
+    choice.why = "can't tell: not all limits were measured";
+  } else if (all == Limit::unknown) {
     choice.why = "can't tell whether all limits hold";
   } else if (allowed.size() == 1) {
     choice = {allowed[0], label_of(report, allowed[0]) + ": the only one within the limits on this machine"};

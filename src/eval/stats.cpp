@@ -180,6 +180,37 @@ Summary summarize(std::span<const double> values) {
   return summary;
 }
 
+Interval keep_positive(const Interval& interval, double mean) {
+  if (interval.low > 0 || mean <= 0) return interval;
+  const double factor = std::exp((interval.high - mean) / mean);
+  return {mean / factor, mean * factor};
+}
+
+Summary summarize_positive(std::span<const double> values) {
+  Summary summary = summarize(values);
+  if (summary.interval) summary.interval = keep_positive(*summary.interval, summary.mean);
+  return summary;
+}
+
+PairedEstimate combine_variation(std::span<const double> first, std::span<const double> second) {
+  const Summary samples[] = {summarize(first), summarize(second)};
+  double variance = 0;
+  double spread = 0;  // Welch and Satterthwaite's denominator
+  for (const Summary& sample : samples) {
+    if (sample.count < 2) return {.estimate = samples[0].mean};
+    const double part = sample.standard_deviation * sample.standard_deviation / sample.count;
+    variance += part;
+    spread += part * part / (sample.count - 1);
+  }
+  const double mean = samples[0].mean;
+  if (variance == 0) return {.estimate = mean, .interval = Interval{mean, mean}, .p = mean == 0 ? 1.0 : 0.0};
+  const boost::math::students_t distribution(variance * variance / spread);
+  const double error = std::sqrt(variance);
+  const double half = boost::math::quantile(distribution, 1 - kAlpha / 2) * error;
+  const double tail = boost::math::cdf(boost::math::complement(distribution, std::abs(mean) / error));
+  return {.estimate = mean, .interval = Interval{mean - half, mean + half}, .p = 2 * tail};
+}
+
 PairedEstimate paired_difference(std::span<const double> a, std::span<const double> b) {
   assert(a.size() == b.size());
   std::vector<double> differences;

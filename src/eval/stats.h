@@ -56,6 +56,9 @@ struct Summary {
   std::optional<Interval> interval{};  // Student's t; nothing for fewer than two values
 };
 Summary summarize(std::span<const double> values);
+/// The same for quantities above 0: an interval that would reach 0 is taken on logarithms (delta method).
+Summary summarize_positive(std::span<const double> values);
+Interval keep_positive(const Interval& interval, double mean);
 
 /// A comparison of paired measurements; `estimate` is A - B, or A / B for paired_ratio().
 struct PairedEstimate {
@@ -66,6 +69,10 @@ struct PairedEstimate {
 
 /// Mean of a[i] - b[i] with Student's t.
 PairedEstimate paired_difference(std::span<const double> a, std::span<const double> b);
+
+/// A mean that varies with two independent samples, say of items and of repetitions, each given with the
+/// other at its mean: their variances add, with Welch's degrees of freedom.
+PairedEstimate combine_variation(std::span<const double> first, std::span<const double> second);
 
 /// Geometric mean of a[i] / b[i] with Student's t on the logarithms; all values must be positive.
 PairedEstimate paired_ratio(std::span<const double> a, std::span<const double> b);

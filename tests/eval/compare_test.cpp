@@ -200,6 +200,37 @@ TEST(Compare, AFolderWithARunIsNotOverwritten) {
   EXPECT_NE(error_of(options).find("exists already"), std::string::npos);
 }
 
+TEST(Compare, ARunThatWasKilledBeforeItBeganStandsInNobodysWay) {
+  const TemporaryFolder folder;
+  const CompareOptions options = make_options(folder);
+  fs::create_directories(options.out);
+  std::ofstream(options.out / "run.sqlite.new") << "half a file";
+  EXPECT_FALSE(run_compare(options, {}).interrupted);
+  EXPECT_FALSE(fs::exists(options.out / "run.sqlite.new"));
+}
+
+TEST(Compare, AResumedRunCountsWhatItHasAlready) {
+  const TemporaryFolder folder;
+  CompareOptions options = make_options(folder);
+  options.samples = 1;
+  constexpr int kItems = kRunnerBatch + 8;  // more than are answered at once
+  write_suite(folder.path() / "tiny.jsonl", kItems);
+  const auto seen = std::make_shared<std::atomic<int>>(0);
+  run_compare(options, stop_after(1, seen));
+  CompareOptions resume;
+  resume.resume = options.out;
+  std::optional<Progress> first;
+  RunHooks hooks;
+  hooks.progress = [&](const Progress& progress) {
+    if (!first && progress.phase == "answers") first = progress;
+  };
+  run_compare(resume, hooks);
+  ASSERT_TRUE(first.has_value());
+  EXPECT_EQ(first->total, kItems);
+  EXPECT_GT(seen->load(), 0);
+  EXPECT_GE(first->done, seen->load());
+}
+
 TEST(Compare, AnItemThatDoesNotFitTheContextIsNamed) {
   const TemporaryFolder folder;
   CompareOptions options = make_options(folder);

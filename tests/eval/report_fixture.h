@@ -22,6 +22,7 @@ struct FakeRun {
   std::function<int(int candidate, int item)> tokens = [](int, int) { return 100; };
   std::vector<double> ttft_ms{};  // by candidate; empty: no latency pass
   std::vector<double> tokens_per_second{};
+  double wobble = 0.01;                 // how much longer every third repetition takes
   std::vector<std::uint64_t> memory{};  // by candidate; empty: not measured
   std::string hidden_system_prompt{};   // of the first candidate
   std::string text = "the answer";
@@ -94,7 +95,8 @@ inline Store make_fake_store(const std::filesystem::path& folder, const FakeRun&
       store.put_document("cost/" + std::to_string(i), boost::json::serialize(cost_to_json(cost)));
     }
     for (int repetition = 0; repetition < 10 && !run.ttft_ms.empty(); ++repetition) {
-      const double wobble = 1 + 0.01 * (repetition % 3) + 0.002 * static_cast<double>(i) * (repetition % 2);
+      const double wobble =
+          1 + run.wobble * (repetition % 3) + 0.002 * static_cast<double>(i) * (repetition % 2);
       latency.push_back({static_cast<int>(i), repetition, 256, 3, 64, run.ttft_ms[i] * wobble,
                          run.tokens_per_second[i] / wobble});
     }

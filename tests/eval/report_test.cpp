@@ -178,6 +178,41 @@ TEST(Report, ThreeCandidatesArePairedEachWithEachOrWithTheBaseline) {
   }
 }
 
+TEST(Report, AgainstABaselineADifferenceIsWhatTheOtherAdds) {
+  FakeRun run;
+  run.outcome = discordant(12, 3, 24);
+  for (const int baseline : {0, 1}) {
+    const AccuracyComparison comparison = make_fake_report(run, baseline).accuracy.at(0);
+    EXPECT_EQ(comparison.b, baseline);
+    EXPECT_NEAR(comparison.difference, baseline == 1 ? 0.18 : -0.18, 1e-12);
+    EXPECT_EQ(comparison.better, 0);
+  }
+  EXPECT_TRUE(contains(report_to_text(make_fake_report(run, 0)), "Differences are beta - alpha"));
+}
+
+TEST(Report, NoSpeedIsBelowZeroAndScatterIsSaid) {
+  FakeRun run = make_full_run();
+  run.wobble = 40;
+  const Report report = make_fake_report(run);
+  const Summary& rate = report.candidates[0].decode_tokens_per_second;
+  EXPECT_GT(rate.standard_deviation, rate.mean);
+  ASSERT_TRUE(rate.interval.has_value());
+  EXPECT_GT(rate.interval->low, 0);
+  EXPECT_TRUE(contains(report_to_markdown(report), "something else ran on this machine"));
+  EXPECT_FALSE(contains(report_to_markdown(make_fake_report(make_full_run())), "something else ran"));
+}
+
+TEST(Report, SecondsOfAnAnswerAreNoSurerThanTheSpeedTheyComeFrom) {
+  FakeRun run = make_full_run();
+  run.tokens = [](int, int) { return 100; };  // items do not vary
+  run.wobble = 5;
+  const CandidateResult noisy = make_fake_report(run).candidates[0];
+  ASSERT_TRUE(noisy.seconds_alone.interval.has_value());
+  const Interval& interval = *noisy.seconds_alone.interval;
+  EXPECT_GT(interval.high - interval.low, 0.5 * noisy.seconds_alone.mean);
+  EXPECT_LT(interval.low, noisy.seconds_alone.mean);
+}
+
 TEST(Report, ASettingSurvivesTheStore) {
   RunSettings settings;
   settings.models = {"a", "b"};
@@ -283,6 +318,12 @@ TEST(ReportMarkdown, ANameCannotBreakATable) {
   EXPECT_TRUE(contains(text, "al\\|pha"));
   EXPECT_FALSE(contains(text, "](http"));
   EXPECT_FALSE(contains(text, " <b>"));
+}
+
+TEST(ReportText, NamesItemsThatFlipped) {
+  const std::string text = report_to_text(make_fake_report(make_full_run()));
+  EXPECT_TRUE(contains(text, "math: beta right where alpha is not (2): item-20, item-21\n")) << text;
+  EXPECT_TRUE(contains(text, "(20): item-0, item-1, item-2, item-3, item-4, item-5, item-6, item-7, …\n"));
 }
 
 TEST(ReportText, SendsNoControlCharactersToTheTerminal) {

@@ -203,6 +203,27 @@ TEST(Stats, PairedEstimatesAreTheOneSampleTTest) {
   EXPECT_EQ(paired_difference(a, a).p, 1.0);
 }
 
+TEST(Stats, IndependentVariationsAddUp) {
+  // scipy: s1^2/4 + s2^2/3, Welch's 3.281 degrees of freedom, t.ppf(0.975) and 2 t.sf
+  const PairedEstimate both =
+      combine_variation(std::vector<double>{1, 2, 4, 7}, std::vector<double>{3, 3.5, 4});
+  EXPECT_NEAR(both.estimate, 3.5, 1e-12);
+  expect_interval(both.interval.value(), -0.6073900540715513, 7.607390054071551, 1e-9);
+  EXPECT_NEAR(both.p.value(), 0.07437029112251878, 1e-10);
+  EXPECT_FALSE(combine_variation(std::vector<double>{1, 2}, std::vector<double>{1}).interval.has_value());
+}
+
+TEST(Stats, AnIntervalOfAPositiveQuantityStaysAboveZero) {
+  const std::vector<double> steady{10.1, 9.8, 10.4, 10.0, 9.9};
+  EXPECT_EQ(summarize_positive(steady).interval->low, summarize(steady).interval->low);
+  const std::vector<double> wild{1, 1, 1, 1, 50};
+  EXPECT_LT(summarize(wild).interval->low, 0);
+  const Summary summary = summarize_positive(wild);
+  EXPECT_GT(summary.interval->low, 0);
+  EXPECT_LT(summary.interval->low, summary.mean);
+  EXPECT_NEAR(summary.interval->low * summary.interval->high, summary.mean * summary.mean, 1e-9);
+}
+
 TEST(Stats, SamplesOfOneItemThatAgreeCountOnce) {
   // Each item is always right or always wrong: 4 tries tell no more than one.
   EXPECT_NEAR(effective_trials(std::vector<int>{4, 0, 4, 0, 4, 0, 4, 0, 4, 0}, 4), 10, 1.0);
