@@ -67,6 +67,21 @@ TEST(CommandLine, ErrorsNeverReachTheTerminalWithControlCharacters) {
   expect_one_error_line(result, "dtype '?[31m\uFFFD ' is not available");
 }
 
+TEST(CommandLine, InspectPrintsATensorsNameWithoutItsControlCharacters) {
+  const TemporaryFolder folder;
+  std::filesystem::copy(kTiny, folder.path(), std::filesystem::copy_options::recursive);
+  const auto weights = folder.path() / "model.safetensors";
+  std::string bytes = read_file(weights);
+  const std::string name = "model.norm.weight";
+  bytes.replace(bytes.find(name), name.size(), "model.nor\\u001Bht");
+  std::filesystem::remove(weights);
+  std::ofstream(weights, std::ios::binary) << bytes;
+  const ProcessResult result = touchstone({"inspect", folder.path().string()});
+  EXPECT_EQ(result.exit_status, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("model.nor?ht"));
+  EXPECT_EQ(result.out.find('\x1B'), std::string::npos);
+}
+
 TEST(CommandLine, ALineWithoutEndIsRefused) {
   const std::string endless(std::size_t{70} << 20U, 'x');
   expect_one_error_line(touchstone({"grade", "--task", "math"}, endless), "64 MiB");
