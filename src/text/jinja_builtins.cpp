@@ -68,12 +68,32 @@ BoundArguments::BoundArguments(std::string_view function, std::string_view param
                    (missing.size() == 1 ? ": " : "s: ") + list);
 }
 
+BoundArguments bind_positional(std::string_view type, std::string_view method, std::string_view parameters,
+                               std::size_t required, const CallArguments& arguments) {
+  const std::string full_name = std::string(type) + "." + std::string(method) + "()";
+  const std::size_t most = split_names(parameters).size();
+  const std::size_t given = arguments.positional.size();
+  if (!arguments.named.empty()) raise_type_error(full_name + " takes no keyword arguments");
+  if (most == 0 && given > 0) {
+    raise_type_error(full_name + " takes no arguments (" + std::to_string(given) + " given)");
+  }
+  if (most == 1 && required == 1 && given != 1) {
+    raise_type_error(full_name + " takes exactly one argument (" + std::to_string(given) + " given)");
+  }
+  if (given < required || given > most) {
+    const std::size_t bound = given < required ? required : most;
+    raise_type_error(std::string(method) + " expected at " + (given < required ? "least " : "most ") +
+                     std::to_string(bound) + " argument" + (bound == 1 ? "" : "s") + ", got " +
+                     std::to_string(given));
+  }
+  return {method, parameters, required, arguments};
+}
+
 std::int64_t BoundArguments::integer(std::size_t index, std::int64_t fallback) const {
   return has(index) ? require_integer(*given_[index]) : fallback;
 }
 
 std::int64_t require_integer(const Value& value) {
-  require_defined(value);
   if (!value.is_integer() && !value.is(Kind::boolean)) {
     raise_type_error("'" + type_name(value) + "' object cannot be interpreted as an integer");
   }
@@ -81,8 +101,9 @@ std::int64_t require_integer(const Value& value) {
 }
 
 const std::string& require_string(const Value& value, std::string_view what) {
-  require_defined(value);
-  if (!value.is_string()) raise_type_error(std::string(what) + " must be str, not " + type_name(value));
+  if (!value.is_string()) {
+    raise_type_error(std::string(what) + (what.empty() ? "" : " ") + "must be str, not " + type_name(value));
+  }
   return value.string();
 }
 

@@ -43,10 +43,15 @@ class BoundArguments {
   std::vector<std::optional<Value>> given_;
 };
 
+/// The arguments of a method of Python's own types, which takes none by keyword: its errors are worded as
+/// CPython's.
+BoundArguments bind_positional(std::string_view type, std::string_view method, std::string_view parameters,
+                               std::size_t required, const CallArguments& arguments);
+
 /// An integer argument; raises TypeError for other types.
 std::int64_t require_integer(const Value& value);
 /// A string argument; raises TypeError naming the type that came instead.
-const std::string& require_string(const Value& value, std::string_view what);
+const std::string& require_string(const Value& value, std::string_view what = {});
 
 bool is_filter(std::string_view name);
 bool is_test(std::string_view name);

@@ -308,7 +308,9 @@ std::optional<Value> Interpreter::object_attribute(const Value& value, std::stri
   }
   if (value.as<LoopObject>()) return loop_attribute(value, name);
   if (const auto macro = value.as<MacroObject>()) {
-    if (name == "name") return Value(macro->definition->name);
+    if (name == "name") {
+      return macro->definition->name.empty() ? Value() : Value(macro->definition->name);
+    }
     if (name == "caller") return Value(macro->definition->uses_caller);
     if (name == "catch_kwargs") return Value(macro->definition->uses_kwargs);
     if (name == "catch_varargs") return Value(macro->definition->uses_varargs);
@@ -333,7 +335,8 @@ std::optional<Value> Interpreter::find_attribute(const Value& value, std::string
     if (std::optional<Value> found = object_attribute(value, name)) return found;
   }
   if (value.is_number()) {
-    if (name == "real" || name == "numerator") return value.is(Kind::boolean) ? identity(value) : value;
+    if (name == "real" || (name == "numerator" && !value.is(Kind::real)))
+      return value.is(Kind::boolean) ? identity(value) : value;
     if (name == "imag") return value.is(Kind::real) ? Value(0.0) : Value(0);
     if (name == "denominator" && !value.is(Kind::real)) return Value(1);
   }

@@ -65,10 +65,7 @@ std::optional<Value> try_integer(const Value& value, std::int64_t base) {
   }
   const std::optional<double> real = try_real(value);
   if (!real || std::isnan(*real)) return std::nullopt;
-  if (std::isinf(*real)) {
-    if (value.is_string()) return std::nullopt;
-    raise("OverflowError", "cannot convert float infinity to integer");
-  }
+  if (std::isinf(*real) && value.is_string()) return std::nullopt;
   return integer_from_real(*real);
 }
 
@@ -99,9 +96,13 @@ double round_real(double value, std::int64_t digits) {
     // Printing rounds the exact binary value half to even, and reading gives the nearest double.
     return std::strtod(fmt::format("{:.{}f}", value, digits).c_str(), nullptr);
   }
-  const double scale = std::pow(10.0, static_cast<double>(-digits));
-  const double rounded = std::nearbyint(value / scale) * scale;
-  return rounded;
+  const std::string text = fmt::format("{:.25e}", std::fabs(value));
+  const std::int64_t exponent = std::strtol(text.c_str() + text.find('e') + 1, nullptr, 10);
+  const std::int64_t kept = exponent + digits;  // decimals of the number as written with an exponent
+  if (kept >= 0) return std::strtod(fmt::format("{:.{}e}", value, kept).c_str(), nullptr);
+  const bool up =
+      kept == -1 && std::fabs(value) > std::strtod(fmt::format("5e{}", exponent).c_str(), nullptr);
+  return std::copysign(up ? std::strtod(fmt::format("1e{}", exponent + 1).c_str(), nullptr) : 0.0, value);
 }
 
 Value round_integer(const Value& value, std::int64_t digits) {
@@ -122,13 +123,14 @@ Value round(Interpreter& in, const Value& value, const BoundArguments& bound) {
   if (method != "common" && method != "ceil" && method != "floor") {
     raise("FilterArgumentError", "method must be common, ceil or floor");
   }
-  if (!value.is_number()) raise_type_error("type " + type_name(value) + " doesn't define __round__ method");
   const std::int64_t digits = bound.integer(0, 0);
   if (method == "common") {
+    if (!value.is_number()) raise_type_error("type " + type_name(value) + " doesn't define __round__ method");
     return value.is(Kind::real) ? Value(round_real(value.real(), digits)) : round_integer(value, digits);
   }
   const Value scale = apply_binary(ExprKind::power, Value(10), Value(digits), in.budget());
   const Value scaled = apply_binary(ExprKind::multiply, value, scale, in.budget());
+  if (!scaled.is_number()) raise_type_error("must be real number, not " + type_name(scaled));
   Value whole = scaled;
   if (scaled.is(Kind::real)) {
     whole = integer_from_real(method == "ceil" ? std::ceil(scaled.real()) : std::floor(scaled.real()));
@@ -144,6 +146,7 @@ Value file_size(Interpreter&, const Value& value, const BoundArguments& bound) {
     raise_type_error("float() argument must be a string or a real number, not '" + type_name(value) + "'");
   const bool binary = bound.flag(0);
   const double base = binary ? 1024 : 1000;
+  if (std::isnan(*bytes)) return {binary ? "nan YiB" : "nan YB"};
   static constexpr std::array<std::string_view, 8> kDecimal = {"kB", "MB", "GB", "TB",
                                                                "PB", "EB", "ZB", "YB"};
   static constexpr std::array<std::string_view, 8> kBinary = {"KiB", "MiB", "GiB", "TiB",

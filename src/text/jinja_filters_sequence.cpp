@@ -111,11 +111,12 @@ Value sort(Interpreter& in, const Value& value, const BoundArguments& bound) {
 }
 
 Value sort_dict(Interpreter& in, const Value& value, const BoundArguments& bound) {
-  require_defined(value);
-  if (!value.is_dict()) raise("AttributeError", "'" + type_name(value) + "' object has no attribute 'items'");
-  const std::string by = bound.has(1) ? require_string(bound[1], "by") : "key";
+  const std::string by =
+      bound.has(1) && bound[1].is_string() ? bound[1].string() : (bound.has(1) ? "" : "key");
   if (by != "key" && by != "value")
     raise("FilterArgumentError", "You can only sort by either \"key\" or \"value\"");
+  require_defined(value);
+  if (!value.is_dict()) raise("AttributeError", "'" + type_name(value) + "' object has no attribute 'items'");
   const Getter getter = make_getter(in, Value(), {}, !bound.flag(0));
   std::vector<Keyed> items;
   for (const auto& [key, item] : value.dict().entries()) {
@@ -201,11 +202,16 @@ Value map(Interpreter& in, const Value& value, const CallArguments& arguments) {
     return make_generator(in, std::move(results));
   }
   if (arguments.positional.empty()) raise("FilterArgumentError", "map requires a filter argument");
-  const std::string& name = require_string(arguments.positional.front(), "filter name");
+  const std::vector<Value> items = items_of(in, value);
+  const Value& name_value = arguments.positional.front();
+  if (!name_value.is_string()) {
+    raise("TemplateRuntimeError", "No filter named " + to_repr(name_value, in.budget()) + ".");
+  }
+  const std::string& name = name_value.string();
   CallArguments rest = arguments;
   rest.positional.erase(rest.positional.begin());
   const DepthGuard guard(in.budget());  // map('map', 'map', …)
-  for (const Value& item : items_of(in, value)) results.push_back(apply_filter(in, name, item, rest));
+  for (const Value& item : items) results.push_back(apply_filter(in, name, item, rest));
   return make_generator(in, std::move(results));
 }
 
@@ -262,7 +268,12 @@ Value random_item(Interpreter& in, const Value& value, const BoundArguments&) {
   return items.empty() ? make_undefined("No random item, sequence was empty.") : items.front();
 }
 
-Value count(Interpreter& in, const Value& value, const BoundArguments&) {
+Value count(Interpreter& in, const Value& value, const CallArguments& arguments) {
+  if (!arguments.named.empty()) raise_type_error("len() takes no keyword arguments");
+  if (!arguments.positional.empty()) {
+    raise_type_error("len() takes exactly one argument (" + std::to_string(arguments.positional.size() + 1) +
+                     " given)");
+  }
   if (value.is_string()) in.budget().scan(value.string().size());
   if (const auto loop = value.as<LoopObject>()) return {static_cast<std::int64_t>(loop->items.size())};
   return {length(value)};
@@ -363,7 +374,10 @@ Value dict_items(Interpreter& in, const Value& value, const BoundArguments&) {
 }
 
 Value attribute(Interpreter& in, const Value& value, const BoundArguments& bound) {
-  const std::string& name = require_string(bound[0], "attribute name");
+  if (!bound[0].is_string()) {
+    raise_type_error("attribute name must be string, not '" + type_name(bound[0]) + "'");
+  }
+  const std::string& name = bound[0].string();
   // Attributes only, never items: a dict's members are not among them.
   if (value.is_dict() && !has_method(value, name)) {
     return make_undefined(quote(describe_owner(value)) + " has no attribute " + quote(name));
@@ -394,8 +408,8 @@ const std::vector<FilterEntry>& sequence_filters() {
       {"first", "sync_do_first", "", 0, first, nullptr},
       {"last", "do_last", "", 0, last, nullptr},
       {"random", "do_random", "", 0, random_item, nullptr},
-      {"length", "len", "", 0, count, nullptr},
-      {"count", "len", "", 0, count, nullptr},
+      {"length", "len", "", 0, nullptr, count},
+      {"count", "len", "", 0, nullptr, count},
       {"list", "sync_do_list", "", 0, to_list, nullptr},
       {"reverse", "do_reverse", "", 0, reverse, nullptr},
       {"join", "sync_do_join", "d,attribute", 0, join, nullptr},

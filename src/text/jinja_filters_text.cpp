@@ -23,6 +23,10 @@ Value soft_text(Interpreter& in, const Value& value) {
   return {to_str(value, in.budget())};
 }
 
+[[noreturn]] void raise_no_attribute(const Value& value, std::string_view name) {
+  raise("AttributeError", "'" + type_name(value) + "' object has no attribute " + quote(std::string(name)));
+}
+
 Value make_text(Interpreter& in, std::string text, bool markup = false) {
   in.budget().make(text.size());
   return {std::move(text), markup};
@@ -104,7 +108,11 @@ Value center(Interpreter& in, const Value& value, const BoundArguments& bound) {
 Value indent(Interpreter& in, const Value& value, const BoundArguments& bound) {
   if (!value.is_string()) {
     require_defined(value);
-    raise_type_error("unsupported operand type(s) for +=: '" + type_name(value) + "' and 'str'");
+    // A list takes the line's end in, and then is no text either.
+    if (value.is(Kind::list)) raise_no_attribute(value, "splitlines");
+    raise_type_error(value.is(Kind::tuple)
+                         ? "can only concatenate tuple (not \"str\") to tuple"
+                         : "unsupported operand type(s) for +=: '" + type_name(value) + "' and 'str'");
   }
   std::string indention;
   if (bound.has(0) && bound[0].is_string()) {
@@ -166,10 +174,13 @@ Value count_words(Interpreter& in, const Value& value, const BoundArguments&) {
 }
 
 Value wrap(Interpreter& in, const Value& value, const BoundArguments& bound) {
-  const std::string& text = require_string(value, "wordwrap()");
+  require_defined(value);
+  if (!value.is_string()) raise_no_attribute(value, "splitlines");
+  const std::string& text = value.string();
   const std::string separator = bound.has_value(2) ? require_string(bound[2], "wrapstring") : "\n";
   const std::int64_t width = bound.integer(0, 79);
-  if (width <= 0) raise_value_error("invalid width " + std::to_string(width) + " (must be > 0)");
+  if (width <= 0 && !text.empty())
+    raise_value_error("invalid width " + std::to_string(width) + " (must be > 0)");
   const WrapOptions options{.width = static_cast<std::size_t>(width),
                             .break_long_words = bound.flag(1, true),
                             .break_on_hyphens = bound.flag(3, true)};
@@ -285,6 +296,13 @@ std::string quote_url(std::string_view text, bool for_query) {
   return result;
 }
 
+void require_pair(const std::vector<Value>& items) {
+  if (items.size() == 2) return;
+  raise_value_error(items.size() > 2 ? "too many values to unpack (expected 2)"
+                                     : "not enough values to unpack (expected 2, got " +
+                                           std::to_string(items.size()) + ")");
+}
+
 Value encode_url(Interpreter& in, const Value& value, const BoundArguments&) {
   if (value.is_string() || !is_iterable(value)) {
     return make_text(in, quote_url(to_str(value, in.budget()), false));
@@ -292,9 +310,9 @@ Value encode_url(Interpreter& in, const Value& value, const BoundArguments&) {
   const Value pairs = value.is_dict() ? call_method(in, value, "items", {}) : value;
   std::string result;
   for (const Value& item : iterate(pairs, in.budget())) {
+    if (!is_iterable(item)) raise_type_error("cannot unpack non-iterable " + type_name(item) + " object");
     const std::vector<Value> pair = iterate(item, in.budget());
-    if (pair.size() != 2)
-      raise_value_error("not enough values to unpack (expected 2, got " + std::to_string(pair.size()) + ")");
+    require_pair(pair);
     if (!result.empty()) result += '&';
     result +=
         quote_url(to_str(pair[0], in.budget()), true) + "=" + quote_url(to_str(pair[1], in.budget()), true);
@@ -304,11 +322,14 @@ Value encode_url(Interpreter& in, const Value& value, const BoundArguments&) {
 
 Value xml_attributes(Interpreter& in, const Value& value, const BoundArguments& bound) {
   require_defined(value);
-  if (!value.is_dict()) raise("AttributeError", "'" + type_name(value) + "' object has no attribute 'items'");
+  if (!value.is_dict()) raise_no_attribute(value, "items");
   std::string result;
   for (const auto& [key, item] : value.dict().entries()) {
     if (item.is_none() || item.is_undefined()) continue;
-    const std::string name = to_str(key, in.budget());
+    if (!key.is_string()) {
+      raise_type_error("expected string or bytes-like object, got '" + type_name(key) + "'");
+    }
+    const std::string& name = key.string();
     if (name.find_first_of(" \t\n\r\f\v/>=") != std::string::npos) {
       raise_value_error("Invalid character in attribute name: " + quote(name));
     }
@@ -361,11 +382,7 @@ Value to_json_text(Interpreter& in, const Value& value, const BoundArguments& bo
   }
   if (bound.has_value(2)) {
     const std::vector<Value> separators = iterate(bound[2], in.budget());
-    if (separators.size() != 2) {
-      raise_value_error(separators.size() > 2 ? "too many values to unpack (expected 2)"
-                                              : "not enough values to unpack (expected 2, got " +
-                                                    std::to_string(separators.size()) + ")");
-    }
+    require_pair(separators);
     format.item_separator = require_string(separators[0], "item separator");
     format.key_separator = require_string(separators[1], "key separator");
   }

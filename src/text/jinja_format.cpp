@@ -68,6 +68,14 @@ std::string upper_ascii(std::string text) {
   return text;
 }
 
+std::string character_of(const Value& integer) {
+  const std::int64_t code = clamp_integer(integer);
+  if (code < 0 || code > 0x10FFFF) raise("OverflowError", "%c arg not in range(0x110000)");
+  std::string character;
+  append_char(character, static_cast<char32_t>(code));
+  return character;
+}
+
 // ---- the % operator ----
 
 class PercentFormatter {
@@ -86,7 +94,9 @@ class PercentFormatter {
         result_ += c;
       }
     }
-    const bool mapping = arguments_.is_dict() || arguments_.is(Kind::list);
+    // What Python can index, but for a tuple and a string, may be left over.
+    const bool mapping = arguments_.is_dict() || arguments_.is(Kind::list) || arguments_.is_undefined() ||
+                         arguments_.as<RangeObject>() != nullptr;
     const std::size_t given = arguments_.is(Kind::tuple) ? arguments_.items().size() : 1;
     if (!used_mapping_ && !mapping && next_ < given) {
       raise_type_error("not all arguments converted during string formatting");
@@ -142,6 +152,12 @@ class PercentFormatter {
   }
 
   void read_directive() {
+    if (peek() == '%') {
+      ++position_;
+      budget_.make(1);
+      result_ += '%';
+      return;
+    }
     std::optional<Value> keyed;
     if (peek() == '(') keyed = read_key();
     Directive directive;
@@ -165,21 +181,16 @@ class PercentFormatter {
     while (peek() == 'h' || peek() == 'l' || peek() == 'L') ++position_;
     const std::size_t at = position_;
     const char32_t type = next_char(format_, position_);
-    if (type == '%') {
-      budget_.make(1);
-      result_ += '%';
-      return;
-    }
+    const Value value = keyed ? *std::move(keyed) : next_argument();
     if (std::string_view("sradiufFeEgGxXoc").find(static_cast<char>(type)) == std::string_view::npos ||
         type > 0x7F) {
-      std::string character;
-      append_char(character, type);
+      const std::string character(1, type >= 0x1F && type < 0x7F ? static_cast<char>(type) : '?');
       char code[16];
       std::snprintf(code, sizeof code, "0x%x", static_cast<unsigned>(type));
       raise_value_error("unsupported format character '" + character + "' (" + code + ") at index " +
                         std::to_string(count_chars(std::string_view(format_).substr(0, at))));
     }
-    write(directive, static_cast<char>(type), keyed ? *keyed : next_argument());
+    write(directive, static_cast<char>(type), value);
   }
 
   void write(const Directive& directive, char type, const Value& value) {
@@ -187,7 +198,7 @@ class PercentFormatter {
     bool numeric = false;
     if (type == 's' || type == 'r' || type == 'a' || type == 'c') {
       text = text_of(type, value);
-      if (directive.precision) {
+      if (directive.precision && type != 'c') {
         text.resize(char_offset(text, static_cast<std::size_t>(*directive.precision)));
       }
     } else {
@@ -209,20 +220,17 @@ class PercentFormatter {
     if (type == 's') return markup_ ? to_markup(value, budget_) : to_str(value, budget_);
     if (type == 'c') {
       if (value.is_string() && count_chars(value.string()) == 1) return value.string();
-      if (!value.is_integer()) raise_type_error("%c requires int or char");
-      std::string character;
-      append_char(character,
-                  static_cast<char32_t>(std::clamp<std::int64_t>(clamp_integer(value), 0, 0x110000)));
-      return character;
+      if (!value.is_integer() && !value.is(Kind::boolean)) raise_type_error("%c requires int or char");
+      return character_of(value);
     }
     const std::string text = to_repr(value, budget_);
     return type == 'a' ? escape_non_ascii(text) : text;
   }
 
   std::string number_of(const Directive& directive, char type, const Value& value) {
-    require_defined(value);
     const bool real_type = std::string_view("fFeEgG").find(type) != std::string_view::npos;
     if (!value.is_number()) {
+      if (real_type || type == 'd' || type == 'i' || type == 'u') require_defined(value);
       if (real_type) raise_type_error("must be real number, not " + type_name(value));
       const bool decimal = type == 'd' || type == 'i' || type == 'u';
       raise_type_error(std::string("%") + type + " format: " + (decimal ? "a real number" : "an integer") +
@@ -242,8 +250,6 @@ class PercentFormatter {
       if (type == 'x' || type == 'X' || type == 'o') {
         raise_type_error(std::string("%") + type + " format: an integer is required, not float");
       }
-      if (std::isnan(value.real())) raise_value_error("cannot convert float NaN to integer");
-      if (std::isinf(value.real())) raise("OverflowError", "cannot convert float infinity to integer");
       whole = integer_from_real(value.real());
     }
     const unsigned base = type == 'x' || type == 'X' ? 16 : (type == 'o' ? 8 : 10);
@@ -271,7 +277,7 @@ class PercentFormatter {
 struct Specification {
   std::string fill = " ";
   char align = '\0';
-  char sign = '-';
+  char sign = '\0';
   bool alternate = false;
   bool zero = false;
   std::int64_t width = 0;
@@ -326,25 +332,43 @@ Specification parse_specification(std::string_view text, const Value& value) {
                     type_name(value) + "'");
 }
 
-std::string group_digits(std::string digits, char separator, std::size_t size) {
-  const std::size_t end = std::min(digits.find_first_not_of("0123456789abcdefABCDEF"), digits.size());
-  for (std::size_t at = end; at > size;) {
-    at -= size;
-    digits.insert(at, 1, separator);
+/// A separator between each `size` digits of the whole part, with zeros before it up to `width`.
+std::string group_digits(std::string_view digits, char separator, std::size_t size, std::size_t width) {
+  const std::string_view whole_digits = size == 3 ? "0123456789" : "0123456789abcdefABCDEF";
+  const std::size_t given = std::min(digits.find_first_not_of(whole_digits), digits.size());
+  if (given == 0) return std::string(digits);  // inf, nan
+  std::size_t whole = given;
+  while (digits.size() - given + whole + (whole - 1) / size < width) ++whole;
+  std::string result;
+  for (std::size_t i = 0; i < whole; ++i) {
+    if (i > 0 && (whole - i) % size == 0) result += separator;
+    result += i < whole - given ? '0' : digits[i - (whole - given)];
   }
-  return digits;
+  return result.append(digits.substr(given));
+}
+
+/// Without a type but with a precision: as "g", but never a whole number without its ".0".
+std::string short_digits(double magnitude, std::int64_t precision, bool alternate) {
+  precision = std::max<std::int64_t>(precision, 1);
+  std::string text = format_real(magnitude, 'e', precision - 1, alternate);
+  const std::size_t exponent = text.find('e');
+  if (exponent == std::string::npos) return text;  // inf, nan
+  if (std::strtol(text.c_str() + exponent + 1, nullptr, 10) + 1 != precision) {
+    text = format_real(magnitude, 'g', precision, alternate);
+    return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+  }
+  // No room for a decimal within the precision: an exponent.
+  if (alternate || text.find('.') == std::string::npos) return text;
+  std::size_t end = text.find_last_not_of('0', exponent - 1) + 1;
+  if (text[end - 1] == '.') --end;
+  return text.erase(end, exponent - end);
 }
 
 std::string real_digits(double magnitude, const Specification& spec) {
   switch (spec.type) {
     case '\0':
-      if (!spec.precision) return real_to_text(magnitude);
-      {
-        std::string text =
-            format_real(magnitude, 'g', std::max<std::int64_t>(*spec.precision, 1), spec.alternate);
-        if (text.find_first_of(".einf") == std::string::npos) text += ".0";
-        return text;
-      }
+      return spec.precision ? short_digits(magnitude, *spec.precision, spec.alternate)
+                            : real_to_text(magnitude);
     case '%':
       return format_real(magnitude * 100, 'f', spec.precision.value_or(6), spec.alternate) + "%";
     case 'n':
@@ -373,7 +397,8 @@ std::string format_number(const Value& value, const Specification& spec, Budget&
   } else {
     if (spec.precision) raise_value_error("Precision not allowed in integer format specifier");
     if (spec.type == 'c') {
-      append_char(digits, static_cast<char32_t>(std::clamp<std::int64_t>(clamp_integer(value), 0, 0x110000)));
+      if (value.is(Kind::big_integer)) raise("OverflowError", "Python int too large to convert to C long");
+      digits = character_of(value);
     } else {
       unsigned base = 10;
       if (spec.type == 'x' || spec.type == 'X') base = 16;
@@ -389,8 +414,15 @@ std::string format_number(const Value& value, const Specification& spec, Budget&
       if (is_upper_type(spec.type)) digits = upper_ascii(std::move(digits));
     }
   }
-  if (spec.grouping != '\0') digits = group_digits(std::move(digits), spec.grouping, group);
-  const std::string sign = negative ? "-" : (spec.sign == '-' ? "" : std::string(1, spec.sign));
+  const std::string sign =
+      negative ? "-" : (spec.sign == '-' || spec.sign == '\0' ? "" : std::string(1, spec.sign));
+  if (spec.grouping != '\0') {
+    const std::int64_t width = spec.align == '=' && spec.fill == "0" ? spec.width : 0;
+    const auto taken = static_cast<std::int64_t>(sign.size() + prefix.size());
+    budget.make(static_cast<std::uint64_t>(std::max<std::int64_t>(width, 0)));
+    digits = group_digits(digits, spec.grouping, group,
+                          static_cast<std::size_t>(std::max<std::int64_t>(width - taken, 0)));
+  }
   if (spec.align == '=') {
     const auto taken = static_cast<std::int64_t>(sign.size() + prefix.size());
     return sign + prefix + pad(std::move(digits), '>', spec.fill, spec.width - taken, budget);
@@ -400,6 +432,9 @@ std::string format_number(const Value& value, const Specification& spec, Budget&
 
 std::string format_string(const Value& value, const Specification& spec, Budget& budget) {
   if (spec.type != '\0' && spec.type != 's') raise_unknown_code(spec.type, value);
+  if (spec.grouping != '\0')
+    raise_value_error(std::string("Cannot specify '") + spec.grouping + "' with 's'.");
+  if (spec.sign != '\0') raise_value_error("Sign not allowed in string format specifier");
   if (spec.align == '=') raise_value_error("'=' alignment not allowed in string format specifier");
   std::string text = value.string();
   if (spec.precision) text.resize(char_offset(text, static_cast<std::size_t>(*spec.precision)));
@@ -451,30 +486,48 @@ class BraceFormatter {
     const std::size_t name_end = std::min(field.find_first_of("!:"), field.size());
     std::string_view rest = field.substr(name_end);
     char conversion = '\0';
-    if (rest.size() >= 2 && rest[0] == '!') {
+    if (!rest.empty() && rest[0] == '!') {
+      if (rest.size() == 1) raise_value_error("unmatched '{' in format spec");
       conversion = rest[1];
       rest.remove_prefix(2);
+      if (!rest.empty() && rest[0] != ':') raise_value_error("expected ':' after conversion specifier");
     }
     std::string specification;
-    if (!rest.empty() && rest[0] == ':') specification = run(rest.substr(1), depth - 1);
-    Value value = find(field.substr(0, name_end));
+    Value value = find(number_field(field.substr(0, name_end)));
+    if (!rest.empty()) specification = run(rest.substr(1), depth - 1);
     Budget& budget = interpreter_.budget();
     if (conversion == 'r') value = Value(to_repr(value, budget));
     if (conversion == 'a') value = Value(escape_non_ascii(to_repr(value, budget)));
     if (conversion == 's') value = Value(to_str(value, budget));
+    if (conversion != '\0' && std::string_view("ras").find(conversion) == std::string_view::npos) {
+      raise_value_error(std::string("Unknown conversion specifier ") + conversion);
+    }
     std::string text = format_value(value, specification, budget);
     if (markup_ && !value.is_markup()) text = escape_html(text);
     budget.make(text.size());
     return text;
   }
 
+  /// A field without a name gets the next number; a template numbers either all its fields or none.
+  std::string number_field(std::string_view field) {
+    const bool numbered = is_number(field);
+    if (numbered ? automatic_ > 0 : field.empty() && numbered_) {
+      raise_value_error("cannot switch from manual field specification to automatic field numbering");
+    }
+    numbered_ |= numbered;
+    return field.empty() ? std::to_string(automatic_++) : std::string(field);
+  }
+
+  static bool is_number(std::string_view text) {
+    return !text.empty() && std::all_of(text.begin(), text.end(), is_ascii_digit);
+  }
+
   Value first_part(std::string_view name) {
     std::size_t position = 0;
-    if (name.empty() || is_ascii_digit(name[0])) {
-      const std::int64_t index = name.empty() ? automatic_++ : read_number(name, position).value_or(0);
+    if (is_number(name)) {
+      const std::int64_t index = read_number(name, position).value_or(0);
       if (static_cast<std::uint64_t>(index) >= arguments_.positional.size()) {
-        raise("IndexError",
-              "Replacement index " + std::to_string(index) + " out of range for positional args tuple");
+        raise("IndexError", "tuple index out of range");
       }
       return arguments_.positional[static_cast<std::size_t>(index)];
     }
@@ -489,15 +542,16 @@ class BraceFormatter {
     while (at < field.size()) {
       if (field[at] == '.') {
         const std::size_t end = std::min(field.find_first_of(".[", at + 1), field.size());
+        if (end == at + 1) raise_value_error("Empty attribute in format string");
         value = interpreter_.get_attribute(value, field.substr(at + 1, end - at - 1));
         at = end;
       } else if (field[at] == '[') {
         const std::size_t end = field.find(']', at);
         if (end == std::string_view::npos) raise_value_error("expected '}' before end of string");
         const std::string key(field.substr(at + 1, end - at - 1));
-        const bool number = !key.empty() && std::all_of(key.begin(), key.end(), is_ascii_digit);
-        value =
-            interpreter_.get_item(value, number ? parse_integer(key, 10).value_or(Value(key)) : Value(key));
+        if (key.empty()) raise_value_error("Empty attribute in format string");
+        value = interpreter_.get_item(
+            value, is_number(key) ? parse_integer(key, 10).value_or(Value(key)) : Value(key));
         at = end + 1;
       } else {
         raise_value_error("Only '.' or '[' may follow ']' in format field specifier");
@@ -510,6 +564,7 @@ class BraceFormatter {
   const CallArguments& arguments_;
   bool markup_;
   std::int64_t automatic_ = 0;
+  bool numbered_ = false;
 };
 
 }  // namespace
@@ -520,7 +575,6 @@ Value format_percent(const Value& format, const Value& arguments, Budget& budget
 
 std::string format_value(const Value& value, std::string_view specification, Budget& budget) {
   if (specification.empty()) return to_str(value, budget);
-  require_defined(value);
   if (!value.is_number() && !value.is_string()) {
     raise_type_error("unsupported format string passed to " + type_name(value) + ".__format__");
   }

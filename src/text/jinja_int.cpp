@@ -159,7 +159,25 @@ double integer_to_real(const Value& value) {
   return result;
 }
 
+double divide_to_real(const Value& left, const Value& right) {
+  const mp::cpp_int dividend = big(left), divisor = big(right);
+  if (dividend.is_zero()) return 0.0;
+  // A quotient of 62 bits or more whose last bit tells whether anything was left: rounded once, rightly.
+  const auto shift = static_cast<int>(bits(divisor)) - static_cast<int>(bits(dividend)) + 63;
+  mp::cpp_int numerator = mp::abs(dividend), denominator = mp::abs(divisor);
+  (shift > 0 ? numerator : denominator) <<= static_cast<unsigned>(std::abs(shift));
+  mp::cpp_int quotient, rest;
+  mp::divide_qr(numerator, denominator, quotient, rest);
+  auto leading = static_cast<std::uint64_t>(quotient);
+  if (!rest.is_zero()) leading |= 1U;
+  const double magnitude = std::ldexp(static_cast<double>(leading), -shift);
+  if (std::isinf(magnitude)) raise("OverflowError", "integer division result too large for a float");
+  return (dividend < 0) == (divisor < 0) ? magnitude : -magnitude;
+}
+
 Value integer_from_real(double value) {
+  if (std::isnan(value)) raise_value_error("cannot convert float NaN to integer");
+  if (std::isinf(value)) raise("OverflowError", "cannot convert float infinity to integer");
   value = std::trunc(value);
   if (value >= -0x1p63 && value < 0x1p63) return Value(static_cast<std::int64_t>(value));
   return normalize(mp::cpp_int(value));

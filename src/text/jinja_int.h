@@ -33,7 +33,9 @@ bool is_zero(const Value& integer);
 std::string integer_to_text(const Value& value, unsigned base = 10);
 /// Correctly rounded; raises OverflowError beyond a double's range.
 double integer_to_real(const Value& value);
-/// Truncates; `value` must be finite.
+/// left / right, correctly rounded; `right` is not zero.
+double divide_to_real(const Value& left, const Value& right);
+/// Truncates. Raises ValueError or OverflowError for what is not finite.
 Value integer_from_real(double value);
 Value integer_from_uint64(std::uint64_t value);
 /// int(text, base) with Python's rules: sign, underscores, white space, prefix (base 0 or the prefix's).

@@ -99,6 +99,7 @@ Interpreter::Flow Interpreter::execute_statement(const Stmt& statement, const Sc
     case StmtKind::loop:
       return execute_loop(statement, scope, out);
     case StmtKind::assign:
+      check_namespaces(*statement.target, scope);
       assign(*statement.target, evaluate(*statement.value, scope), scope);
       break;
     case StmtKind::assign_block:
@@ -169,9 +170,6 @@ Interpreter::Flow Interpreter::run_loop(const Stmt& statement, const Value& iter
                                         const ScopePtr& scope, std::string& out) {
   auto loop = std::make_shared<LoopObject>();
   loop->items = filter_items(statement, iterate(iterable, budget_), scope);
-  if (loop->items.empty()) {
-    return statement.otherwise.empty() ? Flow::normal : execute(statement.otherwise, make_scope(scope), out);
-  }
   budget_.make(kObjectBytes + loop->items.size());
   loop->depth = depth_above(loop->items);
   loop->level = level;
@@ -181,13 +179,18 @@ Interpreter::Flow Interpreter::run_loop(const Stmt& statement, const Value& iter
     captured_.push_back(scope);
   }
   const Value loop_value{ObjectRef(loop)};
+  bool completed = false;
   for (; loop->index < loop->items.size(); ++loop->index) {
     const ScopePtr inner = make_scope(scope);
     inner->set("loop", loop_value, budget_);
     assign(*statement.target, loop->items[loop->index], inner);
-    if (execute(statement.body, inner, out) == Flow::break_loop) break;
+    const Flow flow = execute(statement.body, inner, out);
+    if (flow == Flow::break_loop) break;
+    completed |= flow == Flow::normal;
   }
-  return Flow::normal;
+  // As Jinja: also where each round that began was left by a break or a continue.
+  if (completed || statement.otherwise.empty()) return Flow::normal;
+  return execute(statement.otherwise, make_scope(scope), out);
 }
 
 Interpreter::Flow Interpreter::execute_assign_block(const Stmt& statement, const ScopePtr& scope) {
@@ -254,6 +257,15 @@ namespace {
 
 }  // namespace
 
+void Interpreter::check_namespaces(const Expr& target, const ScopePtr& scope) {
+  if (target.kind == ExprKind::name) return;
+  if (target.kind == ExprKind::tuple) {
+    for (const ExprPtr& child : target.children) check_namespaces(*child, scope);
+  } else if (!look_up(target.children.front()->name, scope).as<NamespaceObject>()) {
+    raise("TemplateRuntimeError", "cannot assign attribute on non-namespace object");
+  }
+}
+
 void Interpreter::assign(const Expr& target, const Value& value, const ScopePtr& scope) {
   if (target.kind == ExprKind::name) return scope->set(target.name, value, budget_);
   if (target.kind == ExprKind::tuple) {
@@ -294,14 +306,14 @@ std::optional<Value> take_named(CallArguments& arguments, std::string_view name)
   return value;
 }
 
-void refuse_named(const MacroDefinition& macro, const CallArguments& rest) {
+void refuse_named(const MacroObject& macro, const CallArguments& rest) {
   if (rest.named.empty()) return;
   if (rest.find("caller") != nullptr) {
     raise_type_error(
-        "macro " + quote(macro.name) +
+        "macro " + macro.quoted_name() +
         " was invoked with two values for the special caller argument. This is most likely a bug.");
   }
-  raise_type_error("macro " + quote(macro.name) + " takes no keyword argument " +
+  raise_type_error("macro " + macro.quoted_name() + " takes no keyword argument " +
                    quote(rest.named.front().first));
 }
 
@@ -335,7 +347,7 @@ Value Interpreter::call_macro(const MacroObject& macro, const CallArguments& arg
     for (auto& [name, value] : rest.named) named.set(Value(name), std::move(value));
     inner->set("kwargs", make_dict(std::move(named)), budget_);
   } else {
-    refuse_named(definition, rest);
+    refuse_named(macro, rest);
   }
   const std::size_t count = definition.parameters.size();
   std::vector<Value> extra;
@@ -343,7 +355,7 @@ Value Interpreter::call_macro(const MacroObject& macro, const CallArguments& arg
   if (definition.uses_varargs) {
     inner->set("varargs", make_tuple(std::move(extra), budget_), budget_);
   } else if (!extra.empty()) {
-    raise_type_error("macro " + quote(definition.name) + " takes not more than " + std::to_string(count) +
+    raise_type_error("macro " + macro.quoted_name() + " takes not more than " + std::to_string(count) +
                      " argument(s)");
   }
   std::string text;

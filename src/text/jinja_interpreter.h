@@ -33,7 +33,11 @@ struct MacroObject : Object {
   static constexpr ObjectKind kKind = ObjectKind::macro;
   MacroObject(std::shared_ptr<const MacroDefinition> macro, ScopePtr around)
       : Object(kKind), definition(std::move(macro)), scope(std::move(around)) {}
-  std::string describe() const override { return "<Macro '" + definition->name + "'>"; }
+  std::string describe() const override { return "<Macro " + quoted_name() + ">"; }
+  /// As messages have it; the body of a call block has no name.
+  std::string quoted_name() const {
+    return definition->name.empty() ? std::string("None") : "'" + definition->name + "'";
+  }
   std::shared_ptr<const MacroDefinition> definition;
   ScopePtr scope;  // where it was defined
 };
@@ -125,6 +129,8 @@ class Interpreter {
   void execute_generation(const Stmt& statement, const ScopePtr& scope, std::string& out);
   Flow execute_autoescape(const Stmt& statement, const ScopePtr& scope, std::string& out);
   void define_macro(const Stmt& statement, const ScopePtr& scope);
+  /// Raises where `target` names an attribute of what is no namespace: before the value is evaluated.
+  void check_namespaces(const Expr& target, const ScopePtr& scope);
   void assign(const Expr& target, const Value& value, const ScopePtr& scope);
   void print(const Value& value, std::string& out);
 

@@ -1,5 +1,7 @@
 #include "text/jinja_lexer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -67,9 +69,23 @@ class Unescaper {
       read_hexadecimal(8, "truncated \\UXXXXXXXX escape");
     } else if (c == 'N') {
       throw Failure{"malformed \\N character escape"};
+    } else if (static_cast<unsigned char>(c) >= 0x80U) {
+      read_foreign();
     } else if (c != '\n') {
       result_ += '\\';
       result_ += c;
+    }
+  }
+
+  /// A backslash before what is not ASCII: Jinja turns the character itself into an escape first, and the
+  /// backslash then escapes that one's.
+  void read_foreign() {
+    --position_;
+    const auto code = static_cast<unsigned>(next_char(text_, position_));
+    if (code < 0x100) {
+      result_ += fmt::format("\\x{:02x}", code);
+    } else {
+      result_ += code < 0x10000 ? fmt::format("\\u{:04x}", code) : fmt::format("\\U{:08x}", code);
     }
   }
 

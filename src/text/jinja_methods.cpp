@@ -20,7 +20,7 @@ struct Method {
   const CallArguments& arguments;
   Budget& budget() const { return interpreter.budget(); }
   BoundArguments bind(std::string_view parameters, std::size_t required = 0) const {
-    return {name, parameters, required, arguments};
+    return bind_positional(type_name(self), name, parameters, required, arguments);
   }
 };
 
@@ -39,17 +39,19 @@ Value count_items(const Method& m) {
 }
 
 Value find_index(const Method& m) {
-  const BoundArguments bound = m.bind("value,start,stop", 1);
+  const bool in_range = m.self.is(Kind::object);
+  const BoundArguments bound = m.bind(in_range ? "value" : "value,start,stop", 1);
   const std::vector<Value> items = iterate(m.self, m.budget());
   const auto size = static_cast<std::int64_t>(items.size());
   const auto place = [&](std::size_t index, std::int64_t fallback) {
-    const std::int64_t given = bound.integer(index, fallback);
+    const std::int64_t given = !in_range && bound.has(index) ? require_index(bound[index]) : fallback;
     return std::clamp<std::int64_t>(given < 0 ? (given < -size ? 0 : given + size) : given, 0, size);
   };
   for (std::int64_t i = place(1, 0); i < place(2, size); ++i) {
     if (equal(items[static_cast<std::size_t>(i)], bound[0], m.budget())) return {i};
   }
   if (m.self.is(Kind::tuple)) raise_value_error("tuple.index(x): x not in tuple");
+  if (in_range && !bound[0].is_integer()) raise_value_error("sequence.index(x): x not in sequence");
   raise_value_error(to_repr(bound[0], m.budget()) + " is not in " + type_name(m.self));
 }
 
@@ -74,7 +76,6 @@ Value view(const Method& m) {
 }
 
 Value get(const Method& m) {
-  if (m.arguments.positional.empty()) raise_type_error("get expected at least 1 argument, got 0");
   const BoundArguments bound = m.bind("key,default", 1);
   if (bound[0].is_string()) m.budget().scan(bound[0].string().size());
   const Value* found = m.self.dict().find(bound[0]);
@@ -101,16 +102,21 @@ constexpr std::array<Entry, 6> kDictMethods = {{{"items", view<DictViewObject::P
 // ---- numbers ----
 
 Value count_bits(const Method& m) {
+  m.bind("");
   const std::string bits = integer_to_text(m.self, 2);
   const auto digits = static_cast<std::int64_t>(bits.size()) - (bits.front() == '-' ? 1 : 0);
   return {is_zero(m.self) ? 0 : digits};
 }
 
 Value is_whole_real(const Method& m) {
+  m.bind("");
   return {std::isfinite(m.self.real()) && m.self.real() == std::trunc(m.self.real())};
 }
 
-Value conjugate(const Method& m) { return identity(m.self); }
+Value conjugate(const Method& m) {
+  m.bind("");
+  return identity(m.self);
+}
 
 constexpr std::array<Entry, 2> kIntegerMethods = {{{"bit_length", count_bits}, {"conjugate", conjugate}}};
 constexpr std::array<Entry, 2> kRealMethods = {{{"is_integer", is_whole_real}, {"conjugate", conjugate}}};

@@ -72,8 +72,7 @@ double power(double base, double exponent) {
 
 Value divide_integers(const Value& left, const Value& right) {
   if (is_zero(right)) raise("ZeroDivisionError", "division by zero");
-  if (left.is(Kind::big_integer) || right.is(Kind::big_integer))
-    return {integer_to_real(left) / integer_to_real(right)};
+  if (left.is(Kind::big_integer) || right.is(Kind::big_integer)) return {divide_to_real(left, right)};
   // Exact in long double's 64 bits, so that only the quotient is rounded.
   return {static_cast<double>(static_cast<long double>(clamp_integer(left)) /
                               static_cast<long double>(clamp_integer(right)))};
@@ -183,7 +182,6 @@ Value apply_sequences(ExprKind kind, const Value& left, const Value& right, Budg
                        type_name(left_repeats ? right : left) + "'");
     }
   }
-  if (kind == ExprKind::modulo && left.is_string()) return format_percent(left, right, budget);
   raise_unsupported(kind, left, right);
 }
 
@@ -199,6 +197,7 @@ std::string to_markup(const Value& value, Budget& budget) {
 Value apply_binary(ExprKind kind, const Value& left, const Value& right, Budget& budget) {
   // 'a' + undefined is a TypeError of str in Python only in name: Undefined answers first with its own error.
   require_defined(left);
+  if (kind == ExprKind::modulo && left.is_string()) return format_percent(left, right, budget);
   require_defined(right);
   if (left.is_number() && right.is_number()) {
     if (left.is(Kind::real) || right.is(Kind::real)) return apply_reals(kind, to_real(left), to_real(right));
@@ -223,6 +222,13 @@ Value identity(const Value& value) {
   return value.is(Kind::boolean) ? Value(std::int64_t{value.boolean()}) : value;
 }
 
+std::int64_t require_index(const Value& value) {
+  if (!is_whole(value)) {
+    raise_type_error("slice indices must be integers or None or have an __index__ method");
+  }
+  return clamp_integer(value);
+}
+
 bool apply_comparison(std::string_view name, const Value& left, const Value& right, Budget& budget) {
   if (name == "==") return equal(left, right, budget);
   if (name == "!=") return !equal(left, right, budget);
@@ -244,12 +250,7 @@ struct SliceRange {
 };
 
 std::int64_t slice_index(const Value& value, std::int64_t fallback) {
-  if (value.is_none()) return fallback;
-  require_defined(value);
-  if (!is_whole(value)) {
-    raise_type_error("slice indices must be integers or None or have an __index__ method");
-  }
-  return clamp_integer(value);
+  return value.is_none() ? fallback : require_index(value);
 }
 
 /// slice.indices(length)

@@ -82,9 +82,11 @@ class ExpressionParser {
 
   TokenStream tokens_;
   int nesting_ = 0;
-  // Unknown filters and tests. Inside a condition they are errors only when they come to be applied;
-  // elsewhere they make the template invalid, once it has been read to its end.
+  // Unknown filters and tests. Directly inside a condition they are errors only when they come to be
+  // applied; elsewhere, and in a scope of its own inside a condition, they make the template invalid, once
+  // it has been read to its end.
   std::vector<Raised> unknown_names_;
+  std::vector<Raised> refusals_;
   std::vector<MacroUses> macro_uses_;
 
  private:

@@ -31,7 +31,10 @@ class Parser : public ExpressionParser {
 
   Block run() {
     Block block = parse_until(nullptr);
-    if (!unknown_names_.empty()) throw Raised(unknown_names_.front());
+    settle_unknown(0);
+    const auto first = std::min_element(refusals_.begin(), refusals_.end(),
+                                        [](const Raised& a, const Raised& b) { return a.line < b.line; });
+    if (first != refusals_.end()) throw Raised(*first);
     return block;
   }
 
@@ -122,6 +125,26 @@ class Parser : public ExpressionParser {
     tag_stack_.pop_back();
   }
 
+  /// An error of a template that can be read: one in its syntax further on comes first.
+  void refuse_later(std::string message, int line) {
+    refusals_.emplace_back("TemplateAssertionError", std::move(message)).line = line;
+  }
+
+  /// What has been unknown since then cannot be excused by a condition around it.
+  void settle_unknown(std::size_t since) {
+    const auto begin = unknown_names_.begin() + static_cast<std::ptrdiff_t>(since);
+    refusals_.insert(refusals_.end(), begin, unknown_names_.end());
+    unknown_names_.erase(begin, unknown_names_.end());
+  }
+
+  /// The body of a statement that has a scope of its own.
+  std::string parse_scope(Block& body, const Names& ends) {
+    const std::size_t unknown_before = unknown_names_.size();
+    std::string end = parse_body(body, ends);
+    settle_unknown(unknown_before);
+    return end;
+  }
+
   Stmt parse_if() {
     Stmt statement = make_statement(StmtKind::conditional, tokens_.next().line);
     const std::size_t unknown_before = unknown_names_.size();
@@ -143,19 +166,20 @@ class Parser : public ExpressionParser {
     check_loop_target(*statement.target);
     tokens_.expect_name("in");
     statement.value = parse_tuple(false);
+    const std::size_t unknown_before = unknown_names_.size();
     if (tokens_.skip_name("if")) statement.test = parse_expression();
     statement.recursive = tokens_.skip_name("recursive");
     ++loops_;
     const std::string end = parse_body(statement.body, {"endfor", "else"});
     --loops_;
     if (end == "else") parse_body(statement.otherwise, {"endfor"});
+    settle_unknown(unknown_before);
     return statement;
   }
 
-  void check_loop_target(const Expr& target) const {
+  void check_loop_target(const Expr& target) {
     if (target.kind == ExprKind::name && target.name == "loop") {
-      raise_syntax_error("Can't assign to special loop variable in for-loop target", target.line,
-                         "TemplateAssertionError");
+      refuse_later("Can't assign to special loop variable in for-loop target", target.line);
     }
     for (const ExprPtr& child : target.children) check_loop_target(*child);
   }
@@ -168,8 +192,10 @@ class Parser : public ExpressionParser {
       return statement;
     }
     statement.kind = StmtKind::assign_block;
+    const std::size_t unknown_before = unknown_names_.size();
     statement.value = parse_filters(nullptr, false);
     parse_body(statement.body, {"endset"});
+    settle_unknown(unknown_before);
     return statement;
   }
 
@@ -220,7 +246,7 @@ class Parser : public ExpressionParser {
     macro->parameters = std::move(parameters);
     const int outer_loops = std::exchange(loops_, 0);
     macro_uses_.emplace_back();
-    parse_body(macro->body, {end});
+    parse_scope(macro->body, {end});
     const MacroUses uses = macro_uses_.back();
     macro_uses_.pop_back();
     loops_ = outer_loops;
@@ -230,10 +256,10 @@ class Parser : public ExpressionParser {
     };
     for (const Parameter& parameter : macro->parameters) {
       if (parameter.name != "caller" || parameter.fallback) continue;
-      raise_syntax_error(
+      refuse_later(
           "When defining macros or call blocks the special \"caller\" argument must be omitted or be given a "
           "default.",
-          tokens_.current().line, "TemplateAssertionError");
+          tokens_.current().line);
     }
     macro->uses_caller = uses.caller && !is_parameter("caller");
     macro->uses_varargs = uses.varargs && !is_parameter("varargs");
@@ -255,7 +281,7 @@ class Parser : public ExpressionParser {
     if (tokens_.at_symbol("(")) parameters = parse_signature();
     statement.value = parse_expression();
     if (statement.value->kind != ExprKind::call) raise_syntax_error("expected call", statement.line);
-    statement.macro = parse_macro_body("caller", std::move(parameters), "endcall");
+    statement.macro = parse_macro_body({}, std::move(parameters), "endcall");
     return statement;
   }
 
@@ -273,10 +299,13 @@ class Parser : public ExpressionParser {
     };
     if (tag == "filter") {
       Stmt& statement = begin(StmtKind::filter_block);
+      const std::size_t unknown_before = unknown_names_.size();
       statement.value = parse_filters(nullptr, true);
       parse_body(statement.body, {"endfilter"});
+      settle_unknown(unknown_before);
     } else if (tag == "with") {
       Stmt& statement = begin(StmtKind::with);
+      const std::size_t unknown_before = unknown_names_.size();
       while (!tokens_.at(TokenKind::block_end)) {
         if (!statement.pairs.empty()) tokens_.expect_symbol(",");
         ExprPtr target = parse_target_for_with();
@@ -284,16 +313,17 @@ class Parser : public ExpressionParser {
         statement.pairs.emplace_back(std::move(target), parse_expression());
       }
       parse_body(statement.body, {"endwith"});
+      settle_unknown(unknown_before);
     } else if (tag == "generation") {
       // Transformers runs the body as a macro's, to know where it lies in the text.
       const int line = tokens_.next().line;
       Stmt statement = make_statement(StmtKind::generation, line);
-      statement.macro = parse_macro_body("caller", {}, "endgeneration");
+      statement.macro = parse_macro_body({}, {}, "endgeneration");
       block.push_back(std::move(statement));
     } else if (tag == "autoescape") {
       Stmt& statement = begin(StmtKind::autoescape);
       statement.value = parse_expression();
-      parse_body(statement.body, {"endautoescape"});
+      parse_scope(statement.body, {"endautoescape"});
     } else if (tag == "block") {
       parse_named_block(begin(StmtKind::block));
     } else {
@@ -308,8 +338,7 @@ class Parser : public ExpressionParser {
   void parse_named_block(Stmt& statement) {
     statement.text = tokens_.expect(TokenKind::name).text;
     if (!block_names_.insert(statement.text).second) {
-      raise_syntax_error("block " + quote(statement.text) + " defined twice", statement.line,
-                         "TemplateAssertionError");
+      refuse_later("block " + quote(statement.text) + " defined twice", statement.line);
     }
     statement.recursive = tokens_.skip_name("scoped");  // the loop's and with's variables are seen inside
     tokens_.skip_name("required");
@@ -318,7 +347,7 @@ class Parser : public ExpressionParser {
           "Block names in Jinja have to be valid Python identifiers and may not contain hyphens, use an "
           "underscore instead.");
     }
-    parse_body(statement.body, {"endblock"});
+    parse_scope(statement.body, {"endblock"});
     tokens_.skip_name(statement.text);
   }
 

@@ -184,7 +184,10 @@ class Printer {
       return put(")");
     }
     if (const auto function = value.as<FunctionObject>()) {
-      if (function->name == "range") return put("<class 'range'>");
+      if (function->name == "range" || function->name == "dict")
+        return put("<class '" + function->name + "'>");
+      if (function->name == "cycler") return put("<class 'jinja2.utils.Cycler'>");
+      if (function->name == "joiner") return put("<class 'jinja2.utils.Joiner'>");
       return put("<function " + function->name + ">");
     }
     if (const auto method = value.as<MethodObject>()) {

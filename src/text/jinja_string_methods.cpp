@@ -30,11 +30,18 @@ struct Method {
   BoundArguments bind(std::string_view parameters, std::size_t required = 0) const {
     return {name, parameters, required, arguments};
   }
-  void bind_nothing() const {
-    const std::size_t given = arguments.positional.size() + arguments.named.size();
-    if (given == 0) return;
-    raise_type_error("str." + std::string(name) + "() takes no arguments (" + std::to_string(given) +
-                     " given)");
+  BoundArguments bind_positional(std::string_view parameters, std::size_t required = 0) const {
+    return jinja::bind_positional("str", name, parameters, required, arguments);
+  }
+  void bind_nothing() const { bind_positional(""); }
+  /// `sub[, start[, end]]`, whose errors CPython words in a way of their own.
+  BoundArguments bind_search() const {
+    const std::size_t given = arguments.positional.size();
+    const std::string call = std::string(name) + "() takes ";
+    if (!arguments.named.empty()) raise_type_error(call + "no keyword arguments");
+    if (given == 0) raise_type_error(call + "at least 1 argument (0 given)");
+    if (given > 3) raise_type_error(call + "at most 3 arguments (" + std::to_string(given) + " given)");
+    return bind("sub,start,end", 1);
   }
 };
 
@@ -61,7 +68,7 @@ Value map_case(const Method& m) {
 
 template <bool kLeft, bool kRight>
 Value strip_ends(const Method& m) {
-  const BoundArguments bound = m.bind("chars");
+  const BoundArguments bound = m.bind_positional("chars");
   if (!bound.has_value(0)) return m.make(std::string(strip(m.text(), kLeft, kRight)));
   if (!bound[0].is_string()) raise_type_error(std::string(m.name) + " arg must be None or str");
   return m.make(std::string(strip_chars(m.text(), bound[0].string(), kLeft, kRight)));
@@ -69,14 +76,17 @@ Value strip_ends(const Method& m) {
 
 template <char kAlign>
 Value justify(const Method& m) {
-  const BoundArguments bound = m.bind("width,fillchar", 1);
-  const std::string fill = bound.has(1) ? require_string(bound[1], "The fill character") : " ";
+  const BoundArguments bound = m.bind_positional("width,fillchar", 1);
+  if (bound.has(1) && !bound[1].is_string()) {
+    raise_type_error("The fill character must be a unicode character, not " + type_name(bound[1]));
+  }
+  const std::string fill = bound.has(1) ? bound[1].string() : " ";
   if (count_chars(fill) != 1) raise_type_error("The fill character must be exactly one character long");
   return m.make(pad_text(m.text(), kAlign, fill, bound.integer(0, 0), m.budget()));
 }
 
 Value fill_zeros(const Method& m) {
-  const BoundArguments bound = m.bind("width", 1);
+  const BoundArguments bound = m.bind_positional("width", 1);
   const std::int64_t missing = bound.integer(0, 0) - static_cast<std::int64_t>(count_chars(m.text()));
   if (missing <= 0) return m.self;
   m.budget().make(static_cast<std::uint64_t>(missing));
@@ -122,7 +132,6 @@ Value split(const Method& m) {
   const std::int64_t limit = bound.integer(1, -1);
   if (!bound.has_value(0)) return make_parts(m, split_at_space(m.text(), limit, kFromRight));
   if (!bound[0].is_string()) {
-    require_defined(bound[0]);
     raise_type_error("must be str or None, not " + type_name(bound[0]));
   }
   if (kFromRight) charge_search_from_end(m, m.text(), bound[0].string());
@@ -135,8 +144,8 @@ Value split_into_lines(const Method& m) {
 
 template <bool kFromRight>
 Value partition(const Method& m) {
-  const BoundArguments bound = m.bind("sep", 1);
-  const std::string& separator = require_string(bound[0], "separator");
+  const BoundArguments bound = m.bind_positional("sep", 1);
+  const std::string& separator = require_string(bound[0]);
   if (separator.empty()) raise_value_error("empty separator");
   const std::string& text = m.text();
   const std::size_t at = kFromRight ? find_last(m, text, separator) : find_text(text, separator);
@@ -150,7 +159,7 @@ Value partition(const Method& m) {
 }
 
 Value join(const Method& m) {
-  const BoundArguments bound = m.bind("iterable", 1);
+  const BoundArguments bound = m.bind_positional("iterable", 1);
   if (!is_iterable(bound[0])) raise_type_error("can only join an iterable");
   std::string result;
   std::size_t index = 0;
@@ -168,7 +177,7 @@ Value join(const Method& m) {
 }
 
 Value replace(const Method& m) {
-  const BoundArguments bound = m.bind("old,new,count", 2);
+  const BoundArguments bound = m.bind_positional("old,new,count", 2);
   const auto argument = [&](std::size_t index) {
     const std::string& text = require_string(bound[index], "replace() argument " + std::to_string(index + 1));
     return m.self.is_markup() ? to_markup(bound[index], m.budget()) : text;
@@ -179,7 +188,7 @@ Value replace(const Method& m) {
 
 template <bool kPrefix>
 Value remove_affix(const Method& m) {
-  const BoundArguments bound = m.bind(kPrefix ? "prefix" : "suffix", 1);
+  const BoundArguments bound = m.bind_positional("affix", 1);
   const std::string& affix = require_string(bound[0], std::string(m.name) + "() argument");
   std::string_view text = m.text();
   if (kPrefix && text.substr(0, affix.size()) == affix)
@@ -204,7 +213,7 @@ Window choose_window(const Method& m, const BoundArguments& bound) {
   const auto length = static_cast<std::int64_t>(count_chars(m.text()));
   const auto place = [&](std::size_t index, std::int64_t fallback) {
     if (!bound.has_value(index)) return fallback;
-    const std::int64_t given = require_integer(bound[index]);
+    const std::int64_t given = require_index(bound[index]);
     return given < 0 ? (given < -length ? 0 : given + length) : given;
   };
   const std::int64_t start = place(1, 0);
@@ -217,8 +226,8 @@ Window choose_window(const Method& m, const BoundArguments& bound) {
 
 template <bool kFromRight, bool kMustExist>
 Value find(const Method& m) {
-  const BoundArguments bound = m.bind("sub,start,end", 1);
-  const std::string& wanted = require_string(bound[0], "argument");
+  const BoundArguments bound = m.bind_search();
+  const std::string& wanted = require_string(bound[0]);
   const Window window = choose_window(m, bound);
   std::size_t at = std::string_view::npos;
   if (window.valid) at = kFromRight ? find_last(m, window.text, wanted) : find_text(window.text, wanted);
@@ -230,8 +239,8 @@ Value find(const Method& m) {
 }
 
 Value count(const Method& m) {
-  const BoundArguments bound = m.bind("sub,start,end", 1);
-  const std::string& wanted = require_string(bound[0], "argument");
+  const BoundArguments bound = m.bind_search();
+  const std::string& wanted = require_string(bound[0]);
   const Window window = choose_window(m, bound);
   if (!window.valid) return {0};
   if (wanted.empty()) return {static_cast<std::int64_t>(count_chars(window.text)) + 1};
@@ -245,7 +254,7 @@ Value count(const Method& m) {
 
 template <bool kPrefix>
 Value has_affix(const Method& m) {
-  const BoundArguments bound = m.bind(kPrefix ? "prefix,start,end" : "suffix,start,end", 1);
+  const BoundArguments bound = m.bind_search();
   const Window window = choose_window(m, bound);
   const auto matches = [&](const Value& affix) {
     const std::string& wanted = affix.string();
@@ -256,10 +265,9 @@ Value has_affix(const Method& m) {
   if (bound[0].is(Kind::tuple)) affixes = bound[0].items();
   for (const Value& affix : affixes) {
     if (!affix.is_string()) {
-      require_defined(affix);
-      raise_type_error(std::string(m.name) +
-                       (bound[0].is(Kind::tuple) ? " for tuple must only contain str, not "
-                                                 : " first arg must be str or a tuple of str, not ") +
+      const std::string name(m.name);
+      raise_type_error((bound[0].is(Kind::tuple) ? "tuple for " + name + " must only contain str, not "
+                                                 : name + " first arg must be str or a tuple of str, not ") +
                        type_name(affix));
     }
     if (matches(affix)) return {true};
@@ -319,6 +327,10 @@ Value is_an_identifier(const Method& m) {
 Value format(const Method& m) { return format_braces(m.interpreter, m.self, m.arguments); }
 
 Value format_map(const Method& m) {
+  if (m.arguments.positional.size() != 1 || !m.arguments.named.empty()) {
+    const std::size_t given = m.arguments.positional.size() + m.arguments.named.size();
+    raise_type_error("format_map() takes exactly one argument (" + std::to_string(given) + " given)");
+  }
   const BoundArguments bound = m.bind("mapping", 1);
   if (!bound[0].is_dict()) raise_type_error("format_map() argument must be a mapping");
   CallArguments arguments;

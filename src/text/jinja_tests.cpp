@@ -153,8 +153,8 @@ bool apply_test(Interpreter& interpreter, std::string_view name, const Value& va
   given.named.clear();
   if (given.positional.size() != entry->arguments) {
     raise_type_error("test_" + std::string(name) + "() takes " + std::to_string(entry->arguments + 1) +
-                     " positional arguments but " + std::to_string(given.positional.size() + 1) +
-                     " were given");
+                     " positional argument" + (entry->arguments == 0 ? "" : "s") + " but " +
+                     std::to_string(given.positional.size() + 1) + " were given");
   }
   interpreter.budget().spend();
   return entry->apply(value, given, interpreter.budget());

@@ -574,6 +574,7 @@ bool range_contains(const RangeObject& range, const Value& item, Budget& budget)
   if (compare(item, low, "<", budget) < 0 || compare(item, high, ">", budget) > 0) return false;
   Value whole = item;
   if (item.is(Kind::real)) {
+    if (!std::isfinite(item.real())) return false;
     whole = integer_from_real(item.real());
     if (!equal(whole, item, budget)) return false;
   }
@@ -586,7 +587,6 @@ bool contains(const Value& container, const Value& item, Budget& budget) {
   switch (container.kind()) {
     case Kind::string:
       if (!item.is_string()) {
-        require_defined(item);
         raise_type_error("'in <string>' requires string as left operand, not " + type_name(item));
       }
       budget.scan(container.string().size());
@@ -605,6 +605,10 @@ bool contains(const Value& container, const Value& item, Budget& budget) {
     case Kind::object: {
       if (const auto range = container.as<RangeObject>()) return range_contains(*range, item, budget);
       if (!is_iterable(container)) break;
+      if (const auto view = container.as<DictViewObject>();
+          view && view->part == DictViewObject::Part::keys) {
+        return view->dict->find(item) != nullptr;
+      }
       const std::vector<Value> items = iterate(container, budget);
       return std::any_of(items.begin(), items.end(),
                          [&](const Value& candidate) { return equal(candidate, item, budget); });
