@@ -92,20 +92,6 @@ void for_each_stdin_line(const std::function<void(const std::string& line, std::
   }
 }
 
-boost::json::value parse_user_json(const std::string& text, const std::string& source) {
-  boost::json::stream_parser parser;
-  boost::system::error_code error;
-  const std::size_t used = parser.write_some(text, error);
-  if (!error && text.find_first_not_of(" \t\r\n", used) != std::string::npos)
-    error = boost::json::error::extra_data;
-  if (!error) parser.finish(error);
-  if (error) {
-    throw Error(source + " is not valid JSON: " + error.message() + " near byte " + std::to_string(used),
-                "give one JSON document; see --help for an example");
-  }
-  return parser.release();
-}
-
 std::vector<std::int32_t> parse_ids(const boost::json::value& value, const std::string& source) {
   const boost::json::array* array = value.if_array();
   if (array == nullptr)

@@ -166,6 +166,16 @@ TEST(CommandLine, RenderTakesATemplateWithoutAModel) {
   EXPECT_EQ(touchstone({"render", "-"}, "{}").exit_status, 1);
 }
 
+TEST(CommandLine, RenderKeepsEachNumberOfItsInput) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "t.jinja";
+  std::ofstream(path) << "{{ numbers }}";
+  const std::string numbers =
+      "[0.9452706955539223, -195.77213038928562, 1e-27, 5e-324, 12, -7, 18446744073709551615, 2.0]";
+  EXPECT_EQ(touchstone({"render", "-", "--template", path.string()}, R"({"numbers":)" + numbers + "}").out,
+            numbers);
+}
+
 TEST(CommandLine, ATemplateThatNeverEndsIsStopped) {
   const TemporaryFolder folder;
   const auto path = folder.path() / "t.jinja";

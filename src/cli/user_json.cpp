@@ -1,0 +1,73 @@
+// JSON as users give it. Boost's own reader rounds a long decimal to a neighbour of the nearest double, which
+// a rendered template would show; here each number is the nearest.
+#include <boost/json/basic_parser_impl.hpp>
+#include <cstdlib>
+
+#include "base/error.h"
+#include "cli/cli.h"
+
+namespace touchstone::cli {
+namespace {
+
+namespace json = boost::json;
+
+/// Builds the value, event by event.
+struct Builder {
+  static constexpr std::size_t max_object_size = json::object::max_size();
+  static constexpr std::size_t max_array_size = json::array::max_size();
+  static constexpr std::size_t max_key_size = json::string::max_size();
+  static constexpr std::size_t max_string_size = json::string::max_size();
+  using Error = json::error_code;
+
+  bool on_document_begin(Error&) { return true; }
+  bool on_document_end(Error&) { return true; }
+  bool on_object_begin(Error&) { return true; }
+  bool on_object_end(std::size_t count, Error&) { return stack.push_object(count), true; }
+  bool on_array_begin(Error&) { return true; }
+  bool on_array_end(std::size_t count, Error&) { return stack.push_array(count), true; }
+  bool on_key_part(json::string_view text, std::size_t, Error&) { return stack.push_chars(text), true; }
+  bool on_key(json::string_view text, std::size_t, Error&) { return stack.push_key(text), true; }
+  bool on_string_part(json::string_view text, std::size_t, Error&) { return stack.push_chars(text), true; }
+  bool on_string(json::string_view text, std::size_t, Error&) { return stack.push_string(text), true; }
+  bool on_number_part(json::string_view text, Error&) {
+    return number.append(text.data(), text.size()), true;
+  }
+  bool on_int64(std::int64_t value, json::string_view, Error&) {
+    number.clear();
+    return stack.push_int64(value), true;
+  }
+  bool on_uint64(std::uint64_t value, json::string_view, Error&) {
+    number.clear();
+    return stack.push_uint64(value), true;
+  }
+  bool on_double(double, json::string_view text, Error&) {
+    number.append(text.data(), text.size());
+    stack.push_double(std::strtod(number.c_str(), nullptr));
+    number.clear();
+    return true;
+  }
+  bool on_bool(bool value, Error&) { return stack.push_bool(value), true; }
+  bool on_null(Error&) { return stack.push_null(), true; }
+  bool on_comment_part(json::string_view, Error&) { return true; }
+  bool on_comment(json::string_view, Error&) { return true; }
+
+  json::value_stack stack;
+  std::string number;  // the parts of one that have come so far
+};
+
+}  // namespace
+
+boost::json::value parse_user_json(const std::string& text, const std::string& source) {
+  json::basic_parser<Builder> parser{json::parse_options{}};
+  parser.handler().stack.reset();
+  json::error_code error;
+  const std::size_t used = parser.write_some(false, text.data(), text.size(), error);
+  if (!error && text.find_first_not_of(" \t\r\n", used) != std::string::npos) error = json::error::extra_data;
+  if (error) {
+    throw Error(source + " is not valid JSON: " + error.message() + " near byte " + std::to_string(used),
+                "give one JSON document; see --help for an example");
+  }
+  return parser.handler().stack.release();
+}
+
+}  // namespace touchstone::cli
