@@ -268,11 +268,22 @@ bool is_circumstance(std::string_view text, const NumberAt& number) {
   return false;
 }
 
+/// "12 (3 x 4) chairs": what stands in brackets explains.
+bool is_bracketed(std::string_view sentence) {
+  return std::count(sentence.begin(), sentence.end(), '(') >
+         std::count(sentence.begin(), sentence.end(), ')');
+}
+
 /// What the sentence text[begin, end) gives as its result: what it computes, an amount of money before a
 /// circumstance ("$64 for 16 glasses"), else its last number.
 std::optional<NumberAt> result_of_sentence(std::string_view text, std::size_t begin, std::size_t end) {
   if (auto computed = right_of_equals(text, begin, end)) return computed;
   std::optional<NumberAt> last = last_number(text, begin, end);
+  if (last && is_bracketed(text.substr(begin, last->begin - begin))) {
+    const std::size_t bracket = text.rfind('(', last->begin);
+    const auto outside = bracket < begin ? std::nullopt : last_number(text, begin, bracket);
+    if (outside) last = outside;
+  }
   if (!last || is_money(text, *last) || !is_circumstance(text, *last)) return last;
   const std::optional<NumberAt> before = last_number(text, begin, last->begin);
   return before && is_money(text, *before) ? before : last;
@@ -349,18 +360,25 @@ NumberAnswer extract_number(std::string_view answer) {
   keep_later(best, last_mark(text, lower));
   if (best) keep_later(best, last_correction(text, lower, best->pos));
   if (best) return to_answer(*best);
-  if (const auto whole = read_single(trim(text)); whole && text.size() < kMaxTail && whole->begin < 4) {
-    return to_answer({*whole, 0, "the whole answer is a number"});
+  const std::string_view line = trim(text);
+  const bool one_line = line.find('\n') == line.npos;
+  const bool plain = one_line || !last_bold(text);
+  if (const auto whole = read_single(line); plain && whole && line.size() < kMaxTail && whole->begin < 4) {
+    NumberAnswer number = to_answer({*whole, 0, "the whole answer is a number"});
+    number.guessed = !one_line;
+    return number;
   }
   if (is_refusal(lower)) return {std::nullopt, "", "the text says that it cannot answer"};
   if (breaks_off(text)) return {std::nullopt, "", "the text breaks off before it states an answer"};
   keep_later(best, last_bold(text));
   keep_later(best, last_conclusion(text, lower));
-  if (best) return to_answer(*best);
-  if (const auto number = last_result(text)) {
-    return to_answer({*number, number->begin, "the last number in the text"});
+  if (const auto number = best ? std::nullopt : last_result(text)) {
+    best = Found{*number, number->begin, "the last number in the text"};
   }
-  return {std::nullopt, "", "no number was found"};
+  if (!best) return {std::nullopt, "", "no number was found"};
+  NumberAnswer guess = to_answer(*best);
+  guess.guessed = true;
+  return guess;
 }
 
 bool same_number(const Number& said, const Number& expected) {

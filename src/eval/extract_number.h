@@ -22,6 +22,7 @@ struct NumberAnswer {
   std::optional<Number> number;  // nothing: no number is stated as the answer
   std::string text;              // its value, "p" or "p/q"
   std::string why;               // where it was found, or why there is none
+  bool guessed = false;          // not stated as the answer
 };
 
 /// The number that `answer` (without thinking) states as its result: the last of \boxed{}, "####", "answer

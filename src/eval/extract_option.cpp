@@ -201,7 +201,7 @@ bool rejected_after(std::string_view lower, std::size_t end) {
 
 /// 选B, 故选 (B), 选择B, 正确的是B.
 void read_chinese_choices(const Reader& reader, std::optional<Chosen>& best) {
-  for (const std::string_view word : {"选", "正确的是", "正确的为"}) {
+  for (const std::string_view word : {"选", "正确的是", "正确的为", "而是"}) {
     std::size_t tries = 0;
     for (std::size_t at = reader.lower.rfind(word); at != kNone && tries < kMaxMarks;
          at = at == 0 ? kNone : reader.lower.rfind(word, at - 1), ++tries) {
@@ -419,8 +419,11 @@ OptionAnswer extract_option(std::string_view answer, const std::vector<std::stri
   if (first && begun.size() == 1) {
     return to_answer({{*first}, 0, "the answer begins with the letter"});
   }
-  if (const std::optional<Chosen> weak = read_weak_signs(reader, mentions, lines)) return to_answer(*weak);
-  return {std::nullopt, "", "no option is chosen"};
+  const std::optional<Chosen> weak = read_weak_signs(reader, mentions, lines);
+  if (!weak) return {std::nullopt, "", "no option is chosen"};
+  OptionAnswer guess = to_answer(*weak);
+  guess.guessed = true;
+  return guess;
 }
 
 }  // namespace touchstone

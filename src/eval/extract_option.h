@@ -12,6 +12,7 @@ struct OptionAnswer {
   std::optional<std::size_t> index;  // nothing: no single option is chosen
   std::string text;                  // the letter, or the letters when several were chosen at once
   std::string why;
+  bool guessed = false;  // not stated as the answer
 };
 
 /// The option that `answer` (without thinking) chooses: the last of \boxed{B}, "answer is B", 选B and the

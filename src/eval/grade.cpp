@@ -19,23 +19,35 @@ constexpr std::size_t kMaxAnswerBytes = std::size_t{256} << 10;
 
 Grade grade_number(const Item& item, std::string_view answer) {
   const NumberAnswer said = extract_number(answer);
-  if (!said.number) return {said.text.empty() ? Verdict::unanswered : Verdict::wrong, said.text, said.why};
+  Grade grade{
+      .verdict = Verdict::unanswered, .extracted = said.text, .why = said.why, .guessed = said.guessed};
+  if (!said.number) {
+    if (!said.text.empty()) grade.verdict = Verdict::wrong;
+    return grade;
+  }
   const std::optional<Number> expected = parse_number(item.answer);
   if (!expected)
     return {Verdict::error, said.text, "the item's own answer '" + item.answer + "' is not a number"};
   const bool same = same_number(*said.number, *expected);
-  return {same ? Verdict::correct : Verdict::wrong, said.text,
-          fmt::format("{} ({}) {} {}", said.text, said.why, same ? "equals" : "is not", item.answer)};
+  grade.verdict = same ? Verdict::correct : Verdict::wrong;
+  grade.why = fmt::format("{} ({}) {} {}", said.text, said.why, same ? "equals" : "is not", item.answer);
+  return grade;
 }
 
 Grade grade_option(const Item& item, std::string_view answer) {
   const OptionAnswer said = extract_option(answer, item.options);
-  if (!said.index) return {said.text.empty() ? Verdict::unanswered : Verdict::wrong, said.text, said.why};
+  Grade grade{
+      .verdict = Verdict::unanswered, .extracted = said.text, .why = said.why, .guessed = said.guessed};
+  if (!said.index) {
+    if (!said.text.empty()) grade.verdict = Verdict::wrong;
+    return grade;
+  }
   const bool same = *said.index == item.answer_index;
   const char expected = static_cast<char>('A' + static_cast<int>(item.answer_index));
-  return {same ? Verdict::correct : Verdict::wrong, said.text,
-          same ? fmt::format("{} ({})", said.text, said.why)
-               : fmt::format("{} ({}) is not {}", said.text, said.why, expected)};
+  grade.verdict = same ? Verdict::correct : Verdict::wrong;
+  grade.why = same ? fmt::format("{} ({})", said.text, said.why)
+                   : fmt::format("{} ({}) is not {}", said.text, said.why, expected);
+  return grade;
 }
 
 Grade grade_code(const Item& item, std::string_view answer) {

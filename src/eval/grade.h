@@ -22,6 +22,7 @@ struct Grade {
   std::string extracted;   // what was taken as the answer: a number, a letter, a program; may be empty
   std::string why;         // in words
   bool timed_out = false;  // the answer's program ran past its time limit (the verdict is `wrong`)
+  bool guessed = false;    // nothing is stated as the answer: it is the last number, an option's own text …
 };
 
 /// Grades what a model wrote. `thinking_opened`: the prompt already ended inside `<think>`, so that the

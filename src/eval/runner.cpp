@@ -307,8 +307,10 @@ bool grade_answers(Store& store, int candidate, const std::string& label, std::s
 Outcome classify_answer(TaskKind kind, const Grade& grade, bool hit_length, bool loops) {
   if (grade.verdict == Verdict::correct) return Outcome::correct;
   if (grade.verdict == Verdict::error) return Outcome::error;
-  // A program that was still being written is not an answer, though there is always text to take for one.
-  const bool unfinished = hit_length && (grade.verdict == Verdict::unanswered || kind == TaskKind::code);
+  // A program that was still being written is not an answer, nor the last number of a computation that was
+  // not finished, though there is always text to take for one.
+  const bool unfinished =
+      hit_length && (grade.verdict == Verdict::unanswered || kind == TaskKind::code || grade.guessed);
   if (hit_length && loops) return Outcome::looped;
   if (unfinished) return Outcome::cut_off;
   if (grade.timed_out) return Outcome::timed_out;

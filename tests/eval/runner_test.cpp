@@ -39,6 +39,21 @@ TEST(Runner, WhyAnAnswerScoresNothingIsToldApart) {
             Outcome::timed_out);
 }
 
+TEST(Runner, ANumberOnTheWayToAnAnswerThatWasCutOffIsNoWrongAnswer) {
+  Item item;
+  item.answer = "80";
+  Grade graded = grade(item, "First, 4 * 5 is 20. Then he adds 7 and");
+  EXPECT_EQ(classify_answer(TaskKind::math, graded, true, false), Outcome::cut_off);
+  EXPECT_EQ(classify_answer(TaskKind::math, graded, false, false), Outcome::wrong);
+  graded = grade(item, "The answer is 83. To check, take 7 and");
+  EXPECT_EQ(classify_answer(TaskKind::math, graded, true, false), Outcome::wrong);
+  item.kind = TaskKind::logic;
+  item.options = {"It rains", "It snows"};
+  graded = grade(item, "Let us see: it snows when it is cold, and");
+  EXPECT_EQ(graded.verdict, Verdict::wrong);
+  EXPECT_EQ(classify_answer(TaskKind::logic, graded, true, false), Outcome::cut_off);
+}
+
 TEST(Runner, ACorrectAnswerCountsHoweverItEnded) {
   for (const bool hit_length : {false, true}) {
     for (const bool loops : {false, true}) {
