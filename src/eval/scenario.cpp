@@ -155,12 +155,18 @@ bool matters(const Report& report, const Scenario& scenario, const AccuracyCompa
 
 bool is_pair(int a, int b, int x, int y) { return (a == x && b == y) || (a == y && b == x); }
 
+// Where no difference in quality is shown, the cheaper candidate is chosen if it can hardly be worse than by
+// this much: what 50 items can exclude that came out differently in one case of five.
+constexpr double kTolerableLoss = 0.15;
+
 struct QualityTally {
   int wins = 0, losses = 0;
   int compared = 0;
+  double worst = 1;  // the lower ends of the intervals of x - y
 };
 
-/// How often `x` is supported as better, and as worse, than `y` on suites that matter.
+/// How often `x` is supported as better, and as worse, than `y` on suites that matter, and how much worse it
+/// may be.
 QualityTally compare_quality(const Report& report, const Scenario& scenario, int x, int y) {
   QualityTally tally;
   for (const AccuracyComparison& comparison : report.accuracy) {
@@ -168,6 +174,8 @@ QualityTally compare_quality(const Report& report, const Scenario& scenario, int
     ++tally.compared;
     tally.wins += comparison.better == x ? 1 : 0;
     tally.losses += comparison.better == y ? 1 : 0;
+    tally.worst =
+        std::min(tally.worst, comparison.a == x ? comparison.interval.low : -comparison.interval.high);
   }
   return tally;
 }
@@ -223,11 +231,21 @@ Choice choose(const Report& report, const Scenario& scenario, const std::vector<
   if (quality_differs) return {-1, "can't tell: none is better at all that matters here"};
   for (const int x : allowed) {
     int beaten = 0;
+    double worst = 1;
     for (const int y : allowed) {
       const MeasureComparison* comparison = x == y ? nullptr : find_preferred(report, scenario, x, y);
-      beaten += comparison != nullptr && comparison->better == x ? 1 : 0;
+      if (comparison == nullptr || comparison->better != x) continue;
+      ++beaten;
+      worst = std::min(worst, compare_quality(report, scenario, x, y).worst);
     }
     if (beaten + 1 == static_cast<int>(allowed.size())) {
+      if (worst < -kTolerableLoss) {
+        return {-1,
+                fmt::format(
+                    "can't tell: {} {}, but may be worse by up to {:.0f} points where it matters; more items "
+                    "would tell",
+                    label_of(report, x), better_words(scenario.prefer), -100 * worst)};
+      }
       return {x,
               fmt::format(
                   "{}: {}; in quality these items show no difference, which does not mean that there is none",

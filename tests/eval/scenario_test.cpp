@@ -76,6 +76,18 @@ TEST(Scenario, OnATieInQualityThePreferredMeasureDecidesAndSaysSo) {
   EXPECT_NE(result.recommendation.find("does not mean that there is none"), std::string::npos);
 }
 
+TEST(Scenario, TheCheaperCandidateIsNotChosenWhileItMayBeMuchWorse) {
+  FakeRun run = make_run();
+  run.items = 20;
+  run.outcome = discordant(5, 0, 0);  // p = 0.06: no difference shown, none excluded
+  run.tokens = [](int candidate, int) { return candidate == 0 ? 400 : 100; };
+  const ScenarioResult result = judge_scenario(make_fake_report(run), find_built_in("tutor"));
+  EXPECT_EQ(result.recommended, -1);
+  EXPECT_NE(result.recommendation.find("beta needs less time for an answer, but may be worse by up to"),
+            std::string::npos)
+      << result.recommendation;
+}
+
 TEST(Scenario, EachBetterAtSomethingIsCantTell) {
   FakeRun run = make_run();
   run.kinds = {"math", "logic"};
