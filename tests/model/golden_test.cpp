@@ -51,7 +51,7 @@ class GoldenModels : public ::testing::TestWithParam<GoldenModel> {
 };
 
 TEST_P(GoldenModels, LogitsAndLikelihoodsAreTheReferences) {
-  const auto logits = read_tensors(GetParam().folder / "expected.safetensors", "logits.");
+  const auto logits = read_float_tensors(GetParam().folder / "expected.safetensors", "logits.");
   const auto& prompts = expected_.at("prompts").as_array();
   float worst = 0;
   for (std::size_t i = 0; i < prompts.size(); ++i) {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -47,6 +48,26 @@ std::vector<boost::json::value> read_json_lines(const fs::path& path) {
     if (!line.empty()) values.push_back(boost::json::parse(line));
   }
   return values;
+}
+
+std::vector<std::int32_t> to_ids(const boost::json::value& value) {
+  return boost::json::value_to<std::vector<std::int32_t>>(value);
+}
+
+std::map<std::string, std::vector<float>> read_float_tensors(const fs::path& path, std::string_view prefix) {
+  const std::string file = read_file(path);
+  std::uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, file.data(), sizeof header_bytes);
+  const boost::json::value header = boost::json::parse(std::string_view(file).substr(8, header_bytes));
+  std::map<std::string, std::vector<float>> tensors;
+  for (const auto& [name, entry] : header.as_object()) {
+    if (!std::string_view(name).starts_with(prefix) || entry.at("dtype").as_string() != "F32") continue;
+    const auto offsets = boost::json::value_to<std::vector<std::size_t>>(entry.at("data_offsets"));
+    std::vector<float>& values = tensors[std::string(name)];
+    values.resize((offsets[1] - offsets[0]) / sizeof(float));
+    std::memcpy(values.data(), file.data() + 8 + header_bytes + offsets[0], offsets[1] - offsets[0]);
+  }
+  return tensors;
 }
 
 TemporaryFolder::TemporaryFolder() {

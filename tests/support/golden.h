@@ -3,7 +3,9 @@
 #pragma once
 
 #include <boost/json.hpp>
+#include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +30,12 @@ std::string read_file(const std::filesystem::path& path);
 boost::json::value read_json(const std::filesystem::path& path);
 /// One JSON document a line.
 std::vector<boost::json::value> read_json_lines(const std::filesystem::path& path);
+
+std::vector<std::int32_t> to_ids(const boost::json::value& value);
+
+/// The F32 tensors of a safetensors file whose names begin with `prefix`.
+std::map<std::string, std::vector<float>> read_float_tensors(const std::filesystem::path& path,
+                                                             std::string_view prefix);
 
 /// A fresh folder under the system's temporary one, removed with all it holds at the end of the scope.
 class TemporaryFolder {
