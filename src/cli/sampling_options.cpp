@@ -9,7 +9,7 @@ void add_sampling_options(CLI::App& app, SamplingOptions& o) {
   constexpr std::int32_t kMost = std::numeric_limits<std::int32_t>::max();
   app.add_option("--max-new-tokens", o.max_new_tokens, "Most tokens of an answer")
       ->check(CLI::Range(1, kMost));
-  app.add_flag("--greedy", o.greedy, "Always the most likely token");
+  app.add_flag("--greedy", o.greedy, "Always the most likely token, with no penalty but those given here");
   app.add_option("--temperature", o.temperature, "0 is greedy")->check(CLI::Range(0.0, 100.0));
   app.add_option("--top-p", o.top_p, "Nucleus: the most likely tokens that sum to this")
       ->check(CLI::Range(1e-6, 1.0));
@@ -32,7 +32,10 @@ void add_sampling_options(CLI::App& app, SamplingOptions& o) {
 
 SamplingParams apply(const SamplingOptions& o, SamplingParams params) {
   params.temperature = o.temperature.value_or(params.temperature);
-  if (o.greedy) params.temperature = 0.0F;
+  if (o.greedy) {
+    params.temperature = 0.0F;
+    params.repetition_penalty = 1.0F;  // a default of the model's for sampling, not part of "most likely"
+  }
   params.top_p = o.top_p.value_or(params.top_p);
   params.top_k = o.top_k.value_or(params.top_k);
   params.min_p = o.min_p.value_or(params.min_p);

@@ -46,6 +46,26 @@ TEST(CommandLine, EverySubcommandHasHelpWithAnExample) {
   }
 }
 
+TEST(CommandLine, GreedyAnswersAreTheReferencesWhateverTheModelsDefaults) {
+  int with_penalty = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(golden_dir() / "models")) {
+    const std::filesystem::path folder = entry.path();
+    const boost::json::value golden = read_json(folder / "expected.json");
+    const boost::json::value& ids = golden.at("greedy").at(0).at("ids");
+    const boost::json::value answer =
+        parse_only_document(touchstone({"generate", folder.string(), "--raw", "--greedy", "--ignore-eos",
+                                        "--json", "--max-new-tokens", std::to_string(ids.as_array().size())},
+                                       std::string(golden.at("prompts").at(0).at("text").as_string())));
+    EXPECT_EQ(answer.at("choices").at(0).at("ids"), ids) << folder;
+    const auto defaults = folder / "generation_config.json";
+    if (!std::filesystem::exists(defaults)) continue;
+    const boost::json::value config = read_json(defaults);
+    const boost::json::value* penalty = config.as_object().if_contains("repetition_penalty");
+    if (penalty != nullptr && penalty->to_number<double>() != 1.0) ++with_penalty;
+  }
+  EXPECT_GT(with_penalty, 0);
+}
+
 TEST(CommandLine, WrongUsageExitsWithTwo) {
   EXPECT_EQ(touchstone({}).exit_status, 2);
   EXPECT_EQ(touchstone({"no-such-command"}).exit_status, 2);
