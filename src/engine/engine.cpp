@@ -406,10 +406,16 @@ std::vector<std::pair<Engine::RequestId, GenerateResult>> Engine::step() {
 GenerateResult Engine::generate(GenerateRequest request) {
   assert(idle());  // another request's result would be lost here
   const RequestId id = submit(std::move(request));
-  while (true) {
-    for (auto& [done, result] : step()) {
-      if (done == id) return std::move(result);
+  try {
+    while (true) {
+      for (auto& [done, result] : step()) {
+        if (done == id) return std::move(result);
+      }
     }
+  } catch (...) {  // leave nothing of it behind
+    impl_->cancel(id);
+    impl_->collect();
+    throw;
   }
 }
 

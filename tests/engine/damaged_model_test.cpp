@@ -71,6 +71,8 @@ TEST_F(DamagedModel, WeightsThatAreNotNumbersGiveAnErrorAndNoAnswer) {
     request.sampling.max_new_tokens = 4;
     EXPECT_THAT(error_line([&] { engine.generate(request); }),
                 AllOf(StartsWith("model " + id()), HasSubstr("not finite"), HasSubstr("download")));
+    EXPECT_TRUE(engine.idle());
+    EXPECT_EQ(engine.free_blocks(), engine.num_blocks());
   }
 }
 
