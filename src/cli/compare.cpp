@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 
@@ -24,7 +25,7 @@ struct CompareArguments {
 
 std::string format_left(double seconds) {
   if (seconds < 0) return "";
-  const auto whole = static_cast<long>(seconds + 0.5);
+  const long whole = std::lround(seconds);
   if (whole >= 3600) return fmt::format(", {} h {:02} min left", whole / 3600, whole / 60 % 60);
   return fmt::format(", {}:{:02} left", whole / 60, whole % 60);
 }

@@ -333,6 +333,7 @@ std::optional<int> find_baseline(const std::string& name, const std::vector<Open
 std::vector<Scenario> load_scenarios(const std::vector<std::string>& names) {
   if (names.empty()) return built_in_scenarios();
   std::vector<Scenario> scenarios;
+  scenarios.reserve(names.size());
   for (const std::string& name : names) scenarios.push_back(load_scenario(name));
   return scenarios;
 }

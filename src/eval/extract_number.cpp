@@ -304,7 +304,7 @@ std::size_t sentence_begin(std::string_view text, std::size_t pos) {
 /// The result of the last sentence that holds a number.
 std::optional<NumberAt> last_result(std::string_view text) {
   const std::optional<NumberAt> last = last_number(text, 0, text.size());
-  if (!last) return last;
+  if (!last) return std::nullopt;
   const std::size_t begin = sentence_begin(text, last->begin);
   return result_of_sentence(text, begin, sentence_end(text, last->end, kMaxTail));
 }

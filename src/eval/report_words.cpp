@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 namespace touchstone {
 namespace {
@@ -380,23 +381,24 @@ std::string difference_legend(const Report& report) {
 }
 
 std::vector<std::string> make_method_lines(const Report& report) {
+  const std::string_view pairing = report.settings.samples == 1
+                                       ? "95 % Tango score intervals; exact two-sided McNemar test"
+                                       : "95 % Student's t intervals; exact two-sided sign-flip test";
   std::vector<std::string> lines{
       fmt::format("Accuracy: share of correct answers; 95 % Wilson intervals{}.",
                   report.settings.samples > 1
                       ? ", the number of tries reduced by how samples of one item agree"
                       : ""),
-      report.settings.samples == 1 ? "Differences in accuracy: paired by item; 95 % Tango score intervals; "
-                                     "exact two-sided McNemar test."
-                                   : "Differences in accuracy: paired by item; 95 % Student's t intervals; "
-                                     "exact two-sided sign-flip test.",
+      fmt::format("Differences in accuracy: paired by item; {}.", pairing),
       fmt::format("Significance of accuracies: Holm's correction over the {} accuracy comparisons of this "
                   "run, at 5 %. "
                   "\"About N more items\" plans for a power of 80 % should the difference stay as it is "
                   "(Connor 1987).",
                   report.accuracy.size()),
-      "The verdict follows the exact test; an interval may leave out 0 where the test can't tell yet.",
+      "The verdict follows the exact test; an interval may leave out 0 where the test can't tell yet."};
+  lines.emplace_back(
       "Tokens per answer: generated tokens, thinking included, mean over items; Student's t intervals, "
-      "paired by item."};
+      "paired by item.");
   if (!report.candidates.empty() && report.candidates[0].ttft_ms.count > 0) {
     lines.push_back(fmt::format(
         "TTFT and tokens/s: batch 1, prompts of about {:.0f} tokens, greedy, {} repetitions after a warm-up, "

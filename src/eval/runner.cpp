@@ -282,6 +282,7 @@ bool grade_answers(Store& store, int candidate, const std::string& label, std::s
   const std::vector<StoredAnswer> answers = store.ungraded_answers(candidate);
   if (answers.empty()) return true;
   std::vector<const Item*> items;
+  items.reserve(answers.size());
   for (const StoredAnswer& answer : answers) items.push_back(&find_item(suites, answer));
   GradingQueue queue(answers, items);
   const GradingThreads threads(queue, std::min(answers.size(), static_cast<std::size_t>(physical_cores())));

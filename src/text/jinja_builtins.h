@@ -30,9 +30,7 @@ class BoundArguments {
   /// Whether it was given and is not none.
   bool has_value(std::size_t index) const { return has(index) && !given_[index]->is_none(); }
   const Value& operator[](std::size_t index) const { return *given_[index]; }
-  Value get(std::size_t index, Value fallback) const {
-    return has(index) ? *given_[index] : std::move(fallback);
-  }
+  Value get(std::size_t index, const Value& fallback) const { return has(index) ? *given_[index] : fallback; }
   bool flag(std::size_t index, bool fallback = false) const {
     return has(index) ? truthy(*given_[index]) : fallback;
   }

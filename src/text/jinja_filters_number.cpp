@@ -58,7 +58,7 @@ std::optional<Value> try_integer(const Value& value, std::int64_t base) {
   require_defined(value);
   if (value.is_string()) {
     const bool valid_base = base == 0 || (base >= 2 && base <= 36);
-    const auto number = valid_base ? parse_integer(value.string(), static_cast<int>(base)) : std::nullopt;
+    auto number = valid_base ? parse_integer(value.string(), static_cast<int>(base)) : std::nullopt;
     if (number) return number;
   } else if (value.is_number() && !value.is(Kind::real)) {
     return identity(value);

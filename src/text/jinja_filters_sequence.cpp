@@ -103,6 +103,7 @@ Value sort(Interpreter& in, const Value& value, const BoundArguments& bound) {
   std::vector<Keyed> items;
   for (Value& item : items_of(in, value)) {
     std::vector<Value> keys;
+    keys.reserve(getters.size());
     for (const Getter& getter : getters) keys.push_back(getter(item));
     items.emplace_back(std::move(keys), std::move(item));
   }

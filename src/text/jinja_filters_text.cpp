@@ -1,4 +1,6 @@
 // Filters of text.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 
@@ -356,7 +358,7 @@ Value make_links(Interpreter& in, const Value& value, const BoundArguments&) {
     const bool is_www = word.starts_with("www.");
     in.budget().make(3 * word.size() + 64);
     if (is_address || is_www) {
-      result += "<a href=\"" + (is_www ? "https://" + word : word) + "\" rel=\"noopener\">" + word + "</a>";
+      result += fmt::format(R"(<a href="{}{}" rel="noopener">{}</a>)", is_www ? "https://" : "", word, word);
     } else {
       result += word;
     }

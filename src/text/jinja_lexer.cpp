@@ -270,14 +270,10 @@ class Lexer {
   template <typename IsDigit>
   std::size_t skip_digits(std::size_t at, IsDigit is_digit) const {
     while (at < source_.size()) {
-      if (is_digit(source_[at])) {
-        ++at;
-      } else if (source_[at] == '_' && at > 0 && is_digit(source_[at - 1]) && at + 1 < source_.size() &&
-                 is_digit(source_[at + 1])) {
-        ++at;
-      } else {
-        break;
-      }
+      const bool joins = source_[at] == '_' && at > 0 && is_digit(source_[at - 1]) &&
+                         at + 1 < source_.size() && is_digit(source_[at + 1]);
+      if (!joins && !is_digit(source_[at])) break;
+      ++at;
     }
     return at;
   }

@@ -35,11 +35,9 @@ std::string real_to_text(double value) {
     if (count > 1) result += "." + digits.substr(1);
     return result + fmt::format("e{}{:02}", exponent < 0 ? '-' : '+', std::abs(exponent));
   }
-  if (exponent < 0) return result + "0." + std::string(static_cast<std::size_t>(-exponent - 1), '0') + digits;
-  if (count <= exponent + 1) {
-    return result + digits + std::string(static_cast<std::size_t>(exponent + 1 - count), '0') + ".0";
-  }
-  const auto whole = static_cast<std::size_t>(exponent + 1);
+  if (exponent < 0) return result + "0." + std::string(static_cast<std::size_t>(-exponent) - 1, '0') + digits;
+  const std::size_t whole = static_cast<std::size_t>(exponent) + 1;
+  if (digits.size() <= whole) return result + digits + std::string(whole - digits.size(), '0') + ".0";
   return result + digits.substr(0, whole) + "." + digits.substr(whole);
 }
 

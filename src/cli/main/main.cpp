@@ -14,28 +14,13 @@ namespace {
 
 using namespace touchstone;  // NOLINT(google-build-using-namespace): this file is the program
 
-int run(const cli::Command& command) {
-  try {
-    return command();
-  } catch (const Error& error) {
-    cli::print_error(error.what(), error.hint());
-  } catch (const std::bad_alloc&) {
-    cli::print_error("out of memory", "use a smaller model, --ctx or batch, or close other programs");
-  } catch (const std::exception& error) {
-    cli::print_error(error.what(), "this is unexpected; please report it with the command that you ran");
-  }
-  return cli::kExitFailed;
-}
-
 /// The command line was wrong, or asked for help or the version.
 int end_parsing(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == 0) {
     std::ostringstream text;
     app.exit(error, text);
-    return run([&] {
-      cli::print_text(text.str());
-      return cli::kExitDone;
-    });
+    cli::print_text(text.str());
+    return cli::kExitDone;
   }
   const auto chosen = app.get_subcommands();
   const std::string command = chosen.empty() ? "" : chosen.front()->get_name() + " ";
@@ -43,9 +28,7 @@ int end_parsing(const CLI::App& app, const CLI::ParseError& error) {
   return cli::kExitUsage;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   // A closed pipe and a file-size limit are errors to report, not silent deaths.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
@@ -85,5 +68,20 @@ int main(int argc, char** argv) {
     return end_parsing(app, error);
   }
   spdlog::set_level(spdlog::level::from_str(log_level));
-  return run(command);
+  return command();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const Error& error) {
+    cli::print_error(error.what(), error.hint());
+  } catch (const std::bad_alloc&) {
+    cli::print_error("out of memory", "use a smaller model, --ctx or batch, or close other programs");
+  } catch (const std::exception& error) {
+    cli::print_error(error.what(), "this is unexpected; please report it with the command that you ran");
+  }
+  return cli::kExitFailed;
 }
