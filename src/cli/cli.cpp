@@ -56,8 +56,9 @@ void add_common_options(CLI::App& app, CommonOptions& options) {
       ->check(CLI::Range(1, 1024));
   app.add_option("--device", options.device, "auto, cpu or cuda[:N]");
   app.add_option("--isa", options.isa, "Instruction set of the kernels")
-      ->check(CLI::IsMember({"auto", "scalar", "avx2", "avx512"}));
-  app.add_option("--dtype", options.dtype, "Weights: as stored (auto), or widened to float32 (f32)");
+      ->check(CLI::IsMember({"auto", "scalar", "avx2", "avx512", "avx512vnni"}));
+  app.add_option("--dtype", options.dtype,
+                 "Weights: as stored (auto), widened to float32 (f32), or rounded (int8, int4)");
   app.add_option("--ctx", options.context_tokens, "Context in tokens (default: the model's own)")
       ->check(CLI::Range(1, 1 << 24));
 }
@@ -67,9 +68,7 @@ ModelOptions model_options(const CommonOptions& options) {
     throw Error("device '" + options.device + "' is not available: this build runs on the CPU",
                 "use --device cpu");
   }
-  if (options.dtype != "auto" && options.dtype != "f32") {
-    throw Error("dtype '" + options.dtype + "' is not available", "use --dtype auto (as stored) or f32");
-  }
+  check_dtype(options.dtype);
   return {.num_threads = options.threads, .isa = options.isa, .dtype = options.dtype};
 }
 

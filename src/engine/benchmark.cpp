@@ -183,7 +183,8 @@ BenchmarkRow measure_batch(Transformer& transformer, std::int32_t batch, const B
   if (roofline) {
     const double prompt_flops = options.prompt_tokens * cost.flops_per_prompt_token + cost.head_flops;
     row.bandwidth_share = weight_bytes_per_s / roofline->read_bytes_per_s;
-    row.peak_share = prompt_flops / (row.ttft_ms.median / 1e3) / roofline->fma_flops;
+    row.peak_share = prompt_flops / (row.ttft_ms.median / 1e3) /
+                     (transformer.computes_in_integers() ? roofline->int8_ops : roofline->fma_flops);
   }
   return row;
 }
@@ -331,6 +332,7 @@ boost::json::object run_benchmark(const std::string& model, const ModelOptions& 
     roofline = measure_roofline(pool, transformer.isa());
     document["roofline"] = {{"read_gb_s", roofline->read_bytes_per_s / 1e9},
                             {"fma_gflop_s", roofline->fma_flops / 1e9},
+                            {"int8_gop_s", roofline->int8_ops / 1e9},
                             {"isa", roofline->isa}};
   }
   document["load"] = {{"load_ms", load_ms},

@@ -33,7 +33,7 @@ struct BenchmarkRow {
   MedianRange decode_tok_s;    // all sequences together
   double weight_gb_s = 0;      // bytes of weights that decoding read, a second
   double bandwidth_share = 0;  // of the roofline's reads; 0 without it
-  double peak_share = 0;       // prefill's arithmetic over the roofline's FMA peak; 0 without it
+  double peak_share = 0;       // prefill's arithmetic over the roofline's peak for it; 0 without
   std::uint64_t peak_rss_bytes = 0;
 };
 

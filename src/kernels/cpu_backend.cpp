@@ -14,6 +14,8 @@ namespace {
 /// Below this many numbers a loop is done before a second thread has woken up.
 constexpr std::int64_t kWorthSharing = 16384;
 
+constexpr std::size_t kSumsInGroup = kIntGroup / kIntPart;
+
 std::int32_t divide_up(std::int32_t a, std::int32_t b) { return (a + b - 1) / b; }
 
 std::size_t to_size(std::int32_t n) { return static_cast<std::size_t>(n); }
@@ -97,8 +99,13 @@ float* CpuBackend::multiply_piece(const Linear& linear, Rows x, const Piece& pie
                            .num_inputs = w.columns,
                            .panel_bytes = w.panel_bytes,
                            .panels = reinterpret_cast<const std::uint8_t*>(w.panels.data())};
-  kernels_.multiply(panels, piece.first_panel, piece.num_panels, x.row(piece.first_token), to_size(x.width),
-                    piece.num_tokens, scratch.tile.floats(), sums);
+  if (is_integer(w.format)) {
+    kernels_.multiply_ints(panels, piece.first_panel, piece.num_panels, int_rows(x.width, piece.first_token),
+                           piece.num_tokens, scratch.tile.floats(), sums);
+  } else {
+    kernels_.multiply(panels, piece.first_panel, piece.num_panels, x.row(piece.first_token), to_size(x.width),
+                      piece.num_tokens, scratch.tile.floats(), sums);
+  }
   const std::int32_t first_output = piece.first_panel * kLanes;
   const std::int32_t n = std::min(piece.num_panels * kLanes, w.rows - first_output);
   for (std::int32_t t = 0; t < piece.num_tokens; ++t) {
@@ -107,13 +114,44 @@ float* CpuBackend::multiply_piece(const Linear& linear, Rows x, const Piece& pie
   return sums;
 }
 
+/// Makes integers of the activations, for products with weights that are integers.
+void CpuBackend::quantize(Rows x) {
+  const std::size_t groups = to_size(divide_up(x.width, kIntGroup));
+  const std::size_t count = groups * to_size(x.count);
+  int_values_.reserve(count * kIntGroup, "activations");
+  int_scales_.reserve(count * sizeof(float), "activations");
+  int_sums_.reserve(count * kSumsInGroup * sizeof(std::int32_t), "activations");
+  for_each_row(pool_, x.count, x.width, [&](std::int32_t row) {
+    const std::size_t first = to_size(row) * groups;
+    kernels_.quantize(x.row(row), x.width,
+                      reinterpret_cast<std::int8_t*>(int_values_.data()) + first * kIntGroup,
+                      int_scales_.floats() + first,
+                      reinterpret_cast<std::int32_t*>(int_sums_.data()) + first * kSumsInGroup);
+  });
+}
+
+/// What quantize() made of rows of this width, from first_row on.
+IntRows CpuBackend::int_rows(std::int32_t width, std::int32_t first_row) const {
+  const std::int32_t groups = divide_up(width, kIntGroup);
+  const std::size_t first = to_size(first_row) * to_size(groups);
+  return {.q = reinterpret_cast<const std::int8_t*>(int_values_.data()) + first * kIntGroup,
+          .scales = int_scales_.floats() + first,
+          .sums = reinterpret_cast<const std::int32_t*>(int_sums_.data()) + first * kSumsInGroup,
+          .num_groups = groups};
+}
+
 /// Cuts the products of x into pieces and calls finish(linear_index, piece, thread) for each, on all threads.
 template <class Finish>
 void CpuBackend::for_each_piece(Rows x, std::span<const Linear* const> linears, const Finish& finish) {
   std::int32_t panels_each = kMaxPanels;
   std::int32_t tokens_each = std::min(kMaxTokens, x.count);
   std::int32_t all_panels = 0;
-  for (const Linear* linear : linears) all_panels += linear->weight.num_panels();
+  bool integers = false;
+  for (const Linear* linear : linears) {
+    all_panels += linear->weight.num_panels();
+    integers = integers || is_integer(linear->weight.format);
+  }
+  if (integers) quantize(x);
   const auto too_few = [&] {  // less than three pieces a thread leave some idle at the end
     return divide_up(all_panels, panels_each) * divide_up(x.count, tokens_each) < 3 * pool_.size();
   };

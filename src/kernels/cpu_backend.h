@@ -116,6 +116,8 @@ class CpuBackend {
     std::int32_t first_panel, num_panels, first_token, num_tokens;
   };
 
+  void quantize(Rows x);
+  IntRows int_rows(std::int32_t width, std::int32_t first_row) const;
   void plan_attention(std::span<const PassSlice> slices, const AttentionShape& shape);
   void attend_rows(const AttentionItem& item, const PassSlice& slice, const AttentionShape& shape, Rows q,
                    const KvLayer& cache, Rows y, float* scratch) const;
@@ -127,6 +129,8 @@ class CpuBackend {
   const KernelTable& kernels_;
   std::vector<ThreadScratch> scratch_;
   std::vector<AttentionItem> attention_items_;
+  // The activations that are being multiplied, where weights are integers.
+  Buffer int_values_, int_scales_, int_sums_;
 };
 
 }  // namespace touchstone

@@ -22,9 +22,14 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
-/// Widest first.
+bool has_avx512vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+
+/// Fastest first.
 std::vector<Choice> list_choices() {
-  return {{&kAvx512Kernels, has_avx512()}, {&kAvx2Kernels, has_avx2()}, {&kScalarKernels, true}};
+  return {{&kAvx512VnniKernels, has_avx512vnni()},
+          {&kAvx512Kernels, has_avx512()},
+          {&kAvx2Kernels, has_avx2()},
+          {&kScalarKernels, true}};
 }
 
 #else

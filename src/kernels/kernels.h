@@ -34,7 +34,7 @@ struct StoredMatrix {
 void read_row(const StoredMatrix& matrix, std::int32_t row, std::span<float> values);
 
 /// A weight matrix [rows, columns] as the kernels read it: panels of 16 rows (outputs), the last one filled
-/// up with zeros. Values are those of the stored matrix, exactly.
+/// up with zeros.
 struct PackedMatrix {
   std::int32_t rows = 0, columns = 0;
   PanelFormat format = PanelFormat::f32;
@@ -45,9 +45,12 @@ struct PackedMatrix {
   std::size_t bytes() const { return panels.size(); }
 };
 
-/// Packs on all threads. `widen`: as float32, whatever the stored type. `row_order`, if not empty, names for
-/// each packed row the stored row that it is.
-PackedMatrix pack_matrix(const StoredMatrix& stored, bool widen, std::span<const std::int32_t> row_order,
+/// What packed weights are: the stored values, exactly, in their own type or as float32; or integers of 8 or
+/// 4 bits, rounded to the nearest with a scale for each kIntGroup of a row.
+enum class PackAs : std::uint8_t { stored, float32, int8, int4 };
+
+/// Packs on all threads. `row_order`, if not empty, names for each packed row the stored row that it is.
+PackedMatrix pack_matrix(const StoredMatrix& stored, PackAs as, std::span<const std::int32_t> row_order,
                          ThreadPool& pool);
 
 }  // namespace touchstone

@@ -65,6 +65,40 @@ __attribute__((target("avx2,fma"))) float burn_avx2() {
   return sum;
 }
 
+__attribute__((target("avx512f,avx512vnni"))) float burn_avx512vnni() {
+  __m512i chains[kChains];
+  for (__m512i& chain : chains) chain = _mm512_setzero_si512();
+  const __m512i ones = _mm512_set1_epi8(1);
+  for (std::int64_t i = 0; i < kFmaIterations; ++i) {
+#pragma GCC unroll 12
+    for (__m512i& chain : chains) {
+      chain = _mm512_dpbusd_epi32(chain, ones, ones);
+      __asm__("" : "+v"(chain));  // or the compiler adds up the constants itself
+    }
+  }
+  std::int32_t sum = 0;
+  for (const __m512i& chain : chains) sum += _mm512_cvtsi512_si32(chain);
+  return static_cast<float>(sum);
+}
+
+/// Products of 16 bits: AVX2 has none of 8 whose sums are exact.
+__attribute__((target("avx2"))) float burn_avx2_ints() {
+  __m256i chains[kChains];
+  for (__m256i& chain : chains) chain = _mm256_setzero_si256();
+  const __m256i ones = _mm256_set1_epi16(1);
+  for (std::int64_t i = 0; i < kFmaIterations; ++i) {
+#pragma GCC unroll 12
+    for (__m256i& chain : chains) {
+      __m256i factor = ones;
+      __asm__("" : "+x"(factor));  // or the compiler does the product once
+      chain = _mm256_add_epi32(chain, _mm256_madd_epi16(factor, ones));
+    }
+  }
+  std::int32_t sum = 0;
+  for (const __m256i& chain : chains) sum += _mm_cvtsi128_si32(_mm256_castsi256_si128(chain));
+  return static_cast<float>(sum);
+}
+
 /// Without vector FMA: separate multiply and add, which is what the processor has.
 float burn_scalar() {
   float chains[kChains];
@@ -77,13 +111,14 @@ float burn_scalar() {
   return sum;
 }
 
-double measure_fma(ThreadPool& pool, float (*burn)(), int lanes) {
+/// Operations a second of `burn`, whose step on a chain does `products` products and as many sums.
+double measure_peak(ThreadPool& pool, float (*burn)(), int products) {
   double best = 0;
   std::atomic<float> sink = 0;
   for (int round = 0; round < kRounds; ++round) {
     const auto start = Clock::now();
     pool.run([&](int) { sink.store(burn(), std::memory_order_relaxed); });
-    const double flops = 2.0 * lanes * kChains * static_cast<double>(kFmaIterations) * pool.size();
+    const double flops = 2.0 * products * kChains * static_cast<double>(kFmaIterations) * pool.size();
     best = std::max(best, flops / seconds_since(start));
   }
   return best;
@@ -114,14 +149,14 @@ double measure_read(ThreadPool& pool) {
 }  // namespace
 
 Roofline measure_roofline(ThreadPool& pool, const std::string& isa) {
-  Roofline roofline{.read_bytes_per_s = measure_read(pool), .fma_flops = 0, .isa = isa};
-  if (isa == "avx512") {
-    roofline.fma_flops = measure_fma(pool, burn_avx512, 16);
-  } else if (isa == "avx2") {
-    roofline.fma_flops = measure_fma(pool, burn_avx2, 8);
-  } else {
-    roofline.fma_flops = measure_fma(pool, burn_scalar, 1);
+  Roofline roofline{.read_bytes_per_s = measure_read(pool), .fma_flops = 0, .int8_ops = 0, .isa = isa};
+  if (isa == "scalar") {
+    roofline.fma_flops = roofline.int8_ops = measure_peak(pool, burn_scalar, 1);
+    return roofline;
   }
+  roofline.fma_flops = isa == "avx2" ? measure_peak(pool, burn_avx2, 8) : measure_peak(pool, burn_avx512, 16);
+  roofline.int8_ops =
+      isa == "avx512vnni" ? measure_peak(pool, burn_avx512vnni, 64) : measure_peak(pool, burn_avx2_ints, 16);
   return roofline;
 }
 

@@ -1,4 +1,4 @@
-// What this machine can do at most: the two numbers that every rate is compared with.
+// What this machine can do at most: the numbers that every rate is compared with.
 #pragma once
 
 #include <string>
@@ -9,9 +9,10 @@ namespace touchstone {
 
 struct Roofline {
   double read_bytes_per_s = 0;  // sequential reads of memory that no cache holds, all threads together
-  double fma_flops =
-      0;            // float32 fused multiply-adds from registers, two operations each, all threads together
-  std::string isa;  // instruction set of the FMA figure
+  // From registers, all threads together; a product and its sum are two operations.
+  double fma_flops = 0;  // float32 fused multiply-adds
+  double int8_ops = 0;   // products of 8-bit integers, summed in 32 bits
+  std::string isa;       // whose instructions these are
 };
 
 /// Takes about a second. The best of several rounds counts: interference only ever slows a round down.

@@ -21,10 +21,12 @@ constexpr std::int32_t kMaxPassTokens = 512;
 
 std::size_t to_size(std::int32_t n) { return static_cast<std::size_t>(n); }
 
-bool wants_float32(const std::string& dtype) {
-  if (dtype == "auto") return false;
-  if (dtype == "f32") return true;
-  throw Error("--dtype " + dtype + " is not supported", "use auto (as stored) or f32");
+PackAs parse_dtype(const std::string& dtype) {
+  if (dtype == "auto") return PackAs::stored;
+  if (dtype == "f32") return PackAs::float32;
+  if (dtype == "int8") return PackAs::int8;
+  if (dtype == "int4") return PackAs::int4;
+  throw Error("dtype '" + dtype + "' is not available", "use --dtype auto (as stored), f32, int8 or int4");
 }
 
 int choose_threads(int requested) {
@@ -34,12 +36,14 @@ int choose_threads(int requested) {
 
 }  // namespace
 
+void check_dtype(const std::string& dtype) { parse_dtype(dtype); }
+
 struct Transformer::Impl {
   Impl(const Checkpoint& checkpoint, const ModelOptions& options)
       : config(parse_config(checkpoint)),
         backend(choose_threads(options.num_threads), options.isa),
         isa(backend.kernels().isa),
-        weights(load_weights(checkpoint, config, wants_float32(options.dtype), backend.pool())) {}
+        weights(load_weights(checkpoint, config, parse_dtype(options.dtype), backend.pool())) {}
 
   Config config;
   CpuBackend backend;
@@ -65,6 +69,7 @@ Transformer::~Transformer() = default;
 const Config& Transformer::config() const { return impl_->config; }
 const std::string& Transformer::isa() const { return impl_->isa; }
 int Transformer::num_threads() const { return impl_->backend.pool().size(); }
+bool Transformer::computes_in_integers() const { return is_integer(impl_->weights.lm_head.weight.format); }
 std::size_t Transformer::weight_bytes() const { return count_weight_bytes(impl_->weights); }
 std::size_t Transformer::weight_bytes_per_token() const { return count_weight_bytes(impl_->weights); }
 

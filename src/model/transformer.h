@@ -49,9 +49,12 @@ struct ForwardSlice {
 
 struct ModelOptions {
   int num_threads = 0;         // 0: physical_cores()
-  std::string isa = "auto";    // auto, scalar, avx2, avx512
-  std::string dtype = "auto";  // auto: as stored; f32: weights widened to float32 when loaded
+  std::string isa = "auto";    // auto, scalar, avx2, avx512, avx512vnni
+  std::string dtype = "auto";  // auto: as stored; f32: widened; int8, int4: rounded, activations to int8
 };
+
+/// Throws Error for a dtype that ModelOptions does not name.
+void check_dtype(const std::string& dtype);
 
 /// A model ready to run on one device.
 class Transformer {
@@ -64,6 +67,7 @@ class Transformer {
   const Config& config() const;
   const std::string& isa() const;
   int num_threads() const;
+  bool computes_in_integers() const;           // weights and activations
   std::size_t weight_bytes() const;            // packed, in memory
   std::size_t weight_bytes_per_token() const;  // read by one decode step
   std::size_t kv_bytes_per_token() const;

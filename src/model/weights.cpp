@@ -17,7 +17,7 @@ std::string describe(std::span<const std::int64_t> shape) {
 struct Loader {
   const Checkpoint& checkpoint;
   const Config& config;
-  bool widen;
+  PackAs as;
   ThreadPool& pool;
 
   const Tensor& tensor(const std::string& name, std::initializer_list<std::int64_t> shape) const {
@@ -59,7 +59,7 @@ struct Loader {
   Linear linear(const std::string& name, std::int64_t rows, std::int64_t columns, bool has_bias,
                 std::span<const std::int32_t> row_order = {}) const {
     Linear result;
-    result.weight = pack_matrix(matrix(name + ".weight", rows, columns), widen, row_order, pool);
+    result.weight = pack_matrix(matrix(name + ".weight", rows, columns), as, row_order, pool);
     const std::vector<float> stored = bias(name + ".bias", rows, has_bias);
     result.bias = stored;
     for (std::size_t i = 0; i < row_order.size() && !stored.empty(); ++i) {
@@ -113,8 +113,8 @@ std::size_t bytes_of(const Linear& linear) {
 
 }  // namespace
 
-Weights load_weights(const Checkpoint& checkpoint, const Config& config, bool widen, ThreadPool& pool) {
-  const Loader loader{checkpoint, config, widen, pool};
+Weights load_weights(const Checkpoint& checkpoint, const Config& config, PackAs as, ThreadPool& pool) {
+  const Loader loader{checkpoint, config, as, pool};
   const std::string embedding = "model.embed_tokens.weight";
   Weights weights;
   weights.blobs = checkpoint.blobs;
@@ -122,8 +122,10 @@ Weights load_weights(const Checkpoint& checkpoint, const Config& config, bool wi
   for (std::int32_t i = 0; i < config.num_layers; ++i) weights.layers.push_back(loader.layer(i));
   weights.norm = loader.vector("model.norm.weight", config.hidden_size);
   const std::string head = config.tie_word_embeddings ? embedding : "lm_head.weight";
+  // Its rounding is felt the most: 4 bits are too few for it.
+  const PackAs head_as = as == PackAs::int4 ? PackAs::int8 : as;
   weights.lm_head.weight =
-      pack_matrix(loader.matrix(head, config.vocab_size, config.hidden_size), widen, {}, pool);
+      pack_matrix(loader.matrix(head, config.vocab_size, config.hidden_size), head_as, {}, pool);
   return weights;
 }
 

@@ -28,9 +28,9 @@ struct Weights {
   std::vector<Blob> blobs;  // what the embedding views
 };
 
-/// Packs all weights, as float32 if `widen`. Throws Error for a missing tensor or one of another shape than
+/// Packs all weights. Throws Error for a missing tensor or one of another shape than
 /// the config says, naming it.
-Weights load_weights(const Checkpoint& checkpoint, const Config& config, bool widen, ThreadPool& pool);
+Weights load_weights(const Checkpoint& checkpoint, const Config& config, PackAs as, ThreadPool& pool);
 
 /// Packed bytes, and those among them that one decode step reads.
 std::size_t count_weight_bytes(const Weights& weights);

@@ -6,6 +6,8 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <numeric>
 #include <random>
 
 #include "base/error.h"
@@ -20,7 +22,7 @@ using Floats = std::vector<float>;
 /// The tables that this CPU can run, scalar excepted.
 std::vector<const KernelTable*> list_tables() {
   std::vector<const KernelTable*> tables;
-  for (const char* isa : {"avx2", "avx512"}) {
+  for (const char* isa : {"avx2", "avx512", "avx512vnni"}) {
     try {
       tables.push_back(&choose_kernels(isa));
     } catch (const Error&) {  // this CPU lacks it
@@ -145,7 +147,7 @@ TEST_P(Multiply, HasTheSameBitsOnEveryInstructionSetAndHoweverItIsCut) {
   for (int round = 0; round < 6; ++round) {
     const int columns = random_columns(GetParam(), random);
     const RandomMatrix matrix(GetParam(), random.between(1, 140), columns, random);
-    const PackedMatrix packed = pack_matrix(matrix.stored, false, {}, pool);
+    const PackedMatrix packed = pack_matrix(matrix.stored, PackAs::stored, {}, pool);
     const int num_tokens = random.between(1, 20);
     const Floats x = random.normals(static_cast<std::size_t>(num_tokens) * static_cast<std::size_t>(columns));
     const auto expected = bits_of(multiply_all(choose_kernels("scalar"), packed, x, 1, 1));
@@ -167,7 +169,7 @@ TEST_P(Multiply, SumsTheStoredValues) {
   ThreadPool pool(1);
   const int columns = random_columns(GetParam(), random);
   const RandomMatrix matrix(GetParam(), 37, columns, random);
-  const PackedMatrix packed = pack_matrix(matrix.stored, false, {}, pool);
+  const PackedMatrix packed = pack_matrix(matrix.stored, PackAs::stored, {}, pool);
   const Floats x = random.normals(static_cast<std::size_t>(columns));
   const Floats y = multiply_all(choose_kernels("auto"), packed, x, kMaxPanels, 1);
   for (int r = 0; r < 37; ++r) {
@@ -188,12 +190,153 @@ TEST_P(Multiply, WidenedWeightsGiveTheBitsOfStoredOnes) {
   const RandomMatrix matrix(GetParam(), 50, columns, random);
   const Floats x = random.normals(3 * static_cast<std::size_t>(columns));
   const KernelTable& kernels = choose_kernels("auto");
-  EXPECT_EQ(bits_of(multiply_all(kernels, pack_matrix(matrix.stored, true, {}, pool), x, 6, 3)),
-            bits_of(multiply_all(kernels, pack_matrix(matrix.stored, false, {}, pool), x, 6, 3)));
+  EXPECT_EQ(bits_of(multiply_all(kernels, pack_matrix(matrix.stored, PackAs::float32, {}, pool), x, 6, 3)),
+            bits_of(multiply_all(kernels, pack_matrix(matrix.stored, PackAs::stored, {}, pool), x, 6, 3)));
 }
 
 INSTANTIATE_TEST_SUITE_P(AllTypes, Multiply, ::testing::ValuesIn(kAllTypes),
                          [](const auto& info) { return std::string(dtype_info(info.param).name); });
+
+/// Rows of activations as integers.
+struct Quantized {
+  Quantized(const KernelTable& kernels, const Floats& x, int columns)
+      : num_groups((columns + kIntGroup - 1) / kIntGroup), num_rows(static_cast<int>(x.size()) / columns) {
+    const auto groups = static_cast<std::size_t>(num_groups * num_rows);
+    q.resize(groups * kIntGroup);
+    scales.resize(groups);
+    sums.resize(groups * kSums);
+    for (int row = 0; row < num_rows; ++row) {
+      const auto at = static_cast<std::size_t>(row * num_groups);
+      kernels.quantize(x.data() + row * columns, columns, q.data() + at * kIntGroup, scales.data() + at,
+                       sums.data() + at * kSums);
+    }
+  }
+  IntRows from(int row) const {
+    const int at = row * num_groups;
+    return {q.data() + at * kIntGroup, scales.data() + at, sums.data() + at * static_cast<int>(kSums),
+            num_groups};
+  }
+
+  static constexpr std::size_t kSums = kIntGroup / kIntPart;
+  int num_groups, num_rows;
+  std::vector<std::int8_t> q;
+  Floats scales;
+  std::vector<std::int32_t> sums;
+};
+
+/// As multiply_all, in integers.
+Floats multiply_all_ints(const KernelTable& kernels, const PackedMatrix& packed, const Quantized& x,
+                         int panels_each, int tokens_each) {
+  const int stride = packed.num_panels() * kLanes;
+  Floats result(static_cast<std::size_t>(x.num_rows * stride));
+  Floats tile(std::size_t{3} * kSumBlock * kLanes);
+  Floats sums(std::size_t{kMaxTokens} * kSumStride);
+  for (int token = 0; token < x.num_rows; token += tokens_each) {
+    const int tokens = std::min(tokens_each, x.num_rows - token);
+    for (int panel = 0; panel < packed.num_panels(); panel += panels_each) {
+      const int panels = std::min(panels_each, packed.num_panels() - panel);
+      kernels.multiply_ints(view(packed), panel, panels, x.from(token), tokens, tile.data(), sums.data());
+      for (int t = 0; t < tokens; ++t) {
+        std::copy_n(sums.data() + t * kSumStride, panels * kLanes,
+                    result.data() + (token + t) * stride + panel * kLanes);
+      }
+    }
+  }
+  return result;
+}
+
+TEST(Quantize, RoundsToTheNearestWithTheLargestAt127) {
+  Random random(5);
+  for (const int columns : {1, 3, 128, 200, 576}) {
+    const Floats x = random.normals(static_cast<std::size_t>(columns));
+    const Quantized scalar(choose_kernels("scalar"), x, columns);
+    for (int k = 0; k < columns; ++k) {
+      const auto group = static_cast<std::size_t>(k / kIntGroup);
+      const auto at = static_cast<std::size_t>(k);
+      EXPECT_LE(std::fabs(x[at] - scalar.scales[group] * static_cast<float>(scalar.q[at])),
+                0.5001F * scalar.scales[group]);
+    }
+    for (std::size_t group = 0; group < scalar.scales.size(); ++group) {
+      const auto q = std::span(scalar.q).subspan(group * kIntGroup, kIntGroup);
+      for (std::size_t part = 0; part < Quantized::kSums; ++part) {
+        const auto of_part = q.subspan(part * kIntPart, kIntPart);
+        EXPECT_EQ(std::accumulate(of_part.begin(), of_part.end(), 0),
+                  scalar.sums[group * Quantized::kSums + part]);
+      }
+      EXPECT_TRUE(std::any_of(q.begin(), q.end(), [](std::int8_t n) { return std::abs(n) == 127; }));
+    }
+    for (const KernelTable* kernels : list_tables()) {
+      const Quantized other(*kernels, x, columns);
+      EXPECT_EQ(other.q, scalar.q) << kernels->isa;
+      EXPECT_EQ(bits_of(other.scales), bits_of(scalar.scales)) << kernels->isa;
+      EXPECT_EQ(other.sums, scalar.sums) << kernels->isa;
+    }
+  }
+  const Quantized zeros(choose_kernels("auto"), Floats(200), 200);
+  EXPECT_EQ(zeros.scales, Floats(2));
+  EXPECT_EQ(zeros.q, std::vector<std::int8_t>(256));
+}
+
+class Integers : public ::testing::TestWithParam<PackAs> {};
+
+TEST_P(Integers, GiveTheSameBitsOnEveryInstructionSetAndHoweverAProductIsCut) {
+  Random random(6);
+  ThreadPool pool(2);
+  for (int round = 0; round < 12; ++round) {
+    const int columns = random.between(1, 700);
+    const RandomMatrix matrix(DType::f32, random.between(1, 140), columns, random);
+    const PackedMatrix packed = pack_matrix(matrix.stored, GetParam(), {}, pool);
+    const int num_tokens = random.between(1, 20);
+    const Floats x = random.normals(static_cast<std::size_t>(num_tokens * columns));
+    const Quantized q(choose_kernels("scalar"), x, columns);
+    const auto expected = bits_of(multiply_all_ints(choose_kernels("scalar"), packed, q, 1, 1));
+    EXPECT_EQ(bits_of(multiply_all_ints(choose_kernels("scalar"), packed, q, kMaxPanels, 5)), expected);
+    for (const KernelTable* kernels : list_tables()) {
+      for (int cut = 0; cut < 4; ++cut) {
+        const int tokens_each = cut == 0 ? 1 : random.between(1, num_tokens);
+        EXPECT_EQ(bits_of(multiply_all_ints(*kernels, packed, q, random.between(1, kMaxPanels), tokens_each)),
+                  expected)
+            << kernels->isa << ": " << matrix.stored.rows << "x" << columns << ", " << num_tokens
+            << " tokens";
+      }
+    }
+  }
+}
+
+TEST_P(Integers, ComeWithinTheirRoundingOfTheFloats) {
+  Random random(8);
+  ThreadPool pool(2);
+  const int columns = 500;
+  Floats weights = random.normals(static_cast<std::size_t>(30 * columns));
+  for (float& weight : weights) weight *= 0.02F;
+  const StoredMatrix stored{DType::f32, 30, columns, std::as_bytes(std::span(weights))};
+  const Floats x = random.normals(2 * columns);
+  const KernelTable& kernels = choose_kernels("auto");
+  const Floats exact = multiply_all(kernels, pack_matrix(stored, PackAs::float32, {}, pool), x, 6, 2);
+  const Floats ints = multiply_all_ints(kernels, pack_matrix(stored, GetParam(), {}, pool),
+                                        Quantized(kernels, x, columns), 6, 2);
+  double error = 0, square = 0;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    error += std::pow(static_cast<double>(exact[i]) - static_cast<double>(ints[i]), 2);
+    square += std::pow(static_cast<double>(exact[i]), 2);
+  }
+  EXPECT_GT(error, 0);
+  EXPECT_LT(std::sqrt(error / square), GetParam() == PackAs::int8 ? 0.01 : 0.1);
+}
+
+TEST_P(Integers, OfWeightsThatAreNotFiniteMakeTheirOutputNotANumber) {
+  ThreadPool pool(1);
+  Floats weights(200, 1.0F);
+  weights[150] = std::numeric_limits<float>::infinity();
+  const PackedMatrix packed =
+      pack_matrix({DType::f32, 1, 200, std::as_bytes(std::span(weights))}, GetParam(), {}, pool);
+  const KernelTable& kernels = choose_kernels("auto");
+  EXPECT_TRUE(
+      std::isnan(multiply_all_ints(kernels, packed, Quantized(kernels, Floats(200, 1.0F), 200), 1, 1)[0]));
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, Integers, ::testing::Values(PackAs::int8, PackAs::int4),
+                         [](const auto& info) { return info.param == PackAs::int8 ? "int8" : "int4"; });
 
 TEST(PackMatrix, TakesTheRowsInTheGivenOrder) {
   Random random(3);
@@ -204,7 +347,7 @@ TEST(PackMatrix, TakesTheRowsInTheGivenOrder) {
   Floats x(64);
   x[5] = 1.0F;
   const Floats y =
-      multiply_all(choose_kernels("auto"), pack_matrix(matrix.stored, false, order, pool), x, 6, 1);
+      multiply_all(choose_kernels("auto"), pack_matrix(matrix.stored, PackAs::stored, order, pool), x, 6, 1);
   for (int i = 0; i < 20; ++i) EXPECT_EQ(y[static_cast<std::size_t>(i)], matrix.row((i * 7) % 20)[5]) << i;
 }
 
@@ -222,7 +365,7 @@ TEST(PackMatrix, KeepsEveryHalfPrecisionScale) {
   }
   ThreadPool pool(2);
   const auto rows = static_cast<std::int32_t>(scales.size());
-  const PackedMatrix packed = pack_matrix({DType::q8_0, rows, 32, bytes}, false, {}, pool);
+  const PackedMatrix packed = pack_matrix({DType::q8_0, rows, 32, bytes}, PackAs::stored, {}, pool);
   Floats x(32);
   x[0] = 1.0F;
   const Floats y = multiply_all(choose_kernels("auto"), packed, x, kMaxPanels, 1);

@@ -51,15 +51,17 @@ std::vector<TinyShape> list_shapes() {
            .vocab_size = 100}};
 }
 
-TEST(SameBytes, ForAnyInstructionSet) {
+class SameBytes : public ::testing::TestWithParam<const char*> {};  // --dtype
+
+TEST_P(SameBytes, ForAnyInstructionSet) {
   for (const TinyShape& shape : list_shapes()) {
     const TinyModel tiny(shape);
     const Ids ids = Random{std::mt19937(2)}.ids(75, shape.vocab_size);
-    Transformer scalar(tiny.checkpoint, {.num_threads = 1, .isa = "scalar"});
+    Transformer scalar(tiny.checkpoint, {.num_threads = 1, .isa = "scalar", .dtype = GetParam()});
     const auto expected = bits_of(Sequence(scalar, 75).run(ids));
-    for (const char* isa : {"auto", "avx2", "avx512"}) {
+    for (const char* isa : {"auto", "avx2", "avx512", "avx512vnni"}) {
       try {
-        Transformer model(tiny.checkpoint, {.num_threads = 1, .isa = isa});
+        Transformer model(tiny.checkpoint, {.num_threads = 1, .isa = isa, .dtype = GetParam()});
         EXPECT_EQ(bits_of(Sequence(model, 75).run(ids)), expected) << shape.model_type << " on " << isa;
       } catch (const Error&) {  // this CPU lacks it
         EXPECT_STRNE(isa, "auto");
@@ -68,14 +70,14 @@ TEST(SameBytes, ForAnyInstructionSet) {
   }
 }
 
-TEST(SameBytes, ForAnyNumberOfThreads) {
+TEST_P(SameBytes, ForAnyNumberOfThreads) {
   for (const TinyShape& shape : list_shapes()) {
     const TinyModel tiny(shape);
     const Ids ids = Random{std::mt19937(3)}.ids(200, shape.vocab_size);
-    Transformer one(tiny.checkpoint, {.num_threads = 1});
+    Transformer one(tiny.checkpoint, {.num_threads = 1, .dtype = GetParam()});
     const auto expected = bits_of(Sequence(one, 200).run(ids));
     for (const int threads : {2, 3, 7}) {
-      Transformer many(tiny.checkpoint, {.num_threads = threads});
+      Transformer many(tiny.checkpoint, {.num_threads = threads, .dtype = GetParam()});
       EXPECT_EQ(many.num_threads(), threads);
       EXPECT_EQ(bits_of(Sequence(many, 200).run(ids)), expected)
           << shape.model_type << ", " << threads << " threads";
@@ -83,11 +85,11 @@ TEST(SameBytes, ForAnyNumberOfThreads) {
   }
 }
 
-TEST(SameBytes, HoweverThePromptIsCut) {
+TEST_P(SameBytes, HoweverThePromptIsCut) {
   Random random{std::mt19937(4)};
   for (const TinyShape& shape : list_shapes()) {
     const TinyModel tiny(shape);
-    Transformer model(tiny.checkpoint, {.num_threads = 2});
+    Transformer model(tiny.checkpoint, {.num_threads = 2, .dtype = GetParam()});
     const Ids ids = random.ids(540, shape.vocab_size);  // more than one pass holds
     const auto expected = bits_of(Sequence(model, 540).run(ids));
     for (const int longest : {3, 64, 539}) {
@@ -112,11 +114,11 @@ struct Growing {
   std::vector<float> logits;
 };
 
-TEST(SameBytes, WhateverRunsBesideIt) {
+TEST_P(SameBytes, WhateverRunsBesideIt) {
   Random random{std::mt19937(5)};
   for (const TinyShape& shape : list_shapes()) {
     const TinyModel tiny(shape);
-    Transformer model(tiny.checkpoint, {.num_threads = 2});
+    Transformer model(tiny.checkpoint, {.num_threads = 2, .dtype = GetParam()});
     const auto vocab = static_cast<std::size_t>(shape.vocab_size);
     std::vector<Growing> sequences(9);
     std::int32_t num_blocks = 0;
@@ -157,7 +159,10 @@ TEST(SameBytes, WhateverRunsBesideIt) {
   }
 }
 
-TEST(SameBytes, WithWidenedWeights) {
+INSTANTIATE_TEST_SUITE_P(Dtypes, SameBytes, ::testing::Values("auto", "int8", "int4"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(StoredWeights, GiveTheBitsOfWidenedOnes) {
   std::size_t cases = 0;
   for (const auto& entry : std::filesystem::directory_iterator(golden_dir() / "gguf")) {
     const std::string name = entry.path().filename().string();
@@ -187,7 +192,7 @@ void interleave_rows(Checkpoint& checkpoint, const std::string& name, int head_d
   checkpoint.blobs.push_back({"memory", *rows, rows});
 }
 
-TEST(SameBytes, ForHeadsStoredForInterleavedRotation) {
+TEST(StoredWeights, OfHeadsForInterleavedRotationGiveTheBitsOfPlainOnes) {
   TinyModel tiny({.model_type = "llama"});
   Transformer plain(tiny.checkpoint, {.num_threads = 1});
   const Ids ids = Random{std::mt19937(7)}.ids(40, 37);

@@ -4,7 +4,7 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 
-#include "kernels/cpu/body.h"
+#include "kernels/cpu/body_int.h"
 #include "kernels/cpu/vec_avx512.h"
 
 namespace touchstone {

@@ -1,6 +1,7 @@
-// The one source of every kernel. `V` is an instruction set's 16 lanes (vec_*.h), a type of its own in each
-// file that includes this, so that no two files share a function. An operation on V gives the same bits on
-// all of them, and each result here is a fixed sequence of such operations.
+// The one source of every kernel (those of integers: body_int.h). `V` is an instruction set's 16 lanes
+// (vec_*.h), a type of its own in each file that includes this, so that no two files share a function. An
+// operation on V gives the same bits on all of them, and each result here is a fixed sequence of such
+// operations.
 #pragma once
 
 #include <cstddef>
@@ -255,6 +256,9 @@ void multiply(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t
       return with(BytePanel<V, 32, false, true>{});
     case PanelFormat::q8_group16:
       return with(BytePanel<V, 16, false, false>{});
+    case PanelFormat::int8:
+    case PanelFormat::int4:
+      __builtin_unreachable();  // multiply_ints' business
   }
 }
 
@@ -462,16 +466,6 @@ void attend(const AttentionTile& tile) {
       V::store_first(tile.outputs[r] + d, mean, tile.head_dim - d);
     }
   }
-}
-
-template <class V>
-constexpr KernelTable make_table() {
-  return {.isa = V::kName,
-          .multiply = multiply<V>,
-          .rms_norm = rms_norm<V>,
-          .gate = gate<V>,
-          .attend = attend<V>,
-          .exponential = exponential_of<V>};
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "kernels/cpu/body.h"
+#include "kernels/cpu/body_int.h"
 #include "kernels/cpu/vec_scalar.h"
 
 namespace touchstone {

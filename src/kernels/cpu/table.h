@@ -32,16 +32,49 @@ enum class PanelFormat : std::uint8_t {
   q8_half_with_mins,  // group 32, float16 scale and minimum         q4_1, q5_1
   q8_with_mins,       // group 32, float32 scale and minimum         q4_k, q5_k
   q8_group16,         // group 16, float32 scale                     q6_k
+  // These meet activations that are integers, too.
+  int8,  // group kIntGroup, float32 scale
+  int4,  // the same, and a small factor for each kIntPart: as int8, the weight is factor * (n - 8)
 };
+
+/// Whether weights of this format meet activations that are integers.
+constexpr bool is_integer(PanelFormat format) {
+  return format == PanelFormat::int8 || format == PanelFormat::int4;
+}
+
+/// Weights and activations in integers share a scale over this many inputs.
+inline constexpr std::int32_t kIntGroup = 128;
+
+/// Inputs whose products with one output are summed by one lane of an integer instruction.
+inline constexpr std::int32_t kIntDepth = 4;
+
+/// Inputs that share a factor in `int4`, and whose activations are summed up.
+inline constexpr std::int32_t kIntPart = 32;
+
+inline constexpr std::size_t kIntScaleBytes = kLanes * sizeof(float);
+inline constexpr std::size_t kInt4FactorBytes = std::size_t{kIntGroup / kIntPart} * kLanes;
+inline constexpr std::size_t kInt8GroupBytes = kIntScaleBytes + std::size_t{kIntGroup} * kLanes;
+inline constexpr std::size_t kInt4GroupBytes =
+    kIntScaleBytes + kInt4FactorBytes + std::size_t{kIntGroup / 2} * kLanes;
 
 /// Weights of a matrix [outputs, num_inputs] in panels of 16 outputs. In a panel, the 16 weights that meet
 /// the same input lie side by side: [num_inputs][16]. Block types: for each group, [16] scales, [16] minima
-/// if any, [group][16] integers.
+/// if any, [group][16] integers. `int8`: for each group, [16] scales, [group / 4][16][4] integers plus 128.
+/// `int4`: [16] scales, [group / 32][16] factors, [group / 8][16][4] bytes with n of two times four inputs,
+/// the first in the low bits. Rows are filled up to whole groups with weights 0.
 struct PanelMatrix {
   PanelFormat format;
   std::int32_t num_inputs;
   std::size_t panel_bytes;  // from one panel to the next
   const std::uint8_t* panels;
+};
+
+/// Activations as integers: x = scale * q. Rows are filled up with zeros to whole groups.
+struct IntRows {
+  const std::int8_t* q;      // [num_rows, num_groups * kIntGroup]
+  const float* scales;       // [num_rows, num_groups]
+  const std::int32_t* sums;  // [num_rows, num_groups * kIntGroup / kIntPart]: of the q of a part
+  std::int32_t num_groups;
 };
 
 /// Rows of queries that attend to one head's keys and values. Row r sees the first num_keys[r] of them.
@@ -76,6 +109,15 @@ struct KernelTable {
   void (*multiply)(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t num_panels,
                    const float* x, std::size_t x_stride, std::int32_t num_tokens, float* tile, float* sums);
 
+  /// q, scales and sums of one row, as IntRows has them: x / scale rounded to the nearest integer, ties to
+  /// even; the largest number of a group becomes 127.
+  void (*quantize)(const float* x, std::int32_t n, std::int8_t* q, float* scales, std::int32_t* sums);
+
+  /// As multiply, for weights and activations in integers. A group's products are summed exactly, and the
+  /// groups by fused multiply-adds in their order.
+  void (*multiply_ints)(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t num_panels,
+                        const IntRows& x, std::int32_t num_tokens, float* tile, float* sums);
+
   /// y = x / sqrt(mean(x^2) + eps) * weight, over n numbers. y may be x.
   void (*rms_norm)(const float* x, const float* weight, std::int32_t n, float eps, float* y);
 
@@ -93,6 +135,7 @@ extern const KernelTable kScalarKernels;
 #if defined(__x86_64__)
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512Kernels;
+extern const KernelTable kAvx512VnniKernels;
 #endif
 
 }  // namespace touchstone

@@ -77,7 +77,53 @@ struct Avx2 {
   }
   static float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
+  // ---- Integers: lane i sums the products of four inputs with output i ----
+
+  struct Ints {
+    __m256i low, high;
+  };
+  using Bytes = Ints;
+  struct Four {
+    __m256i even, odd;  // in 16 bits
+  };
+
+  static Ints set_ints(std::int32_t n) { return {_mm256_set1_epi32(n), _mm256_set1_epi32(n)}; }
+  static Bytes load_line(const std::uint8_t* p) {
+    const auto* halves = reinterpret_cast<const __m256i*>(p);
+    return {_mm256_loadu_si256(halves), _mm256_loadu_si256(halves + 1)};
+  }
+  static Four load_four(const std::int8_t* p) {
+    std::int32_t four;
+    __builtin_memcpy(&four, p, sizeof four);
+    const __m256i x = _mm256_set1_epi32(four);
+    return {_mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8), _mm256_srai_epi16(x, 8)};
+  }
+  static Ints dot(Ints sum, Bytes w, Four x) { return {dot(sum.low, w.low, x), dot(sum.high, w.high, x)}; }
+  /// sum + a * b.
+  static Ints add_product(Ints sum, Ints a, Ints b) {
+    return {_mm256_add_epi32(sum.low, _mm256_mullo_epi32(a.low, b.low)),
+            _mm256_add_epi32(sum.high, _mm256_mullo_epi32(a.high, b.high))};
+  }
+  static Ints load_small_ints(const std::int8_t* p) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return {_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_unpackhi_epi64(bytes, bytes))};
+  }
+  static Bytes low_nibbles(Bytes v) {
+    const __m256i mask = _mm256_set1_epi8(15);
+    return {_mm256_and_si256(v.low, mask), _mm256_and_si256(v.high, mask)};
+  }
+  static Bytes high_nibbles(Bytes v) {
+    return low_nibbles({_mm256_srli_epi16(v.low, 4), _mm256_srli_epi16(v.high, 4)});
+  }
+  static Vec to_floats(Ints v) { return {_mm256_cvtepi32_ps(v.low), _mm256_cvtepi32_ps(v.high)}; }
+
  private:
+  /// The even and the odd products apart: _mm256_maddubs_epi16 would overflow where it adds them up.
+  static __m256i dot(__m256i sum, __m256i w, Four x) {
+    const __m256i even = _mm256_madd_epi16(_mm256_and_si256(w, _mm256_set1_epi16(0xFF)), x.even);
+    const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(w, 8), x.odd);
+    return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
+  }
   static __m256i first(int n) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
   }

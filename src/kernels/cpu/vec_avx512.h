@@ -10,7 +10,11 @@ namespace {
 
 struct Avx512 {
   using Vec = __m512;
+#if defined(__AVX512VNNI__)
+  static constexpr const char* kName = "avx512vnni";
+#else
   static constexpr const char* kName = "avx512";
+#endif
   static constexpr int kTileTokens = 8, kTilePanels = 3;  // 24 sums, 3 weights, 1 input of 32 registers
   static constexpr int kFewTokens = 8;                    // up to which weights are widened in registers
   static constexpr int kAttentionTile = 8;
@@ -61,6 +65,41 @@ struct Avx512 {
     return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
   }
   static float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
+
+  // ---- Integers: lane i sums the products of four inputs with output i ----
+
+  using Ints = __m512i;
+  using Bytes = __m512i;
+  using Four = __m512i;
+
+  static Ints set_ints(std::int32_t n) { return _mm512_set1_epi32(n); }
+  static Bytes load_line(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
+  static Four load_four(const std::int8_t* p) {
+    std::int32_t four;
+    __builtin_memcpy(&four, p, sizeof four);
+    return _mm512_set1_epi32(four);
+  }
+  /// sum + a * b.
+  static Ints add_product(Ints sum, Ints a, Ints b) {
+    return _mm512_add_epi32(sum, _mm512_mullo_epi32(a, b));
+  }
+  static Ints load_small_ints(const std::int8_t* p) {
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static Bytes low_nibbles(Bytes v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
+  static Bytes high_nibbles(Bytes v) { return low_nibbles(_mm512_srli_epi16(v, 4)); }
+  static Vec to_floats(Ints v) { return _mm512_cvtepi32_ps(v); }
+#if defined(__AVX512VNNI__)
+  static Ints dot(Ints sum, Bytes w, Four x) { return _mm512_dpbusd_epi32(sum, w, x); }
+#else
+  /// In 16 bits the even and the odd products apart: those of 8 bits would overflow where they are added up.
+  static Ints dot(Ints sum, Bytes w, Four x) {
+    const __m512i even = _mm512_madd_epi16(_mm512_and_si512(w, _mm512_set1_epi16(0xFF)),
+                                           _mm512_srai_epi16(_mm512_slli_epi16(x, 8), 8));
+    const __m512i odd = _mm512_madd_epi16(_mm512_srli_epi16(w, 8), _mm512_srai_epi16(x, 8));
+    return _mm512_add_epi32(sum, _mm512_add_epi32(even, odd));
+  }
+#endif
 
  private:
   static __mmask16 first(int n) {

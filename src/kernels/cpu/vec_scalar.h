@@ -94,6 +94,58 @@ struct Scalar {
   }
   static float square_root(float x) { return std::sqrt(x); }
 
+  // ---- Integers: lane i sums the products of four inputs with output i ----
+
+  struct Ints {
+    std::int32_t lane[16];
+  };
+  struct Bytes {
+    std::uint8_t byte[64];  // [16][4]
+  };
+  using Four = const std::int8_t*;
+
+  template <class Make>
+  static Bytes each_byte(Make make) {
+    Bytes v;
+    for (int i = 0; i < 64; ++i) v.byte[i] = static_cast<std::uint8_t>(make(i));
+    return v;
+  }
+
+  static Ints set_ints(std::int32_t n) {
+    Ints v;
+    for (std::int32_t& lane : v.lane) lane = n;
+    return v;
+  }
+  static Bytes load_line(const std::uint8_t* p) {
+    return each_byte([p](int i) { return p[i]; });
+  }
+  static Four load_four(const std::int8_t* p) { return p; }
+  static Ints dot(Ints sum, const Bytes& w, Four x) {
+    for (int i = 0; i < 16; ++i) {
+      for (int j = 0; j < 4; ++j) sum.lane[i] += w.byte[4 * i + j] * x[j];
+    }
+    return sum;
+  }
+  /// sum + a * b.
+  static Ints add_product(Ints sum, const Ints& a, const Ints& b) {
+    for (int i = 0; i < 16; ++i) sum.lane[i] += a.lane[i] * b.lane[i];
+    return sum;
+  }
+  static Ints load_small_ints(const std::int8_t* p) {
+    Ints v;
+    for (int i = 0; i < 16; ++i) v.lane[i] = p[i];
+    return v;
+  }
+  static Bytes low_nibbles(const Bytes& v) {
+    return each_byte([&](int i) { return v.byte[i] & 15; });
+  }
+  static Bytes high_nibbles(const Bytes& v) {
+    return each_byte([&](int i) { return v.byte[i] >> 4; });
+  }
+  static Vec to_floats(const Ints& v) {
+    return each_lane([&](int i) { return static_cast<float>(v.lane[i]); });
+  }
+
  private:
   static float greater(float a, float b) { return a > b ? a : b; }
   static std::uint32_t load_u16(const std::uint8_t* p) {

@@ -1,0 +1,270 @@
+// The kernels whose weights and activations are integers. As body.h: one source, `V` an instruction set's
+// lanes.
+#pragma once
+
+#include <type_traits>
+
+#include "kernels/cpu/body.h"
+
+namespace touchstone {
+namespace {
+
+/// Rounds to integers, which are then the low bits of the result.
+template <class V>
+typename V::Vec round_to_bits(typename V::Vec x, typename V::Vec inverse) {
+  return V::fma(x, inverse, V::set1(12582912.0F));  // 1.5 * 2^23
+}
+
+template <class V>
+void quantize(const float* x, std::int32_t n, std::int8_t* q, float* scales, std::int32_t* sums) {
+  for (std::int32_t begin = 0; begin < n; begin += kIntGroup, ++scales) {
+    const std::int32_t count = n - begin < kIntGroup ? n - begin : kIntGroup;
+    typename V::Vec largest = V::zero();
+    for (std::int32_t i = 0; i < count; i += kLanes) {
+      const typename V::Vec xi = V::load_first(x + begin + i, count - i);
+      largest = V::max(V::max(xi, V::sub(V::zero(), xi)), largest);
+    }
+    const float most = V::max_lane(largest);
+    const typename V::Vec inverse = V::set1(most > 0.0F ? 127.0F / most : 0.0F);
+    *scales = most / 127.0F;
+    for (std::int32_t part = 0; part < kIntGroup; part += kIntPart, q += kIntPart, ++sums) {
+      float rounded[kIntPart];
+      for (std::int32_t i = 0; i < kIntPart; i += kLanes) {
+        V::store(rounded + i,
+                 round_to_bits<V>(V::load_first(x + begin + part + i, count - part - i), inverse));
+      }
+      std::int32_t bits[kIntPart];
+      __builtin_memcpy(bits, rounded, sizeof bits);
+      std::int32_t sum = 0;
+      for (std::int32_t i = 0; i < kIntPart; ++i) {
+        q[i] = static_cast<std::int8_t>(bits[i] & 0xFF);
+        sum += q[i];
+      }
+      *sums = sum;
+    }
+  }
+}
+
+// ---- How groups are stored ----
+
+inline constexpr std::size_t kIntLine = std::size_t{kIntDepth} * kLanes;  // bytes that meet four inputs
+inline constexpr int kPartSteps = kIntPart / kIntDepth;
+inline constexpr int kPartsInGroup = kIntGroup / kIntPart;
+/// How far ahead of each stream of weights to fetch.
+inline constexpr std::size_t kIntAhead = 4096;
+
+/// The activations of one group, and how many of its steps there are.
+struct IntGroup {
+  const std::int8_t* q;  // from one token to the next: row_bytes
+  std::size_t row_bytes;
+  const std::int32_t* sums;  // [kPartsInGroup], from one token to the next: row_sums
+  std::size_t row_sums;
+  int steps;
+};
+
+/// Scales, then the weights plus 128.
+struct Int8Panel {
+  static constexpr std::size_t kGroupBytes = kInt8GroupBytes;
+
+  template <class V, int kTokens, int kPanels>
+  static void sum_group(const std::uint8_t* group, std::size_t panel_bytes, const IntGroup& x,
+                        typename V::Ints (&sum)[kTokens][kPanels]) {
+    for (int t = 0; t < kTokens; ++t) {
+      std::int32_t total = 0;
+      for (int part = 0; part < kPartsInGroup; ++part) {
+        total += x.sums[static_cast<std::size_t>(t) * x.row_sums + static_cast<std::size_t>(part)];
+      }
+      // The weights carry 128 too much, which comes to 128 times the sum of the activations.
+      for (auto& s : sum[t]) s = V::set_ints(-128 * total);
+    }
+    const std::uint8_t* lines = group + kIntScaleBytes;
+    for (int i = 0; i < x.steps; ++i, lines += kIntLine) {
+      typename V::Bytes w[kPanels];
+      for (int p = 0; p < kPanels; ++p)
+        w[p] = V::load_line(lines + static_cast<std::size_t>(p) * panel_bytes);
+      for (int t = 0; t < kTokens; ++t) {
+        const auto four = V::load_four(x.q + static_cast<std::size_t>(t) * x.row_bytes + i * kIntDepth);
+        for (int p = 0; p < kPanels; ++p) sum[t][p] = V::dot(sum[t][p], w[p], four);
+      }
+    }
+  }
+};
+
+/// Scales, factors, then the weights' 4 bits: weight = scale * factor * (n - 8). A byte has those of two
+/// steps.
+struct Int4Panel {
+  static constexpr std::size_t kGroupBytes = kInt4GroupBytes;
+
+  template <class V, int kTokens, int kPanels>
+  static void sum_group(const std::uint8_t* group, std::size_t panel_bytes, const IntGroup& x,
+                        typename V::Ints (&sum)[kTokens][kPanels]) {
+    for (auto& row : sum) {
+      for (auto& s : row) s = V::set_ints(0);
+    }
+    for (int part = 0; part * kPartSteps < x.steps; ++part) {
+      typename V::Ints of_part[kTokens][kPanels];
+      for (int t = 0; t < kTokens; ++t) {
+        const std::int32_t total =
+            x.sums[static_cast<std::size_t>(t) * x.row_sums + static_cast<std::size_t>(part)];
+        for (auto& s : of_part[t]) s = V::set_ints(-8 * total);
+      }
+      const std::uint8_t* lines =
+          group + kIntScaleBytes + kInt4FactorBytes + part * (kPartSteps / 2) * kIntLine;
+      const std::int8_t* q = x.q + part * kIntPart;
+      for (int i = 0; i < kPartSteps; i += 2, lines += kIntLine, q += 2 * kIntDepth) {
+        typename V::Bytes low[kPanels], high[kPanels];
+        for (int p = 0; p < kPanels; ++p) {
+          const typename V::Bytes both = V::load_line(lines + static_cast<std::size_t>(p) * panel_bytes);
+          low[p] = V::low_nibbles(both);
+          high[p] = V::high_nibbles(both);
+        }
+        for (int t = 0; t < kTokens; ++t) {
+          const std::int8_t* at = q + static_cast<std::size_t>(t) * x.row_bytes;
+          const auto first = V::load_four(at);
+          const auto second = V::load_four(at + kIntDepth);
+          for (int p = 0; p < kPanels; ++p) {
+            of_part[t][p] = V::dot(V::dot(of_part[t][p], low[p], first), high[p], second);
+          }
+        }
+      }
+      for (int p = 0; p < kPanels; ++p) {
+        const typename V::Ints factor = V::load_small_ints(reinterpret_cast<const std::int8_t*>(
+            group + static_cast<std::size_t>(p) * panel_bytes + kIntScaleBytes + part * kLanes));
+        for (int t = 0; t < kTokens; ++t) sum[t][p] = V::add_product(sum[t][p], of_part[t][p], factor);
+      }
+    }
+  }
+
+  /// The group as Int8Panel has it.
+  static void unpack(const std::uint8_t* group, std::uint8_t* unpacked) {
+    __builtin_memcpy(unpacked, group, kIntScaleBytes);
+    const std::uint8_t* factors = group + kIntScaleBytes;
+    const std::uint8_t* line = factors + kInt4FactorBytes;
+    std::uint8_t* out = unpacked + kIntScaleBytes;
+    for (int part = 0; part < kPartsInGroup; ++part, factors += kLanes) {
+      // Bytes wrap around, and come out right: factor * (n - 8) + 128 is one.
+      std::uint8_t factor[kIntLine], offset[kIntLine];
+      for (std::size_t i = 0; i < kIntLine; ++i) {
+        factor[i] = factors[i / kIntDepth];
+        offset[i] = static_cast<std::uint8_t>(128 - 8 * factor[i]);
+      }
+      for (int step = 0; step < kPartSteps; step += 2, line += kIntLine, out += 2 * kIntLine) {
+        for (std::size_t i = 0; i < kIntLine; ++i) {
+          out[i] = static_cast<std::uint8_t>((line[i] & 15) * factor[i] + offset[i]);
+          out[i + kIntLine] = static_cast<std::uint8_t>((line[i] >> 4) * factor[i] + offset[i]);
+        }
+      }
+    }
+  }
+};
+
+// ---- Matrix products ----
+
+/// One group of kTokens tokens times kPanels panels, added to `sums`.
+template <class V, class Panel, int kTokens, int kPanels>
+void multiply_int_group(const std::uint8_t* group, std::size_t panel_bytes, int steps, const IntRows& x,
+                        int token, int index, float* sums) {
+  const auto groups = static_cast<std::size_t>(x.num_groups);
+  const std::size_t at = static_cast<std::size_t>(token) * groups + static_cast<std::size_t>(index);
+  typename V::Ints sum[kTokens][kPanels];
+  Panel::template sum_group<V, kTokens, kPanels>(
+      group, panel_bytes,
+      {x.q + at * kIntGroup, groups * kIntGroup, x.sums + at * kPartsInGroup, groups * kPartsInGroup, steps},
+      sum);
+  for (int p = 0; p < kPanels; ++p) {
+    const typename V::Vec scale =
+        V::load(reinterpret_cast<const float*>(group + static_cast<std::size_t>(p) * panel_bytes));
+    for (int t = 0; t < kTokens; ++t) {
+      float* out = sums + t * kSumStride + p * kLanes;
+      const float x_scale = x.scales[at + static_cast<std::size_t>(t) * groups];
+      const typename V::Vec before = index == 0 ? V::zero() : V::load(out);
+      V::store(out, V::fma(V::to_floats(sum[t][p]), V::mul(scale, V::set1(x_scale)), before));
+    }
+  }
+}
+
+/// As multiply_int_group, for a number of tokens known at run time.
+template <class V, class Panel, int kTokens, int kPanels>
+void multiply_int_group_of(int tokens, const std::uint8_t* group, std::size_t panel_bytes, int steps,
+                           const IntRows& x, int token, int index, float* sums) {
+  if constexpr (kTokens > 1) {
+    if (tokens < kTokens) {
+      return multiply_int_group_of<V, Panel, kTokens - 1, kPanels>(tokens, group, panel_bytes, steps, x,
+                                                                   token, index, sums);
+    }
+  }
+  multiply_int_group<V, Panel, kTokens, kPanels>(group, panel_bytes, steps, x, token, index, sums);
+}
+
+/// kPanels panels: each group of weights is met by all tokens while it is near.
+template <class V, class Panel, int kTokens, int kPanels>
+void multiply_int_panels(const std::uint8_t* panels, std::size_t panel_bytes, int num_inputs,
+                         const IntRows& x, int num_tokens, std::uint8_t* tile, float* sums) {
+  constexpr bool kUnpacks = std::is_same_v<Panel, Int4Panel>;
+  for (int index = 0; index < x.num_groups; ++index) {
+    const std::uint8_t* group = panels + static_cast<std::size_t>(index) * Panel::kGroupBytes;
+    const int left = num_inputs - index * kIntGroup;
+    const int steps = ((left < kIntGroup ? left : kIntGroup) + kIntDepth - 1) / kIntDepth;
+    for (int p = 0; p < kPanels; ++p) {
+      prefetch(group + static_cast<std::size_t>(p) * panel_bytes + kIntAhead, Panel::kGroupBytes);
+    }
+    if (kUnpacks && num_tokens > V::kFewTokens) {
+      for (std::size_t p = 0; p < kPanels; ++p)
+        Int4Panel::unpack(group + p * panel_bytes, tile + p * kInt8GroupBytes);
+      for (int t = 0; t < num_tokens; t += kTokens) {
+        multiply_int_group_of<V, Int8Panel, kTokens, kPanels>(num_tokens - t, tile, kInt8GroupBytes, steps, x,
+                                                              t, index, sums + t * kSumStride);
+      }
+      continue;
+    }
+    for (int t = 0; t < num_tokens; t += kTokens) {
+      multiply_int_group_of<V, Panel, kTokens, kPanels>(num_tokens - t, group, panel_bytes, steps, x, t,
+                                                        index, sums + t * kSumStride);
+    }
+  }
+}
+
+template <class V, class Panel>
+void multiply_ints_in(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t num_panels,
+                      const IntRows& x, std::int32_t num_tokens, std::uint8_t* tile, float* sums) {
+  const std::size_t stride = weights.panel_bytes;
+  const std::uint8_t* panels = weights.panels + static_cast<std::size_t>(first_panel) * stride;
+  const int k = weights.num_inputs;
+  if (num_tokens == 1 && num_panels == 6) {
+    return multiply_int_panels<V, Panel, 1, 6>(panels, stride, k, x, 1, tile, sums);
+  }
+  for (; num_panels >= V::kTilePanels; num_panels -= V::kTilePanels) {
+    multiply_int_panels<V, Panel, V::kTileTokens, V::kTilePanels>(panels, stride, k, x, num_tokens, tile,
+                                                                  sums);
+    panels += V::kTilePanels * stride;
+    sums += V::kTilePanels * kLanes;
+  }
+  for (; num_panels >= 1; --num_panels, panels += stride, sums += kLanes) {
+    multiply_int_panels<V, Panel, V::kTileTokens, 1>(panels, stride, k, x, num_tokens, tile, sums);
+  }
+}
+
+template <class V>
+void multiply_ints(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t num_panels,
+                   const IntRows& x, std::int32_t num_tokens, float* tile, float* sums) {
+  auto* bytes = reinterpret_cast<std::uint8_t*>(tile);
+  if (weights.format == PanelFormat::int4) {
+    return multiply_ints_in<V, Int4Panel>(weights, first_panel, num_panels, x, num_tokens, bytes, sums);
+  }
+  multiply_ints_in<V, Int8Panel>(weights, first_panel, num_panels, x, num_tokens, bytes, sums);
+}
+
+template <class V>
+constexpr KernelTable make_table() {
+  return {.isa = V::kName,
+          .multiply = multiply<V>,
+          .quantize = quantize<V>,
+          .multiply_ints = multiply_ints<V>,
+          .rms_norm = rms_norm<V>,
+          .gate = gate<V>,
+          .attend = attend<V>,
+          .exponential = exponential_of<V>};
+}
+
+}  // namespace
+}  // namespace touchstone
