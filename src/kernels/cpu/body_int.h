@@ -108,8 +108,8 @@ struct Int4Panel {
             x.sums[static_cast<std::size_t>(t) * x.row_sums + static_cast<std::size_t>(part)];
         for (auto& s : of_part[t]) s = V::set_ints(-8 * total);
       }
-      const std::uint8_t* lines =
-          group + kIntScaleBytes + kInt4FactorBytes + part * (kPartSteps / 2) * kIntLine;
+      const std::uint8_t* lines = group + kIntScaleBytes + kInt4FactorBytes +
+                                  static_cast<std::size_t>(part * (kPartSteps / 2)) * kIntLine;
       const std::int8_t* q = x.q + part * kIntPart;
       for (int i = 0; i < kPartSteps; i += 2, lines += kIntLine, q += 2 * kIntDepth) {
         typename V::Bytes low[kPanels], high[kPanels];

@@ -132,8 +132,8 @@ struct Scalar {
     return sum;
   }
   static Ints load_small_ints(const std::int8_t* p) {
-    Ints v;
-    for (int i = 0; i < 16; ++i) v.lane[i] = p[i];
+    Ints v = set_ints(0);
+    for (int i = 0; i < 16; ++i) v.lane[i] += p[i];
     return v;
   }
   static Bytes low_nibbles(const Bytes& v) {
