@@ -28,8 +28,8 @@ struct Weights {
   std::vector<Blob> blobs;  // what the embedding views
 };
 
-/// Packs all weights. Throws Error for a missing tensor or one of another shape than
-/// the config says, naming it.
+/// Packs all weights. Throws Error for a missing tensor or one of another shape than the config says, naming
+/// it.
 Weights load_weights(const Checkpoint& checkpoint, const Config& config, PackAs as, ThreadPool& pool);
 
 /// Packed bytes, and those among them that one decode step reads.

@@ -12,9 +12,9 @@ namespace touchstone::jinja {
 Value apply_binary(ExprKind kind, const Value& left, const Value& right, Budget& budget);
 Value negate(const Value& value);
 Value identity(const Value& value);  // unary +
-/// One link of a comparison: "==", "<", "in", "not in", …
 /// A bound of a slice; raises TypeError for what is no integer.
 std::int64_t require_index(const Value& value);
+/// One link of a comparison: "==", "<", "in", "not in", …
 bool apply_comparison(std::string_view name, const Value& left, const Value& right, Budget& budget);
 
 /// `a[start:stop:step]` of a string, list, tuple or range. Raises TypeError for others.
