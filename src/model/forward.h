@@ -28,31 +28,36 @@ struct Activations {
   Rows last;         // [num_logits, hidden_size]
 };
 
+/// Runs one layer: `a.x` holds its input, and then its output.
+template <class Backend>
+void run_layer(Backend& on, const Config& config, const LayerWeights& w, const RopeTable& rope,
+               std::span<const PassSlice> slices, const KvLayer& kv, const Activations& a) {
+  const float eps = config.rms_norm_eps;
+  const AttentionShape shape{config.num_heads, config.num_kv_heads, config.head_dim, eps};
+
+  on.rms_norm(a.x, w.attention_norm, eps, a.normed);
+  on.project(a.normed, {{&w.q, a.q}, {&w.k, a.k}, {&w.v, a.v}});
+  on.rotate_and_store(slices, shape, rope, w.q_norm, w.k_norm, a.q, a.k, a.v, kv);
+  on.attend(slices, shape, a.q, kv, a.attended);
+  on.add_projection(a.attended, w.o, a.x);
+
+  on.rms_norm(a.x, w.mlp_norm, eps, a.normed);
+  on.gated_projection(a.normed, w.gate, w.up, a.gated);
+  on.add_projection(a.gated, w.down, a.x);
+}
+
 /// Writes keys and values of the pass's tokens into `cache`, and the wanted logits, [num_logits, vocab_size].
 template <class Backend>
 void run_pass(Backend& on, const Config& config, const Weights& weights, const RopeTable& rope,
               const Pass& pass, const KvPool& cache, const Activations& a, Rows logits) {
-  const float eps = config.rms_norm_eps;
-  const AttentionShape shape{config.num_heads, config.num_kv_heads, config.head_dim, eps};
-
   on.embed(weights.embedding, pass.ids, a.x);
   for (std::int32_t l = 0; l < config.num_layers; ++l) {
     const LayerWeights& w = weights.layers[static_cast<std::size_t>(l)];
-    const KvLayer kv = cache.layer(l);
-
-    on.rms_norm(a.x, w.attention_norm, eps, a.normed);
-    on.project(a.normed, {{&w.q, a.q}, {&w.k, a.k}, {&w.v, a.v}});
-    on.rotate_and_store(pass.slices, shape, rope, w.q_norm, w.k_norm, a.q, a.k, a.v, kv);
-    on.attend(pass.slices, shape, a.q, kv, a.attended);
-    on.add_projection(a.attended, w.o, a.x);
-
-    on.rms_norm(a.x, w.mlp_norm, eps, a.normed);
-    on.gated_projection(a.normed, w.gate, w.up, a.gated);
-    on.add_projection(a.gated, w.down, a.x);
+    run_layer(on, config, w, rope, pass.slices, cache.layer(l), a);
   }
   if (logits.count == 0) return;
   on.gather(a.x, pass.logit_rows, a.last);
-  on.rms_norm(a.last, weights.norm, eps, a.last);
+  on.rms_norm(a.last, weights.norm, config.rms_norm_eps, a.last);
   on.project(a.last, {{&weights.lm_head, logits}});
 }
 
