@@ -59,6 +59,8 @@ void add_common_options(CLI::App& app, CommonOptions& options) {
       ->check(CLI::IsMember({"auto", "scalar", "avx2", "avx512", "avx512vnni"}));
   app.add_option("--dtype", options.dtype,
                  "Weights: as stored (auto), widened to float32 (f32), or rounded (int8, int4)");
+  app.add_option("--kv-dtype", options.kv_dtype,
+                 "Keys and values: f32, f16, bf16, int8, or auto: f32, and f16 where weights are integers");
   app.add_option("--ctx", options.context_tokens, "Context in tokens (default: the model's own)")
       ->check(CLI::Range(1, 1 << 24));
 }
@@ -68,8 +70,12 @@ ModelOptions model_options(const CommonOptions& options) {
     throw Error("device '" + options.device + "' is not available: this build runs on the CPU",
                 "use --device cpu");
   }
-  check_dtype(options.dtype);
-  return {.num_threads = options.threads, .isa = options.isa, .dtype = options.dtype};
+  const ModelOptions model{.num_threads = options.threads,
+                           .isa = options.isa,
+                           .dtype = options.dtype,
+                           .kv_dtype = options.kv_dtype};
+  check_dtypes(model);
+  return model;
 }
 
 std::string read_stdin() {

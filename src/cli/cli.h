@@ -30,6 +30,7 @@ struct CommonOptions {
   std::string device = "auto";
   std::string isa = "auto";
   std::string dtype = "auto";
+  std::string kv_dtype = "auto";
   int context_tokens = 0;  // 0: the model's own
   bool json = false;
 };

@@ -93,6 +93,7 @@ CompareOptions make_options(const CLI::App& sub, const CompareArguments& argumen
   options.threads = model.num_threads;
   if (sub.count("--isa") > 0) options.isa = model.isa;
   if (sub.count("--dtype") > 0) options.dtype = model.dtype;
+  if (sub.count("--kv-dtype") > 0) options.kv_dtype = model.kv_dtype;
   if (sub.count("--ctx") > 0) options.context_tokens = arguments.common.context_tokens;
   if (arguments.raw) options.raw = true;
   if (arguments.no_perf) options.perf = false;

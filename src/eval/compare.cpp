@@ -92,6 +92,7 @@ RunSettings new_settings(const CompareOptions& options) {
   settings.perf = options.perf.value_or(settings.perf);
   settings.isa = options.isa.value_or(settings.isa);
   settings.dtype = options.dtype.value_or(settings.dtype);
+  settings.kv_dtype = options.kv_dtype.value_or(settings.kv_dtype);
   settings.context_tokens = options.context_tokens.value_or(settings.context_tokens);
   return settings;
 }
@@ -113,6 +114,7 @@ void check_same_settings(const RunSettings& stored, const CompareOptions& option
   filled.perf = stored.perf;  // changes no answer
   fill(filled.isa, stored.isa);
   fill(filled.dtype, stored.dtype);
+  fill(filled.kv_dtype, stored.kv_dtype);
   fill(filled.context_tokens, stored.context_tokens);
   const json::object wanted = settings_to_json(new_settings(filled));
   for (const auto& [key, value] : settings_to_json(stored)) {
@@ -273,6 +275,7 @@ RunnerCandidate load_candidate(Store& store, const RunSettings& settings, int th
   options.num_threads = threads;
   options.isa = settings.isa;
   options.dtype = settings.dtype;
+  options.kv_dtype = settings.kv_dtype;
   options.raw = settings.raw;
   auto model = std::make_shared<LoadedModel>(load_model(candidate.info.model, options));
   CandidateInfo& info = candidate.info;

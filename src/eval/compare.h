@@ -22,7 +22,7 @@ struct CompareOptions {
   std::optional<double> temperature{};  // 0: greedy
   std::optional<bool> raw{};
   std::optional<bool> perf{};
-  std::optional<std::string> isa{}, dtype{};
+  std::optional<std::string> isa{}, dtype{}, kv_dtype{};
   std::optional<int> context_tokens{};
   int threads = 0;  // 0: physical cores; changes no answer
 

@@ -27,6 +27,7 @@ struct RunSettings {
   bool raw = false;                     // without chat template
   std::string isa = "auto";
   std::string dtype = "auto";
+  std::string kv_dtype = "auto";
   int context_tokens = 0;  // 0: each model's own
   bool perf = true;        // run the latency pass
 };

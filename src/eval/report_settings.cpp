@@ -39,6 +39,7 @@ json::object settings_to_json(const RunSettings& settings) {
           {"raw", settings.raw},
           {"isa", settings.isa},
           {"dtype", settings.dtype},
+          {"kv_dtype", settings.kv_dtype},
           {"context_tokens", settings.context_tokens},
           {"perf", settings.perf}};
 }
@@ -55,6 +56,7 @@ RunSettings settings_from_json(const json::object& object) {
   settings.raw = read<bool>(object, "raw");
   settings.isa = read<std::string>(object, "isa");
   settings.dtype = read<std::string>(object, "dtype");
+  settings.kv_dtype = read<std::string>(object, "kv_dtype");
   settings.context_tokens = read<int>(object, "context_tokens");
   settings.perf = read<bool>(object, "perf");
   return settings;

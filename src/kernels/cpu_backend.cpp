@@ -5,8 +5,10 @@
 #include <cassert>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "kernels/parallel.h"
+#include "kernels/quant_blocks.h"
 
 namespace touchstone {
 namespace {
@@ -40,6 +42,48 @@ void rotate(float* x, const float* cos, const float* sin, std::int32_t half) {
   }
 }
 
+template <class T>
+void write_number(std::byte* matrix, std::size_t index, T number) {
+  std::memcpy(matrix + index * sizeof number, &number, sizeof number);
+}
+
+/// Writes one token's n numbers into a block's matrix of `size` numbers: the first at `first`, the others
+/// `step` apart.
+void store_token(KvFormat format, const float* x, std::size_t n, std::size_t first, std::size_t step,
+                 std::byte* matrix, std::size_t size, std::size_t slot) {
+  float inverse = 0;
+  if (format == KvFormat::int8) {
+    float most = 0;
+    bool finite = true;
+    for (std::size_t i = 0; i < n; ++i) {
+      most = std::max(most, std::fabs(x[i]));
+      finite = finite && std::isfinite(x[i]);
+    }
+    // What isn't finite is passed on by the scale.
+    const float scale = finite ? most / 127.0F : std::numeric_limits<float>::quiet_NaN();
+    write_number(matrix + size, slot, scale);
+    inverse = finite && most > 0 ? 127.0F / most : 0.0F;
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::size_t at = first + i * step;
+    switch (format) {
+      case KvFormat::f32:
+        write_number(matrix, at, x[i]);
+        break;
+      case KvFormat::f16:
+        write_number(matrix, at, float_to_half(x[i]));
+        break;
+      case KvFormat::bf16:
+        write_number(matrix, at, float_to_bfloat16(x[i]));
+        break;
+      case KvFormat::int8:
+        write_number(matrix, at,
+                     inverse > 0 ? static_cast<std::int8_t>(std::nearbyint(x[i] * inverse)) : std::int8_t{0});
+        break;
+    }
+  }
+}
+
 void add_bias(const Linear& linear, std::int32_t first_output, std::int32_t n, float* sums) {
   if (linear.bias.empty()) return;
   const float* bias = linear.bias.data() + first_output;
@@ -58,6 +102,35 @@ void extend_rope_table(std::span<const double> inverse_frequencies, std::int32_t
       const float angle = static_cast<float>(position) * static_cast<float>(frequency);
       table.cos.push_back(static_cast<float>(std::cos(static_cast<double>(angle))));
       table.sin.push_back(static_cast<float>(std::sin(static_cast<double>(angle))));
+    }
+  }
+}
+
+std::size_t kv_head_bytes(KvFormat format, std::int32_t head_dim) {
+  const std::size_t numbers = to_size(divide_up(head_dim, kLanes) * kLanes) * kKeysPerBlock;
+  switch (format) {
+    case KvFormat::f32:
+      return numbers * sizeof(float);
+    case KvFormat::f16:
+    case KvFormat::bf16:
+      return numbers * sizeof(std::uint16_t);
+    case KvFormat::int8:
+      return numbers + kKeysPerBlock * sizeof(float);
+  }
+  __builtin_unreachable();
+}
+
+void extend_key_offsets(std::span<const float> key_bias, const RopeTable& rope, std::int32_t head_dim,
+                        std::int32_t num_positions, std::vector<float>& offsets) {
+  const std::size_t half = to_size(head_dim) / 2;
+  for (std::size_t size = offsets.size(); size / key_bias.size() * kKeysPerBlock < to_size(num_positions);
+       size = offsets.size()) {
+    const std::size_t middle = size / key_bias.size() * kKeysPerBlock + kKeysPerBlock / 2;
+    assert(middle < to_size(rope.num_positions));
+    offsets.insert(offsets.end(), key_bias.begin(), key_bias.end());
+    for (std::size_t head = size; head < offsets.size(); head += to_size(head_dim)) {
+      rotate(offsets.data() + head, rope.cos.data() + middle * half, rope.sin.data() + middle * half,
+             head_dim / 2);
     }
   }
 }
@@ -242,13 +315,18 @@ void CpuBackend::rotate_and_store(std::span<const PassSlice> slices, const Atten
         finish_head(q.row(row) + std::ptrdiff_t{h} * dim, q_norm);
       const std::size_t block = to_size(slice.blocks[to_size(position / kKeysPerBlock)]);
       const std::size_t slot = to_size(position % kKeysPerBlock);
+      const float* offset = cache.key_offsets == nullptr
+                                ? nullptr
+                                : cache.key_offsets + to_size(position / kKeysPerBlock) * to_size(k.width);
       for (std::int32_t h = 0; h < shape.num_kv_heads; ++h) {
         float* key = k.row(row) + std::ptrdiff_t{h} * dim;
         finish_head(key, k_norm);
-        const std::size_t place = block * cache.block_floats + to_size(h) * cache.head_floats;
-        for (std::int32_t d = 0; d < dim; ++d) cache.keys[place + to_size(d) * kKeysPerBlock + slot] = key[d];
-        std::memcpy(cache.values + place + slot * padded_dim, v.row(row) + std::ptrdiff_t{h} * dim,
-                    to_size(dim) * sizeof(float));
+        for (std::int32_t d = 0; d < dim && offset != nullptr; ++d) key[d] -= offset[h * dim + d];
+        const std::size_t place = block * cache.block_bytes + to_size(h) * cache.head_bytes;
+        store_token(cache.format, key, to_size(dim), slot, kKeysPerBlock, cache.keys + place,
+                    to_size(dim) * kKeysPerBlock, slot);
+        store_token(cache.format, v.row(row) + std::ptrdiff_t{h} * dim, to_size(dim), slot * padded_dim, 1,
+                    cache.values + place, padded_dim * kKeysPerBlock, slot);
       }
     });
   }
@@ -281,16 +359,24 @@ void CpuBackend::attend_rows(const AttentionItem& item, const PassSlice& slice, 
     outputs[to_size(r)] = y.row(slice.first_row + token) + std::ptrdiff_t{head} * shape.head_dim;
     num_keys[to_size(r)] = slice.first_position + token + 1;
   }
-  const std::size_t head_offset = to_size(item.kv_head) * cache.head_floats;
+  const std::size_t head = to_size(item.kv_head);
+  const auto matrices = [&](const std::byte* first) {
+    return reinterpret_cast<const std::uint8_t*>(first) + head * cache.head_bytes;
+  };
   kernels_.attend({.num_rows = item.num_rows,
                    .head_dim = shape.head_dim,
                    .queries = queries.data(),
                    .outputs = outputs.data(),
                    .num_keys = num_keys.data(),
-                   .keys = cache.keys + head_offset,
-                   .values = cache.values + head_offset,
-                   .block_stride = cache.block_floats,
+                   .format = cache.format,
+                   .keys = matrices(cache.keys),
+                   .values = matrices(cache.values),
+                   .block_stride = cache.block_bytes,
                    .blocks = slice.blocks.data(),
+                   .key_offsets = cache.key_offsets == nullptr
+                                      ? nullptr
+                                      : cache.key_offsets + head * to_size(shape.head_dim),
+                   .key_offset_stride = to_size(shape.num_kv_heads * shape.head_dim),
                    .scale = 1.0F / std::sqrt(static_cast<float>(shape.head_dim)),
                    .scratch = scratch});
 }

@@ -41,13 +41,19 @@ struct PassSlice {
   std::span<const std::int32_t> blocks;  // the sequence's KV blocks in order
 };
 
-/// One layer's keys and values. Block b, head h: keys + b * block_floats + h * head_floats, [head_dim, 32];
-/// values likewise, [32, head_dim rounded up to 16].
+/// One layer's keys and values, in `format`. Block b, head h: keys + b * block_bytes + h * head_bytes, as
+/// AttentionTile has them; values likewise.
 struct KvLayer {
-  float* keys;
-  float* values;
-  std::size_t block_floats, head_floats;
+  KvFormat format;
+  std::byte* keys;
+  std::byte* values;
+  std::size_t block_bytes, head_bytes;
+  const float*
+      key_offsets;  // [block of positions, num_kv_heads * head_dim]; see extend_key_offsets(); or null
 };
+
+/// Bytes of one head's keys, or values, in a block.
+std::size_t kv_head_bytes(KvFormat format, std::int32_t head_dim);
 
 struct AttentionShape {
   std::int32_t num_heads, num_kv_heads, head_dim;
@@ -64,6 +70,13 @@ struct RopeTable {
 /// frequency, as in Hugging Face Transformers: what models were trained with.
 void extend_rope_table(std::span<const double> inverse_frequencies, std::int32_t num_positions,
                        RopeTable& table);
+
+/// Keys of Qwen2 carry a bias that dwarfs what tells them apart, and it turns with the position: too much for
+/// 8 bits. So they are stored less that bias as it stands in the middle of their block of positions. What
+/// is left of it is small, as large biases are found where rotation is slow. Makes `offsets`, [block of
+/// positions, num_kv_heads * head_dim], reach to `num_positions`, which `rope` covers with a block more.
+void extend_key_offsets(std::span<const float> key_bias, const RopeTable& rope, std::int32_t head_dim,
+                        std::int32_t num_positions, std::vector<float>& offsets);
 
 class CpuBackend {
  public:

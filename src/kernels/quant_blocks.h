@@ -16,6 +16,13 @@ float half_to_float(std::uint16_t bits);
 /// The float32 value of bfloat16 bits; exact.
 float bfloat16_to_float(std::uint16_t bits);
 
+/// The nearest IEEE half-precision number, ties to even; the largest finite one for what is larger. NaN stays
+/// NaN.
+std::uint16_t float_to_half(float value);
+
+/// The nearest bfloat16 number, ties to even. NaN stays NaN.
+std::uint16_t float_to_bfloat16(float value);
+
 /// Decodes little-endian `blocks` of any DType into float32 `values`. `values.size()` is a multiple of the
 /// dtype's block and `blocks.size() == dtype_bytes(dtype, values.size())`.
 void decode_blocks(DType dtype, std::span<const std::byte> blocks, std::span<float> values);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -29,6 +30,15 @@ PackAs parse_dtype(const std::string& dtype) {
   throw Error("dtype '" + dtype + "' is not available", "use --dtype auto (as stored), f32, int8 or int4");
 }
 
+std::optional<KvFormat> parse_kv_dtype(const std::string& dtype) {
+  if (dtype == "auto") return std::nullopt;
+  if (dtype == "f32") return KvFormat::f32;
+  if (dtype == "f16") return KvFormat::f16;
+  if (dtype == "bf16") return KvFormat::bf16;
+  if (dtype == "int8") return KvFormat::int8;
+  throw Error("kv-dtype '" + dtype + "' is not available", "use --kv-dtype auto, f32, f16, bf16 or int8");
+}
+
 int choose_threads(int requested) {
   constexpr int kMaxThreads = 1024;
   return requested <= 0 ? physical_cores() : std::min(requested, kMaxThreads);
@@ -36,19 +46,25 @@ int choose_threads(int requested) {
 
 }  // namespace
 
-void check_dtype(const std::string& dtype) { parse_dtype(dtype); }
+void check_dtypes(const ModelOptions& options) {
+  parse_dtype(options.dtype);
+  parse_kv_dtype(options.kv_dtype);
+}
 
 struct Transformer::Impl {
   Impl(const Checkpoint& checkpoint, const ModelOptions& options)
       : config(parse_config(checkpoint)),
         backend(choose_threads(options.num_threads), options.isa),
         isa(backend.kernels().isa),
-        weights(load_weights(checkpoint, config, parse_dtype(options.dtype), backend.pool())) {}
+        weights(load_weights(checkpoint, config, parse_dtype(options.dtype), backend.pool())),
+        kv_format(parse_kv_dtype(options.kv_dtype)
+                      .value_or(is_integer(weights.lm_head.weight.format) ? KvFormat::f16 : KvFormat::f32)) {}
 
   Config config;
   CpuBackend backend;
   std::string isa;
   Weights weights;
+  KvFormat kv_format;
   RopeTable rope;
   Buffer workspace;
 
@@ -59,7 +75,8 @@ struct Transformer::Impl {
   void add_to_pass(const ForwardSlice& slice, std::int32_t begin, std::int32_t end);
   Activations make_activations();
   void clear_pass();
-  void flush_pass(const KvPool& pool, float*& logits);
+  void extend_tables(KvPool& pool);
+  void flush_pass(KvPool& pool, float*& logits);
 };
 
 Transformer::Transformer(const Checkpoint& checkpoint, const ModelOptions& options)
@@ -75,17 +92,19 @@ std::size_t Transformer::weight_bytes_per_token() const { return count_weight_by
 
 std::size_t Transformer::kv_bytes_per_token() const {
   const Config& c = impl_->config;
-  const std::size_t padded_dim = (to_size(c.head_dim) + kLanes - 1) / kLanes * kLanes;
-  return to_size(c.num_layers) * to_size(c.num_kv_heads) * padded_dim * 2 * sizeof(float);
+  return to_size(c.num_layers) * to_size(c.num_kv_heads) * 2 * kv_head_bytes(impl_->kv_format, c.head_dim) /
+         kKvBlockTokens;
 }
 
 std::shared_ptr<KvPool> Transformer::make_kv_pool(std::int32_t num_blocks) const {
   const Config& c = impl_->config;
   auto pool = std::make_shared<KvPool>();
+  pool->format = impl_->kv_format;
   pool->num_blocks = num_blocks;
   pool->num_layers = c.num_layers;
-  pool->head_floats = (to_size(c.head_dim) + kLanes - 1) / kLanes * kLanes * kKvBlockTokens;
-  pool->block_floats = pool->head_floats * to_size(c.num_kv_heads);
+  pool->head_bytes = kv_head_bytes(pool->format, c.head_dim);
+  pool->block_bytes = pool->head_bytes * to_size(c.num_kv_heads);
+  pool->key_offsets.resize(to_size(c.num_layers));
   std::size_t bytes = 0;
   if (__builtin_mul_overflow(kv_bytes_per_token() * kKvBlockTokens, to_size(num_blocks), &bytes)) {
     bytes = SIZE_MAX / 2;  // refused like any other size that cannot be had
@@ -97,9 +116,9 @@ std::shared_ptr<KvPool> Transformer::make_kv_pool(std::int32_t num_blocks) const
 void Transformer::copy_block(KvPool& pool, std::int32_t from, std::int32_t to) const {
   assert(from >= 0 && from < pool.num_blocks && to >= 0 && to < pool.num_blocks);
   for (std::int32_t l = 0; l < pool.num_layers; ++l) {
-    for (float* part : {pool.keys(l), pool.values(l)}) {
-      std::memcpy(part + to_size(to) * pool.block_floats, part + to_size(from) * pool.block_floats,
-                  pool.block_floats * sizeof(float));
+    for (std::byte* part : {pool.keys(l), pool.values(l)}) {
+      std::memcpy(part + to_size(to) * pool.block_bytes, part + to_size(from) * pool.block_bytes,
+                  pool.block_bytes);
     }
   }
 }
@@ -135,7 +154,18 @@ void Transformer::Impl::add_to_pass(const ForwardSlice& slice, std::int32_t begi
     ids.push_back(id);
   }
   slices.push_back({first_row, end - begin, first_position, slice.blocks});
-  extend_rope_table(config.rope_frequencies, slice.first_position + end, rope);
+}
+
+/// Makes the tables reach to the last position of the pass.
+void Transformer::Impl::extend_tables(KvPool& pool) {
+  std::int32_t end = 0;
+  for (const PassSlice& slice : slices) end = std::max(end, slice.first_position + slice.num_rows);
+  extend_rope_table(config.rope_frequencies, end + kKvBlockTokens, rope);
+  if (pool.format != KvFormat::int8) return;
+  for (std::size_t l = 0; l < weights.layers.size(); ++l) {
+    const std::vector<float>& bias = weights.layers[l].k.bias;
+    if (!bias.empty()) extend_key_offsets(bias, rope, config.head_dim, end, pool.key_offsets[l]);
+  }
 }
 
 /// Cuts the workspace into the activations of the pass.
@@ -169,8 +199,9 @@ Activations Transformer::Impl::make_activations() {
 }
 
 /// Runs what has been added, and moves `logits` past those written.
-void Transformer::Impl::flush_pass(const KvPool& pool, float*& logits) {
+void Transformer::Impl::flush_pass(KvPool& pool, float*& logits) {
   if (ids.empty()) return;
+  extend_tables(pool);
   const Rows wanted{logits, static_cast<std::int32_t>(logit_rows.size()), config.vocab_size};
   run_pass(backend, config, weights, rope, {ids, slices, logit_rows}, pool, make_activations(), wanted);
   logits += to_size(wanted.count) * to_size(wanted.width);

@@ -34,7 +34,7 @@ Config parse_config(const Checkpoint& checkpoint);
 inline constexpr std::int32_t kKvBlockTokens = 32;
 
 /// The pool of key/value blocks of all sequences; which block belongs to whom is the engine's business.
-/// Float32 keys (after RoPE) and values; the layout is the kernels' (kv_pool.h).
+/// Keys (after RoPE) and values; the layout is the kernels' (kv_pool.h).
 struct KvPool;
 
 /// Tokens of one sequence to run: `ids` stand at positions first_position…; `blocks` lists the sequence's
@@ -51,10 +51,12 @@ struct ModelOptions {
   int num_threads = 0;         // 0: physical_cores()
   std::string isa = "auto";    // auto, scalar, avx2, avx512, avx512vnni
   std::string dtype = "auto";  // auto: as stored; f32: widened; int8, int4: rounded, activations to int8
+  // Of keys and values: f32, f16, bf16, int8; auto: f32, and f16 where weights are integers.
+  std::string kv_dtype = "auto";
 };
 
-/// Throws Error for a dtype that ModelOptions does not name.
-void check_dtype(const std::string& dtype);
+/// Throws Error for a dtype, or kv_dtype, that ModelOptions does not name.
+void check_dtypes(const ModelOptions& options);
 
 /// A model ready to run on one device.
 class Transformer {

@@ -11,6 +11,7 @@
 #include <random>
 
 #include "base/error.h"
+#include "kernels/cpu_backend.h"
 #include "kernels/kernels.h"
 #include "kernels/quant_blocks.h"
 
@@ -420,19 +421,61 @@ TEST(Exponential, OfExtremesIsFinite) {
 
 // ---- Attention ----
 
+std::size_t to_size(int n) { return static_cast<std::size_t>(n); }
+
 struct AttentionCase {
-  AttentionCase(int dim, int rows, int keys, Random& random)
-      : head_dim(dim),
+  AttentionCase(KvFormat kv_format, int dim, int rows, int keys, Random& random)
+      : format(kv_format),
+        head_dim(dim),
         padded_dim((dim + kLanes - 1) / kLanes * kLanes),
         num_blocks(keys / kKeysPerBlock + 1) {
     const auto block = static_cast<std::size_t>(kKeysPerBlock * padded_dim);
     keys_memory = random.normals(block * static_cast<std::size_t>(num_blocks));
     values_memory = random.normals(block * static_cast<std::size_t>(num_blocks));
+    stored_keys = store(keys_memory, to_size(kKeysPerBlock * dim), true, random);
+    stored_values = store(values_memory, block, false, random);
+    if (random.between(0, 1) == 1) key_offsets = random.normals(to_size(num_blocks * dim));
     queries = random.normals(static_cast<std::size_t>(rows * dim));
     for (int b = 0; b < num_blocks; ++b) blocks.push_back((b * 5 + 3) % num_blocks);
     if (num_blocks % 5 == 0) std::reverse(blocks.begin(), blocks.end());
     for (int r = 0; r < rows; ++r)
       num_keys.push_back(std::max(1, keys - random.between(0, std::min(keys, 70))));
+  }
+
+  /// The blocks' matrices of `used` numbers as attend() reads them; what they are worth goes to `memory`.
+  std::vector<std::uint8_t> store(Floats& memory, std::size_t used, bool tokens_are_columns,
+                                  Random& random) const {
+    const std::size_t bytes = kv_head_bytes(format, head_dim);
+    const std::size_t block = to_size(kKeysPerBlock * padded_dim);
+    std::vector<std::uint8_t> stored(bytes * to_size(num_blocks));
+    for (std::size_t b = 0; b < to_size(num_blocks); ++b) {
+      std::uint8_t* matrix = stored.data() + b * bytes;
+      const auto put = [&](std::size_t i, auto number) {
+        std::memcpy(matrix + i * sizeof number, &number, sizeof number);
+      };
+      Floats scales;
+      for (int t = 0; t < kKeysPerBlock; ++t)
+        scales.push_back(0.004F * static_cast<float>(random.between(1, 5)));
+      for (std::size_t i = 0; i < used; ++i) {
+        float& number = memory[b * block + i];
+        const std::size_t token = tokens_are_columns ? i % kKeysPerBlock : i / to_size(padded_dim);
+        if (format == KvFormat::f32) {
+          put(i, number);
+        } else if (format == KvFormat::f16) {
+          put(i, float_to_half(number));
+          number = half_to_float(float_to_half(number));
+        } else if (format == KvFormat::bf16) {
+          put(i, float_to_bfloat16(number));
+          number = bfloat16_to_float(float_to_bfloat16(number));
+        } else {
+          const auto q = static_cast<std::int8_t>(random.between(-127, 127));
+          put(i, q);
+          number = static_cast<float>(q) * scales[token];
+        }
+      }
+      if (format == KvFormat::int8) std::memcpy(matrix + used, scales.data(), scales.size() * sizeof(float));
+    }
+    return stored;
   }
 
   /// Rows [first, end) in one call.
@@ -449,10 +492,13 @@ struct AttentionCase {
                     .queries = q.data(),
                     .outputs = y.data(),
                     .num_keys = num_keys.data() + first,
-                    .keys = keys_memory.data(),
-                    .values = values_memory.data(),
-                    .block_stride = static_cast<std::size_t>(kKeysPerBlock * padded_dim),
+                    .format = format,
+                    .keys = stored_keys.data(),
+                    .values = stored_values.data(),
+                    .block_stride = kv_head_bytes(format, head_dim),
                     .blocks = blocks.data(),
+                    .key_offsets = key_offsets.empty() ? nullptr : key_offsets.data(),
+                    .key_offset_stride = to_size(head_dim),
                     .scale = 0.3F,
                     .scratch = scratch.data()});
   }
@@ -465,8 +511,10 @@ struct AttentionCase {
     for (int key = 0; key < num_keys[static_cast<std::size_t>(row)]; ++key) {
       double score = 0;
       for (int d = 0; d < head_dim; ++d) {
-        score += static_cast<double>(queries[static_cast<std::size_t>(row * head_dim + d)]) *
-                 static_cast<double>(keys_memory[static_cast<std::size_t>(place(key) + d * 32 + key % 32)]);
+        const auto offset = key_offsets.empty() ? 0.0F : key_offsets[to_size(key / 32 * head_dim + d)];
+        score += static_cast<double>(queries[to_size(row * head_dim + d)]) *
+                 (static_cast<double>(keys_memory[to_size(place(key) + d * 32 + key % 32)]) +
+                  static_cast<double>(offset));
       }
       scores.push_back(score * static_cast<double>(0.3F));
       maximum = std::max(maximum, scores.back());
@@ -483,17 +531,19 @@ struct AttentionCase {
     return result;
   }
 
+  KvFormat format;
   int head_dim, padded_dim, num_blocks;
-  Floats keys_memory, values_memory, queries;
+  Floats keys_memory, values_memory, key_offsets, queries;
+  std::vector<std::uint8_t> stored_keys, stored_values;
   std::vector<std::int32_t> blocks, num_keys;
 };
 
 TEST(Attend, IsSoftmaxAttentionAndHasTheSameBitsHoweverItIsCut) {
   Random random(5);
-  for (int round = 0; round < 12; ++round) {
+  for (int round = 0; round < 24; ++round) {
     const int head_dim = random.pick({2, 10, 16, 20, 48, 64, 80, 128});
     const int rows = random.between(1, kAttentionRows);
-    const AttentionCase c(head_dim, rows, random.between(1, 300), random);
+    const AttentionCase c(static_cast<KvFormat>(round % 4), head_dim, rows, random.between(1, 300), random);
     Floats expected(c.queries.size());
     for (int r = 0; r < rows; ++r) c.run(choose_kernels("scalar"), r, r + 1, expected);
     for (const KernelTable* kernels : list_tables()) {
@@ -507,11 +557,12 @@ TEST(Attend, IsSoftmaxAttentionAndHasTheSameBitsHoweverItIsCut) {
       }
       EXPECT_EQ(bits_of(cut), bits_of(expected)) << kernels->isa << " head_dim " << head_dim;
     }
+    const double tolerance = c.key_offsets.empty() ? 4e-6 : 6e-6;  // larger scores round more
     for (int r = 0; r < rows; ++r) {
       const std::vector<double> reference = c.reference(r);
       for (int d = 0; d < head_dim; ++d) {
         EXPECT_NEAR(expected[static_cast<std::size_t>(r * head_dim + d)],
-                    reference[static_cast<std::size_t>(d)], 3e-6);
+                    reference[static_cast<std::size_t>(d)], tolerance);
       }
     }
   }

@@ -51,17 +51,26 @@ std::vector<TinyShape> list_shapes() {
            .vocab_size = 100}};
 }
 
-class SameBytes : public ::testing::TestWithParam<const char*> {};  // --dtype
+struct Dtypes {
+  const char *weights, *kv;
+};
+
+class SameBytes : public ::testing::TestWithParam<Dtypes> {
+ protected:
+  static ModelOptions options(int num_threads, const char* isa = "auto") {
+    return {.num_threads = num_threads, .isa = isa, .dtype = GetParam().weights, .kv_dtype = GetParam().kv};
+  }
+};
 
 TEST_P(SameBytes, ForAnyInstructionSet) {
   for (const TinyShape& shape : list_shapes()) {
     const TinyModel tiny(shape);
     const Ids ids = Random{std::mt19937(2)}.ids(75, shape.vocab_size);
-    Transformer scalar(tiny.checkpoint, {.num_threads = 1, .isa = "scalar", .dtype = GetParam()});
+    Transformer scalar(tiny.checkpoint, options(1, "scalar"));
     const auto expected = bits_of(Sequence(scalar, 75).run(ids));
     for (const char* isa : {"auto", "avx2", "avx512", "avx512vnni"}) {
       try {
-        Transformer model(tiny.checkpoint, {.num_threads = 1, .isa = isa, .dtype = GetParam()});
+        Transformer model(tiny.checkpoint, options(1, isa));
         EXPECT_EQ(bits_of(Sequence(model, 75).run(ids)), expected) << shape.model_type << " on " << isa;
       } catch (const Error&) {  // this CPU lacks it
         EXPECT_STRNE(isa, "auto");
@@ -74,10 +83,10 @@ TEST_P(SameBytes, ForAnyNumberOfThreads) {
   for (const TinyShape& shape : list_shapes()) {
     const TinyModel tiny(shape);
     const Ids ids = Random{std::mt19937(3)}.ids(200, shape.vocab_size);
-    Transformer one(tiny.checkpoint, {.num_threads = 1, .dtype = GetParam()});
+    Transformer one(tiny.checkpoint, options(1));
     const auto expected = bits_of(Sequence(one, 200).run(ids));
     for (const int threads : {2, 3, 7}) {
-      Transformer many(tiny.checkpoint, {.num_threads = threads, .dtype = GetParam()});
+      Transformer many(tiny.checkpoint, options(threads));
       EXPECT_EQ(many.num_threads(), threads);
       EXPECT_EQ(bits_of(Sequence(many, 200).run(ids)), expected)
           << shape.model_type << ", " << threads << " threads";
@@ -89,7 +98,7 @@ TEST_P(SameBytes, HoweverThePromptIsCut) {
   Random random{std::mt19937(4)};
   for (const TinyShape& shape : list_shapes()) {
     const TinyModel tiny(shape);
-    Transformer model(tiny.checkpoint, {.num_threads = 2, .dtype = GetParam()});
+    Transformer model(tiny.checkpoint, options(2));
     const Ids ids = random.ids(540, shape.vocab_size);  // more than one pass holds
     const auto expected = bits_of(Sequence(model, 540).run(ids));
     for (const int longest : {3, 64, 539}) {
@@ -118,7 +127,7 @@ TEST_P(SameBytes, WhateverRunsBesideIt) {
   Random random{std::mt19937(5)};
   for (const TinyShape& shape : list_shapes()) {
     const TinyModel tiny(shape);
-    Transformer model(tiny.checkpoint, {.num_threads = 2, .dtype = GetParam()});
+    Transformer model(tiny.checkpoint, options(2));
     const auto vocab = static_cast<std::size_t>(shape.vocab_size);
     std::vector<Growing> sequences(9);
     std::int32_t num_blocks = 0;
@@ -159,8 +168,57 @@ TEST_P(SameBytes, WhateverRunsBesideIt) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Dtypes, SameBytes, ::testing::Values("auto", "int8", "int4"),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Dtypes, SameBytes,
+                         ::testing::Values(Dtypes{"auto", "f32"}, Dtypes{"auto", "bf16"},
+                                           Dtypes{"auto", "int8"}, Dtypes{"int8", "f16"},
+                                           Dtypes{"int4", "int8"}),
+                         [](const auto& info) {
+                           return std::string(info.param.weights) + "_kv_" + info.param.kv;
+                         });
+
+/// Mean divergence of what `kv_dtype` predicts from what float32 does, over a sequence.
+double mean_divergence(const Checkpoint& checkpoint, const Ids& ids, const char* kv_dtype) {
+  Transformer exact(checkpoint, {.num_threads = 2});
+  Transformer rounded(checkpoint, {.num_threads = 2, .kv_dtype = kv_dtype});
+  const auto n = static_cast<std::int32_t>(ids.size());
+  const std::vector<float> p = Sequence(exact, n).run(ids);
+  const std::vector<float> q = Sequence(rounded, n).run(ids);
+  const std::size_t vocab = p.size() / ids.size();
+  double sum = 0;
+  for (std::size_t row = 0; row < p.size(); row += vocab) {
+    for (std::int32_t id = 0; id < static_cast<std::int32_t>(vocab); ++id) {
+      const double log_p = log_probability(std::span(p).subspan(row, vocab), id);
+      sum += std::exp(log_p) * (log_p - log_probability(std::span(q).subspan(row, vocab), id));
+    }
+  }
+  return sum / static_cast<double>(ids.size());
+}
+
+TEST(KvDtype, KeepsWhatIsPredictedThoughKeysOfQwen2HaveALargeBias) {
+  for (const int biased_layer : {0, 1}) {
+    TinyModel tiny({.hidden_size = 96, .num_heads = 4, .num_kv_heads = 2, .head_dim = 64, .vocab_size = 60});
+    auto bias = std::make_shared<std::vector<float>>(128, 0.5F);
+    for (const std::size_t i : {28U, 30U, 31U, 61U, 92U, 95U, 127U})
+      (*bias)[i] = i % 2 == 0 ? 150.0F : -90.0F;
+    tiny.set("model.layers." + std::to_string(biased_layer) + ".self_attn.k_proj.bias", {128}, bias);
+    const Ids ids = Random{std::mt19937(6)}.ids(300, 60);
+    EXPECT_LT(mean_divergence(tiny.checkpoint, ids, "f16"), 1e-5) << "layer " << biased_layer;
+    EXPECT_LT(mean_divergence(tiny.checkpoint, ids, "int8"), 1e-5) << "layer " << biased_layer;
+  }
+}
+
+TEST(KvDtype, DecidesTheBytesOfAToken) {
+  const TinyModel tiny({.hidden_size = 96, .num_heads = 4, .num_kv_heads = 2, .head_dim = 64});
+  const auto bytes = [&](const char* kv_dtype) {
+    return Transformer(tiny.checkpoint, {.num_threads = 1, .kv_dtype = kv_dtype}).kv_bytes_per_token();
+  };
+  constexpr std::size_t kNumbers = std::size_t{2} * 2 * 2 * 64;  // layers, keys and values, heads
+  EXPECT_EQ(bytes("auto"), kNumbers * 4);
+  EXPECT_EQ(bytes("f16"), kNumbers * 2);
+  EXPECT_EQ(bytes("bf16"), kNumbers * 2);
+  EXPECT_EQ(bytes("int8"), kNumbers + 2 * 2 * 2 * sizeof(float));
+  EXPECT_THROW(bytes("int4"), Error);
+}
 
 TEST(StoredWeights, GiveTheBitsOfWidenedOnes) {
   std::size_t cases = 0;

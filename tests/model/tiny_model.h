@@ -70,6 +70,11 @@ class TinyModel {
     std::normal_distribution<float> normal(0.0F, 0.2F);
     for (float& value : *values) value = normal(random_);
     if (bad_weight_ != 0.0F) (*values)[n / 2] = bad_weight_;
+    set(name, shape, values);
+  }
+
+  void set(const std::string& name, const std::vector<std::int64_t>& shape,
+           std::shared_ptr<std::vector<float>> values) {
     const Blob blob{"memory", std::as_bytes(std::span(*values)), values};
     checkpoint.tensors[name] = {name, DType::f32, shape, blob.bytes};
     checkpoint.blobs.push_back(blob);

@@ -330,14 +330,38 @@ struct AttentionState {
   float* scores;    // [kAttentionRows, kKeysPerBlock]
 };
 
-/// scores = queries · keys * scale for kRows rows and the 32 keys of a block.
-template <class V, int kRows>
-void score_block(const float* const* queries, const float* keys, int head_dim, float scale, float* scores) {
+/// 16 neighbouring numbers of stored keys or values.
+template <class V, KvFormat kFormat>
+typename V::Vec load_stored(const std::uint8_t* matrix, int index) {
+  const auto i = static_cast<std::size_t>(index);
+  if constexpr (kFormat == KvFormat::f32) return V::load(reinterpret_cast<const float*>(matrix) + i);
+  if constexpr (kFormat == KvFormat::f16) return V::load_halves(matrix + 2 * i);
+  if constexpr (kFormat == KvFormat::bf16) return V::load_bfloats(matrix + 2 * i);
+  if constexpr (kFormat == KvFormat::int8) return V::load_bytes(matrix + i);
+}
+
+/// The scales of an int8 matrix of n numbers.
+inline const float* scales_behind(const std::uint8_t* matrix, int n) {
+  return reinterpret_cast<const float*>(matrix + n);
+}
+
+template <class V>
+float dot(const float* a, const float* b, int n) {
+  typename V::Vec sum = V::zero();
+  for (int i = 0; i < n; i += kLanes)
+    sum = V::fma(V::load_first(a + i, n - i), V::load_first(b + i, n - i), sum);
+  return V::sum(sum);
+}
+
+/// scores = queries · (keys + offset) * scale for kRows rows and the 32 keys of a block.
+template <class V, int kRows, KvFormat kFormat>
+void score_block(const float* const* queries, const std::uint8_t* keys, const float* offset, int head_dim,
+                 float scale, float* scores) {
   typename V::Vec sum[kRows][2];
   for (auto& row : sum) row[0] = row[1] = V::zero();
   for (int d = 0; d < head_dim; ++d) {
-    const typename V::Vec low = V::load(keys + d * kKeysPerBlock);
-    const typename V::Vec high = V::load(keys + d * kKeysPerBlock + kLanes);
+    const typename V::Vec low = load_stored<V, kFormat>(keys, d * kKeysPerBlock);
+    const typename V::Vec high = load_stored<V, kFormat>(keys, d * kKeysPerBlock + kLanes);
     for (int r = 0; r < kRows; ++r) {
       const typename V::Vec q = V::set1(queries[r][d]);
       sum[r][0] = V::fma(q, low, sum[r][0]);
@@ -346,6 +370,15 @@ void score_block(const float* const* queries, const float* keys, int head_dim, f
   }
   const typename V::Vec factor = V::set1(scale);
   for (int r = 0; r < kRows; ++r) {
+    if constexpr (kFormat == KvFormat::int8) {
+      const float* scales = scales_behind(keys, head_dim * kKeysPerBlock);
+      for (int half = 0; half < 2; ++half)
+        sum[r][half] = V::mul(sum[r][half], V::load(scales + half * kLanes));
+    }
+    if (offset != nullptr) {
+      const typename V::Vec all = V::set1(dot<V>(queries[r], offset, head_dim));
+      for (typename V::Vec& score : sum[r]) score = V::add(score, all);
+    }
     V::store(scores + r * kKeysPerBlock, V::mul(sum[r][0], factor));
     V::store(scores + r * kKeysPerBlock + kLanes, V::mul(sum[r][1], factor));
   }
@@ -378,62 +411,73 @@ void soften_row(int count, int padded_dim, float* scores, float& maximum, float&
   maximum = new_maximum;
 }
 
-/// weighted += p · values for kRows rows, kWide vectors of the head's dimensions and the first `count` keys.
-template <class V, int kRows, int kWide>
-void weigh_values(const float* p, const float* values, int padded_dim, int count, float* weighted) {
+/// weighted += p · values for kRows rows, kWide vectors of the head's dimensions from `first` on and the
+/// first `count` keys.
+template <class V, int kRows, int kWide, KvFormat kFormat>
+void weigh_values(const float* p, const std::uint8_t* values, int first, int padded_dim, int count,
+                  float* weighted) {
   typename V::Vec sum[kRows][kWide];
   for (int r = 0; r < kRows; ++r) {
-    for (int w = 0; w < kWide; ++w) sum[r][w] = V::load(weighted + r * padded_dim + w * kLanes);
+    for (int w = 0; w < kWide; ++w) sum[r][w] = V::load(weighted + r * padded_dim + first + w * kLanes);
   }
   for (int key = 0; key < count; ++key) {
     typename V::Vec value[kWide];
-    for (int w = 0; w < kWide; ++w) value[w] = V::load(values + key * padded_dim + w * kLanes);
+    for (int w = 0; w < kWide; ++w) {
+      value[w] = load_stored<V, kFormat>(values, key * padded_dim + first + w * kLanes);
+    }
     for (int r = 0; r < kRows; ++r) {
       const typename V::Vec weight = V::set1(p[r * kKeysPerBlock + key]);
       for (int w = 0; w < kWide; ++w) sum[r][w] = V::fma(weight, value[w], sum[r][w]);
     }
   }
   for (int r = 0; r < kRows; ++r) {
-    for (int w = 0; w < kWide; ++w) V::store(weighted + r * padded_dim + w * kLanes, sum[r][w]);
+    for (int w = 0; w < kWide; ++w) V::store(weighted + r * padded_dim + first + w * kLanes, sum[r][w]);
   }
 }
 
 /// One block of keys for kRows rows. `counts`: how many of its keys each row sees (none: the row stays as it
-/// is).
-template <class V, int kRows>
-void attend_block(const AttentionTile& tile, int row, const std::int32_t* counts, const float* keys,
-                  const float* values, const AttentionState& state) {
+/// is). `offset`: what is to be added to its keys, or null.
+template <class V, int kRows, KvFormat kFormat>
+void attend_block(const AttentionTile& tile, int row, const std::int32_t* counts, const std::uint8_t* keys,
+                  const std::uint8_t* values, const float* offset, const AttentionState& state) {
   const int padded_dim = (tile.head_dim + kLanes - 1) / kLanes * kLanes;
   float* scores = state.scores + row * kKeysPerBlock;
   float* weighted = state.weighted + row * padded_dim;
-  score_block<V, kRows>(tile.queries + row, keys, tile.head_dim, tile.scale, scores);
+  score_block<V, kRows, kFormat>(tile.queries + row, keys, offset, tile.head_dim, tile.scale, scores);
   int most = 0;
   for (int r = 0; r < kRows; ++r) {
-    soften_row<V>(counts[r], padded_dim, scores + r * kKeysPerBlock, state.maximum[row + r],
-                  state.total[row + r], weighted + r * padded_dim);
+    float* p = scores + r * kKeysPerBlock;
+    soften_row<V>(counts[r], padded_dim, p, state.maximum[row + r], state.total[row + r],
+                  weighted + r * padded_dim);
+    if constexpr (kFormat == KvFormat::int8) {
+      const float* scales = scales_behind(values, kKeysPerBlock * padded_dim);
+      for (int i = 0; i < kKeysPerBlock; i += kLanes)
+        V::store(p + i, V::mul(V::load(p + i), V::load(scales + i)));
+    }
     most = counts[r] > most ? counts[r] : most;
   }
   int d = 0;
   for (; d + 2 * kLanes <= padded_dim; d += 2 * kLanes) {
-    weigh_values<V, kRows, 2>(scores, values + d, padded_dim, most, weighted + d);
+    weigh_values<V, kRows, 2, kFormat>(scores, values, d, padded_dim, most, weighted);
   }
-  if (d < padded_dim) weigh_values<V, kRows, 1>(scores, values + d, padded_dim, most, weighted + d);
+  if (d < padded_dim) weigh_values<V, kRows, 1, kFormat>(scores, values, d, padded_dim, most, weighted);
 }
 
 /// As attend_block, for a number of rows known at run time.
-template <class V, int kRows>
+template <class V, int kRows, KvFormat kFormat>
 void attend_block_of(int rows, const AttentionTile& tile, int row, const std::int32_t* counts,
-                     const float* keys, const float* values, const AttentionState& state) {
+                     const std::uint8_t* keys, const std::uint8_t* values, const float* offset,
+                     const AttentionState& state) {
   if constexpr (kRows > 1) {
     if (rows < kRows) {
-      return attend_block_of<V, kRows - 1>(rows, tile, row, counts, keys, values, state);
+      return attend_block_of<V, kRows - 1, kFormat>(rows, tile, row, counts, keys, values, offset, state);
     }
   }
-  attend_block<V, kRows>(tile, row, counts, keys, values, state);
+  attend_block<V, kRows, kFormat>(tile, row, counts, keys, values, offset, state);
 }
 
-template <class V>
-void attend(const AttentionTile& tile) {
+template <class V, KvFormat kFormat>
+void attend_in(const AttentionTile& tile) {
   const int padded_dim = (tile.head_dim + kLanes - 1) / kLanes * kLanes;
   AttentionState state;
   state.maximum = tile.scratch;
@@ -448,15 +492,18 @@ void attend(const AttentionTile& tile) {
     most_keys = tile.num_keys[r] > most_keys ? tile.num_keys[r] : most_keys;
   }
   for (std::int32_t first = 0, block = 0; first < most_keys; first += kKeysPerBlock, ++block) {
-    const std::size_t offset = static_cast<std::size_t>(tile.blocks[block]) * tile.block_stride;
+    const std::size_t place = static_cast<std::size_t>(tile.blocks[block]) * tile.block_stride;
+    const float* offset = tile.key_offsets == nullptr
+                              ? nullptr
+                              : tile.key_offsets + static_cast<std::size_t>(block) * tile.key_offset_stride;
     std::int32_t counts[kAttentionRows];
     for (int r = 0; r < tile.num_rows; ++r) {
       const std::int32_t left = tile.num_keys[r] - first;
       counts[r] = left < 0 ? 0 : left > kKeysPerBlock ? kKeysPerBlock : left;
     }
     for (int row = 0; row < tile.num_rows; row += V::kAttentionTile) {
-      attend_block_of<V, V::kAttentionTile>(tile.num_rows - row, tile, row, counts + row, tile.keys + offset,
-                                            tile.values + offset, state);
+      attend_block_of<V, V::kAttentionTile, kFormat>(tile.num_rows - row, tile, row, counts + row,
+                                                     tile.keys + place, tile.values + place, offset, state);
     }
   }
   for (int r = 0; r < tile.num_rows; ++r) {
@@ -465,6 +512,20 @@ void attend(const AttentionTile& tile) {
       const typename V::Vec mean = V::mul(V::load(state.weighted + r * padded_dim + d), inverse);
       V::store_first(tile.outputs[r] + d, mean, tile.head_dim - d);
     }
+  }
+}
+
+template <class V>
+void attend(const AttentionTile& tile) {
+  switch (tile.format) {
+    case KvFormat::f32:
+      return attend_in<V, KvFormat::f32>(tile);
+    case KvFormat::f16:
+      return attend_in<V, KvFormat::f16>(tile);
+    case KvFormat::bf16:
+      return attend_in<V, KvFormat::bf16>(tile);
+    case KvFormat::int8:
+      return attend_in<V, KvFormat::int8>(tile);
   }
 }
 

@@ -77,6 +77,10 @@ struct IntRows {
   std::int32_t num_groups;
 };
 
+/// How keys and values are stored. Each is a block's matrix of one head, keys [head_dim, 32] and values [32,
+/// head_dim rounded up to lanes]; after an `int8` matrix come 32 float scales, one a token.
+enum class KvFormat : std::uint8_t { f32, f16, bf16, int8 };
+
 /// Rows of queries that attend to one head's keys and values. Row r sees the first num_keys[r] of them.
 struct AttentionTile {
   std::int32_t num_rows;
@@ -84,10 +88,15 @@ struct AttentionTile {
   const float* const* queries;   // [num_rows] -> [head_dim]
   float* const* outputs;         // [num_rows] -> [head_dim]
   const std::int32_t* num_keys;  // [num_rows], each >= 1
-  const float* keys;    // block b at keys + b * block_stride: [head_dim, 32], a key's numbers a column
-  const float* values;  // likewise: [32, head_dim rounded up to lanes]
-  std::size_t block_stride;
+  KvFormat format;
+  const std::uint8_t* keys;  // block b at keys + b * block_stride
+  const std::uint8_t* values;
+  std::size_t block_stride;    // bytes
   const std::int32_t* blocks;  // the sequence's blocks in order
+  // What is to be added to all keys of the sequence's block b, at key_offsets + b * key_offset_stride:
+  // [head_dim]. May be null.
+  const float* key_offsets;
+  std::size_t key_offset_stride;
   float scale;
   float* scratch;  // attention_scratch_floats(head_dim) floats
 };
