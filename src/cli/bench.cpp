@@ -17,14 +17,32 @@ struct BenchOptions {
   BenchmarkOptions benchmark;
 };
 
+std::string format_profile(const boost::json::object& profile) {
+  std::string text;
+  for (const char* phase : {"prefill", "decode"}) {
+    text += fmt::format("\n{:<20} {:>9} {:>7} {:>13} {:>8}   (batch {}, {} tokens before)\n", phase, "ms",
+                        "share", "weights GB/s", "GOP/s", profile.at("batch").as_int64(),
+                        phase == std::string_view("decode") ? profile.at("context_tokens").as_int64() : 0);
+    for (const boost::json::value& stage : profile.at(phase).as_array()) {
+      text +=
+          fmt::format("{:<20} {:>9.1f} {:>6.1f}% {:>13.1f} {:>8.0f}\n", stage.at("stage").as_string().c_str(),
+                      stage.at("ms").to_number<double>(), 100 * stage.at("share").to_number<double>(),
+                      stage.at("weight_gb_s").to_number<double>(), stage.at("gop_s").to_number<double>());
+    }
+  }
+  return text;
+}
+
 std::string format_table(const boost::json::object& document) {
   const auto number = [](const boost::json::value& value) { return value.to_number<double>(); };
   const boost::json::object& machine = document.at("machine").as_object();
   std::string text = fmt::format("{} — {}, {} threads\n", document.at("model").as_string().c_str(),
                                  machine.at("isa").as_string().c_str(), machine.at("threads").as_int64());
   if (const auto* roofline = document.if_contains("roofline")) {
-    text += fmt::format("roofline: reads {:.1f} GB/s, float32 FMA {:.0f} GFLOP/s\n",
-                        number(roofline->at("read_gb_s")), number(roofline->at("fma_gflop_s")));
+    text +=
+        fmt::format("roofline: reads {:.1f} GB/s, float32 FMA {:.0f} GFLOP/s, 8-bit products {:.0f} GOP/s\n",
+                    number(roofline->at("read_gb_s")), number(roofline->at("fma_gflop_s")),
+                    number(roofline->at("int8_gop_s")));
   }
   const auto& load = document.at("load").as_object();
   text += fmt::format("load {:.0f} ms, weights {:.1f} MB\n", number(load.at("load_ms")),
@@ -34,13 +52,19 @@ std::string format_table(const boost::json::object& document) {
                         number(tokenizer->at("encode_mb_s").at("median")));
   }
   text +=
-      "\nbatch   prefill tok/s  of FMA peak   decode tok/s  weights GB/s  of reads   TTFT ms  peak RSS MB\n";
+      "\nbatch   prefill tok/s  of peak   decode tok/s  of peak  weights GB/s  of reads   TTFT ms  peak RSS "
+      "MB\n";
   for (const boost::json::value& row : document.at("rows").as_array()) {
-    text += fmt::format("{:>5} {:>15.1f} {:>11.0f}% {:>14.1f} {:>13.1f} {:>8.0f}% {:>9.1f} {:>12.0f}\n",
-                        row.at("batch").as_int64(), number(row.at("prefill_tok_s")),
-                        100 * number(row.at("peak_share")), number(row.at("decode_tok_s")),
-                        number(row.at("weight_gb_s")), 100 * number(row.at("bandwidth_share")),
-                        number(row.at("ttft_ms")), number(row.at("peak_rss_bytes")) / 1e6);
+    text += fmt::format(
+        "{:>5} {:>15.1f} {:>7.0f}% {:>14.1f} {:>7.0f}% {:>13.1f} {:>8.0f}% {:>9.1f} {:>12.0f}\n",
+        row.at("batch").as_int64(), number(row.at("prefill_tok_s")), 100 * number(row.at("peak_share")),
+        number(row.at("decode_tok_s")), 100 * number(row.at("decode_peak_share")),
+        number(row.at("weight_gb_s")), 100 * number(row.at("bandwidth_share")), number(row.at("ttft_ms")),
+        number(row.at("peak_rss_bytes")) / 1e6);
+  }
+  if (const auto* profiles = document.if_contains("profile")) {
+    for (const boost::json::value& profile : profiles->as_array())
+      text += format_profile(profile.as_object());
   }
   return text;
 }
@@ -83,7 +107,8 @@ void add_bench(CLI::App& app, Command& command) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   sub->add_flag("--roofline", options->benchmark.roofline,
-                "Also measure this machine's read bandwidth and FMA peak");
+                "Also measure this machine's read bandwidth and arithmetic peaks, around each row");
+  sub->add_flag("--profile", options->benchmark.profile, "Also take the time of each stage of a pass");
   add_common_options(*sub, options->common);
   sub->footer(
       "Examples:\n"

@@ -146,8 +146,15 @@ void throw_if_interrupted() {
   if (interrupted()) throw Error("interrupted");
 }
 
-BenchmarkRow measure_batch(Transformer& transformer, std::int32_t batch, const BenchmarkOptions& options,
-                           const std::optional<Roofline>& roofline) {
+/// The best of both: interference only ever slows a measurement down.
+Roofline better(const Roofline& a, const Roofline& b) {
+  return {.read_bytes_per_s = std::max(a.read_bytes_per_s, b.read_bytes_per_s),
+          .fma_flops = std::max(a.fma_flops, b.fma_flops),
+          .int8_ops = std::max(a.int8_ops, b.int8_ops),
+          .isa = a.isa};
+}
+
+BenchmarkRow measure_batch(Transformer& transformer, std::int32_t batch, const BenchmarkOptions& options) {
   std::vector<double> ttft_ms, prefill_tok_s, decode_tok_s;
   BatchRun run(transformer, batch, options);
   reset_peak_rss();
@@ -177,16 +184,56 @@ BenchmarkRow measure_batch(Transformer& transformer, std::int32_t batch, const B
                    .prefill_tok_s = summarize(prefill_tok_s),
                    .decode_tok_s = summarize(decode_tok_s),
                    .peak_rss_bytes = peak_rss_bytes()};
-  const Cost cost = cost_of(transformer);
-  const double weight_bytes_per_s = row.decode_tok_s.median / batch * cost.weight_bytes_per_step;
-  row.weight_gb_s = weight_bytes_per_s / 1e9;
-  if (roofline) {
-    const double prompt_flops = options.prompt_tokens * cost.flops_per_prompt_token + cost.head_flops;
-    row.bandwidth_share = weight_bytes_per_s / roofline->read_bytes_per_s;
-    row.peak_share = prompt_flops / (row.ttft_ms.median / 1e3) /
-                     (transformer.computes_in_integers() ? roofline->int8_ops : roofline->fma_flops);
-  }
+  row.weight_gb_s = row.decode_tok_s.median / batch * cost_of(transformer).weight_bytes_per_step / 1e9;
   return row;
+}
+
+void add_shares(const Transformer& transformer, const BenchmarkOptions& options, const Roofline& roofline,
+                BenchmarkRow& row) {
+  const Cost cost = cost_of(transformer);
+  const double peak = transformer.computes_in_integers() ? roofline.int8_ops : roofline.fma_flops;
+  const double prompt_flops = options.prompt_tokens * cost.flops_per_prompt_token + cost.head_flops;
+  const double step_flops = cost.flops_per_prompt_token + cost.head_flops;
+  row.bandwidth_share = row.weight_gb_s * 1e9 / roofline.read_bytes_per_s;
+  row.peak_share = prompt_flops / (row.ttft_ms.median / 1e3) / peak;
+  row.decode_peak_share = row.decode_tok_s.median * step_flops / peak;
+}
+
+boost::json::array to_json(const std::vector<StageTime>& stages) {
+  const double total = std::accumulate(stages.begin(), stages.end(), 0.0,
+                                       [](double sum, const StageTime& s) { return sum + s.seconds; });
+  boost::json::array rows;
+  for (const StageTime& stage : stages) {
+    rows.push_back({{"stage", stage.name},
+                    {"ms", stage.seconds * 1e3},
+                    {"share", stage.seconds / total},
+                    {"weight_gb_s", stage.weight_bytes / stage.seconds / 1e9},
+                    {"gop_s", stage.operations / stage.seconds / 1e9}});
+  }
+  return rows;
+}
+
+/// The time of each stage in one prompt and in `new_tokens` decoding steps after it.
+boost::json::object measure_stages(Transformer& transformer, std::int32_t batch,
+                                   const BenchmarkOptions& options) {
+  BatchRun run(transformer, batch, options);
+  std::vector<StageTime> prefill, decode;
+  const auto ids = random_ids(options.prompt_tokens, transformer.config().vocab_size, 1);
+  for (std::int32_t sequence = 0; sequence < batch; ++sequence) {
+    throw_if_interrupted();
+    transformer.profile(sequence == batch - 1 ? &prefill : nullptr);
+    run.prefill(sequence, ids);
+  }
+  transformer.profile(&decode);
+  for (std::int32_t i = 0; i < options.new_tokens; ++i) {
+    throw_if_interrupted();
+    run.decode(options.prompt_tokens + i);
+  }
+  transformer.profile(nullptr);
+  return {{"batch", batch},
+          {"context_tokens", options.prompt_tokens},
+          {"prefill", to_json(prefill)},
+          {"decode", to_json(decode)}};
 }
 
 boost::json::object describe_machine(const Transformer& transformer) {
@@ -219,6 +266,7 @@ boost::json::object to_json(const BenchmarkRow& row) {
           {"weight_gb_s", row.weight_gb_s},
           {"bandwidth_share", row.bandwidth_share},
           {"peak_share", row.peak_share},
+          {"decode_peak_share", row.decode_peak_share},
           {"peak_rss_bytes", row.peak_rss_bytes}};
 }
 
@@ -325,16 +373,6 @@ boost::json::object run_benchmark(const std::string& model, const ModelOptions& 
   check_memory(transformer, options);
 
   boost::json::object document{{"machine", describe_machine(transformer)}, {"model", model}};
-  std::optional<Roofline> roofline;
-  if (options.roofline) {
-    progress("measuring the roofline");
-    ThreadPool pool(transformer.num_threads());
-    roofline = measure_roofline(pool, transformer.isa());
-    document["roofline"] = {{"read_gb_s", roofline->read_bytes_per_s / 1e9},
-                            {"fma_gflop_s", roofline->fma_flops / 1e9},
-                            {"int8_gop_s", roofline->int8_ops / 1e9},
-                            {"isa", roofline->isa}};
-  }
   document["load"] = {{"load_ms", load_ms},
                       {"weight_bytes", transformer.weight_bytes()},
                       {"weight_bytes_per_step", transformer.weight_bytes_per_token()},
@@ -348,12 +386,34 @@ boost::json::object run_benchmark(const std::string& model, const ModelOptions& 
   document["prompt_tokens"] = options.prompt_tokens;
   document["new_tokens"] = options.new_tokens;
   document["repeats"] = options.repeats;
-  boost::json::array rows;
+  const auto measure = [&] {
+    progress("measuring the roofline");
+    ThreadPool pool(transformer.num_threads());
+    return measure_roofline(pool, transformer.isa());
+  };
+  std::optional<Roofline> before, best;
+  if (options.roofline) best = before = measure();
+  boost::json::array rows, profiles;
   for (const std::int32_t batch : options.batches) {
     progress(fmt::format("batch {}", batch));
-    rows.push_back(to_json(measure_batch(transformer, batch, options, roofline)));
+    BenchmarkRow row = measure_batch(transformer, batch, options);
+    if (before) {  // what the machine gives changes from minute to minute: before and after each row
+      const Roofline after = measure();
+      add_shares(transformer, options, better(*before, after), row);
+      best = better(*best, after);
+      before = after;
+    }
+    rows.push_back(to_json(row));
+    if (options.profile) profiles.push_back(measure_stages(transformer, batch, options));
   }
   document["rows"] = std::move(rows);
+  if (options.profile) document["profile"] = std::move(profiles);
+  if (best) {
+    document["roofline"] = {{"read_gb_s", best->read_bytes_per_s / 1e9},
+                            {"fma_gflop_s", best->fma_flops / 1e9},
+                            {"int8_gop_s", best->int8_ops / 1e9},
+                            {"isa", best->isa}};
+  }
   return document;
 }
 

@@ -20,6 +20,7 @@ struct BenchmarkOptions {
   std::vector<std::int32_t> batches = {1, 4, 16};
   int repeats = 5;
   bool roofline = false;
+  bool profile = false;
 };
 
 struct MedianRange {
@@ -28,12 +29,13 @@ struct MedianRange {
 
 struct BenchmarkRow {
   std::int32_t batch = 0;
-  MedianRange ttft_ms;         // one prompt alone: prefill, head and choice of the first token
-  MedianRange prefill_tok_s;   // prompt tokens over that time
-  MedianRange decode_tok_s;    // all sequences together
-  double weight_gb_s = 0;      // bytes of weights that decoding read, a second
-  double bandwidth_share = 0;  // of the roofline's reads; 0 without it
-  double peak_share = 0;       // prefill's arithmetic over the roofline's peak for it; 0 without
+  MedianRange ttft_ms;           // one prompt alone: prefill, head and choice of the first token
+  MedianRange prefill_tok_s;     // prompt tokens over that time
+  MedianRange decode_tok_s;      // all sequences together
+  double weight_gb_s = 0;        // bytes of weights that decoding read, a second
+  double bandwidth_share = 0;    // of the roofline's reads; 0 without it
+  double peak_share = 0;         // prefill's arithmetic over the roofline's peak for it; 0 without
+  double decode_peak_share = 0;  // decoding's
   std::uint64_t peak_rss_bytes = 0;
 };
 

@@ -10,6 +10,7 @@
 #include "kernels/cpu_backend.h"
 #include "model/forward.h"
 #include "model/kv_pool.h"
+#include "model/profile.h"
 #include "model/weights.h"
 
 namespace touchstone {
@@ -67,6 +68,7 @@ struct Transformer::Impl {
   KvFormat kv_format;
   RopeTable rope;
   Buffer workspace;
+  std::vector<StageTime>* profile = nullptr;
 
   // The pass that is being put together.
   std::vector<std::int32_t> ids, logit_rows;
@@ -112,6 +114,8 @@ std::shared_ptr<KvPool> Transformer::make_kv_pool(std::int32_t num_blocks) const
   pool->memory = Buffer(bytes, "keys and values");
   return pool;
 }
+
+void Transformer::profile(std::vector<StageTime>* stages) { impl_->profile = stages; }
 
 void Transformer::copy_block(KvPool& pool, std::int32_t from, std::int32_t to) const {
   assert(from >= 0 && from < pool.num_blocks && to >= 0 && to < pool.num_blocks);
@@ -203,7 +207,14 @@ void Transformer::Impl::flush_pass(KvPool& pool, float*& logits) {
   if (ids.empty()) return;
   extend_tables(pool);
   const Rows wanted{logits, static_cast<std::int32_t>(logit_rows.size()), config.vocab_size};
-  run_pass(backend, config, weights, rope, {ids, slices, logit_rows}, pool, make_activations(), wanted);
+  const Pass pass{ids, slices, logit_rows};
+  const Activations activations = make_activations();
+  if (profile == nullptr) {
+    run_pass(backend, config, weights, rope, pass, pool, activations, wanted);
+  } else {
+    ProfiledBackend profiled(backend, *profile);
+    run_pass(profiled, config, weights, rope, pass, pool, activations, wanted);
+  }
   logits += to_size(wanted.count) * to_size(wanted.width);
   clear_pass();
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -58,6 +59,14 @@ struct ModelOptions {
 /// Throws Error for a dtype, or kv_dtype, that ModelOptions does not name.
 void check_dtypes(const ModelOptions& options);
 
+/// The time that a stage of forward() has taken, all layers together.
+struct StageTime {
+  std::string_view name;
+  double seconds = 0;
+  double weight_bytes = 0;  // read
+  double operations = 0;    // of products with weights: two for each product and its sum
+};
+
 /// A model ready to run on one device.
 class Transformer {
  public:
@@ -81,6 +90,9 @@ class Transformer {
   /// same sequence gives the same bits however it is cut into slices and whatever runs beside it. One caller
   /// at a time.
   void forward(KvPool& pool, std::span<const ForwardSlice> slices, std::span<float> logits);
+
+  /// From now on adds up in `stages` what each stage of forward() takes; no longer when null.
+  void profile(std::vector<StageTime>* stages);
 
   /// Copies a block's contents (when sequences that share it part).
   void copy_block(KvPool& pool, std::int32_t from, std::int32_t to) const;
