@@ -39,10 +39,11 @@ std::string format_table(const boost::json::object& document) {
   std::string text = fmt::format("{} — {}, {} threads\n", document.at("model").as_string().c_str(),
                                  machine.at("isa").as_string().c_str(), machine.at("threads").as_int64());
   if (const auto* roofline = document.if_contains("roofline")) {
-    text +=
-        fmt::format("roofline: reads {:.1f} GB/s, float32 FMA {:.0f} GFLOP/s, 8-bit products {:.0f} GOP/s\n",
-                    number(roofline->at("read_gb_s")), number(roofline->at("fma_gflop_s")),
-                    number(roofline->at("int8_gop_s")));
+    text += fmt::format(
+        "roofline: reads {:.1f} GB/s, float32 FMA {:.0f} GFLOP/s, bfloat16 {:.0f}, 8-bit products {:.0f} "
+        "GOP/s\n",
+        number(roofline->at("read_gb_s")), number(roofline->at("fma_gflop_s")),
+        number(roofline->at("bf16_gflop_s")), number(roofline->at("int8_gop_s")));
   }
   const auto& load = document.at("load").as_object();
   text += fmt::format("load {:.0f} ms, weights {:.1f} MB\n", number(load.at("load_ms")),

@@ -56,11 +56,12 @@ void add_common_options(CLI::App& app, CommonOptions& options) {
       ->check(CLI::Range(1, 1024));
   app.add_option("--device", options.device, "auto, cpu or cuda[:N]");
   app.add_option("--isa", options.isa, "Instruction set of the kernels")
-      ->check(CLI::IsMember({"auto", "scalar", "avx2", "avx512", "avx512vnni"}));
+      ->check(CLI::IsMember({"auto", "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16"}));
   app.add_option("--dtype", options.dtype,
-                 "Weights: as stored (auto), widened to float32 (f32), or rounded (int8, int4)");
-  app.add_option("--kv-dtype", options.kv_dtype,
-                 "Keys and values: f32, f16, bf16, int8, or auto: f32, and f16 where weights are integers");
+                 "Weights: as stored (auto), widened (f32), or rounded (f16, bf16, int8, int4)");
+  app.add_option(
+      "--kv-dtype", options.kv_dtype,
+      "Keys and values: f32, f16, bf16, int8, or auto: f32, and f16 with --dtype bf16, int8 or int4");
   app.add_option("--ctx", options.context_tokens, "Context in tokens (default: the model's own)")
       ->check(CLI::Range(1, 1 << 24));
 }

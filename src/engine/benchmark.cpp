@@ -150,6 +150,7 @@ void throw_if_interrupted() {
 Roofline better(const Roofline& a, const Roofline& b) {
   return {.read_bytes_per_s = std::max(a.read_bytes_per_s, b.read_bytes_per_s),
           .fma_flops = std::max(a.fma_flops, b.fma_flops),
+          .bf16_flops = std::max(a.bf16_flops, b.bf16_flops),
           .int8_ops = std::max(a.int8_ops, b.int8_ops),
           .isa = a.isa};
 }
@@ -188,10 +189,22 @@ BenchmarkRow measure_batch(Transformer& transformer, std::int32_t batch, const B
   return row;
 }
 
+double peak_of(const Roofline& roofline, Arithmetic arithmetic) {
+  switch (arithmetic) {
+    case Arithmetic::float32:
+      return roofline.fma_flops;
+    case Arithmetic::bfloat16:
+      return roofline.bf16_flops;
+    case Arithmetic::int8:
+      return roofline.int8_ops;
+  }
+  return 0;
+}
+
 void add_shares(const Transformer& transformer, const BenchmarkOptions& options, const Roofline& roofline,
                 BenchmarkRow& row) {
   const Cost cost = cost_of(transformer);
-  const double peak = transformer.computes_in_integers() ? roofline.int8_ops : roofline.fma_flops;
+  const double peak = peak_of(roofline, transformer.arithmetic());
   const double prompt_flops = options.prompt_tokens * cost.flops_per_prompt_token + cost.head_flops;
   const double step_flops = cost.flops_per_prompt_token + cost.head_flops;
   row.bandwidth_share = row.weight_gb_s * 1e9 / roofline.read_bytes_per_s;
@@ -411,6 +424,7 @@ boost::json::object run_benchmark(const std::string& model, const ModelOptions& 
   if (best) {
     document["roofline"] = {{"read_gb_s", best->read_bytes_per_s / 1e9},
                             {"fma_gflop_s", best->fma_flops / 1e9},
+                            {"bf16_gflop_s", best->bf16_flops / 1e9},
                             {"int8_gop_s", best->int8_ops / 1e9},
                             {"isa", best->isa}};
   }

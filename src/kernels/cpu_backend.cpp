@@ -22,6 +22,9 @@ std::int32_t divide_up(std::int32_t a, std::int32_t b) { return (a + b - 1) / b;
 
 std::size_t to_size(std::int32_t n) { return static_cast<std::size_t>(n); }
 
+/// Numbers from one row of bfloat16 to the next: whole pairs.
+std::size_t pair_stride(std::int32_t width) { return to_size(width + width % 2); }
+
 /// Runs work(row) for all rows, on all threads if that pays.
 template <class Work>
 void for_each_row(ThreadPool& pool, std::int32_t count, std::int32_t width, const Work& work) {
@@ -41,6 +44,8 @@ void rotate(float* x, const float* cos, const float* sin, std::int32_t half) {
     x[i + half] = b * cos[i] + a * sin[i];
   }
 }
+
+constexpr float kMostHalf = 65504.0F;
 
 template <class T>
 void write_number(std::byte* matrix, std::size_t index, T number) {
@@ -71,7 +76,7 @@ void store_token(KvFormat format, const float* x, std::size_t n, std::size_t fir
         write_number(matrix, at, x[i]);
         break;
       case KvFormat::f16:
-        write_number(matrix, at, float_to_half(x[i]));
+        write_number(matrix, at, float_to_half(std::clamp(x[i], -kMostHalf, kMostHalf)));
         break;
       case KvFormat::bf16:
         write_number(matrix, at, float_to_bfloat16(x[i]));
@@ -172,7 +177,12 @@ float* CpuBackend::multiply_piece(const Linear& linear, Rows x, const Piece& pie
                            .num_inputs = w.columns,
                            .panel_bytes = w.panel_bytes,
                            .panels = reinterpret_cast<const std::uint8_t*>(w.panels.data())};
-  if (is_integer(w.format)) {
+  if (w.format == PanelFormat::bf16_pairs) {
+    const std::size_t stride = pair_stride(x.width);
+    const auto* rows = reinterpret_cast<const std::uint16_t*>(int_values_.data());
+    kernels_.multiply_pairs(panels, piece.first_panel, piece.num_panels,
+                            rows + to_size(piece.first_token) * stride, stride, piece.num_tokens, sums);
+  } else if (is_integer(w.format)) {
     kernels_.multiply_ints(panels, piece.first_panel, piece.num_panels, int_rows(x.width, piece.first_token),
                            piece.num_tokens, scratch.tile.floats(), sums);
   } else {
@@ -203,6 +213,17 @@ void CpuBackend::quantize(Rows x) {
   });
 }
 
+/// Rounds the activations to bfloat16, for products with weights that are.
+void CpuBackend::round_to_bf16(Rows x) {
+  const std::size_t stride = pair_stride(x.width);
+  int_values_.reserve(to_size(x.count) * stride * sizeof(std::uint16_t), "activations");
+  for_each_row(pool_, x.count, x.width, [&](std::int32_t row) {
+    auto* to = reinterpret_cast<std::uint16_t*>(int_values_.data()) + to_size(row) * stride;
+    to[stride - 1] = 0;
+    for (std::size_t i = 0; i < to_size(x.width); ++i) to[i] = float_to_bfloat16(x.row(row)[i]);
+  });
+}
+
 /// What quantize() made of rows of this width, from first_row on.
 IntRows CpuBackend::int_rows(std::int32_t width, std::int32_t first_row) const {
   const std::int32_t groups = divide_up(width, kIntGroup);
@@ -220,11 +241,14 @@ void CpuBackend::for_each_piece(Rows x, std::span<const Linear* const> linears, 
   std::int32_t tokens_each = std::min(kMaxTokens, x.count);
   std::int32_t all_panels = 0;
   bool integers = false;
+  bool pairs = false;
   for (const Linear* linear : linears) {
     all_panels += linear->weight.num_panels();
     integers = integers || is_integer(linear->weight.format);
+    pairs = pairs || linear->weight.format == PanelFormat::bf16_pairs;
   }
   if (integers) quantize(x);
+  if (pairs) round_to_bf16(x);
   const auto too_few = [&] {  // less than three pieces a thread leave some idle at the end
     return divide_up(all_panels, panels_each) * divide_up(x.count, tokens_each) < 3 * pool_.size();
   };

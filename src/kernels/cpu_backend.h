@@ -130,6 +130,7 @@ class CpuBackend {
   };
 
   void quantize(Rows x);
+  void round_to_bf16(Rows x);
   IntRows int_rows(std::int32_t width, std::int32_t first_row) const;
   void plan_attention(std::span<const PassSlice> slices, const AttentionShape& shape);
   void attend_rows(const AttentionItem& item, const PassSlice& slice, const AttentionShape& shape, Rows q,
@@ -142,7 +143,7 @@ class CpuBackend {
   const KernelTable& kernels_;
   std::vector<ThreadScratch> scratch_;
   std::vector<AttentionItem> attention_items_;
-  // The activations that are being multiplied, where weights are integers.
+  // The activations that are being multiplied, where weights are integers, or (the first) bfloat16.
   Buffer int_values_, int_scales_, int_sums_;
 };
 

@@ -20,7 +20,8 @@
 namespace touchstone {
 
 /// The kernels for `isa`: "scalar", "avx2", "avx512", or "auto" for the widest that this CPU has. Throws
-/// Error for another name, or an instruction set that this CPU lacks.
+/// Error for another name, or an instruction set that this CPU lacks. Of two that give the same bits, "auto"
+/// takes the one whose products of bfloat16 are the faster ones here, measured when first asked.
 const KernelTable& choose_kernels(std::string_view isa);
 
 /// A matrix as a checkpoint stores it: row-major, [rows, columns]. The bytes must outlive the use.
@@ -45,9 +46,10 @@ struct PackedMatrix {
   std::size_t bytes() const { return panels.size(); }
 };
 
-/// What packed weights are: the stored values, exactly, in their own type or as float32; or integers of 8 or
-/// 4 bits, rounded to the nearest with a scale for each kIntGroup of a row.
-enum class PackAs : std::uint8_t { stored, float32, int8, int4 };
+/// What packed weights are: the stored values, exactly, in their own type or as float32; or rounded to the
+/// nearest, to half precision, to bfloat16 (activations, too), or to integers of 8 or 4 bits with a scale for
+/// each kIntGroup of a row (activations to 8 bits).
+enum class PackAs : std::uint8_t { stored, float32, float16, bfloat16, int8, int4 };
 
 /// Packs on all threads. `row_order`, if not empty, names for each packed row the stored row that it is.
 PackedMatrix pack_matrix(const StoredMatrix& stored, PackAs as, std::span<const std::int32_t> row_order,

@@ -43,6 +43,10 @@ PanelFormat choose_format(PackAs as, DType stored) {
       return format_of(stored);
     case PackAs::float32:
       return PanelFormat::f32;
+    case PackAs::float16:
+      return PanelFormat::f16;
+    case PackAs::bfloat16:
+      return PanelFormat::bf16_pairs;
     case PackAs::int8:
       return PanelFormat::int8;
     case PackAs::int4:
@@ -75,38 +79,23 @@ GroupLayout layout_of(PanelFormat format) {
 }
 
 bool is_plain(PanelFormat format) {
-  return format == PanelFormat::f32 || format == PanelFormat::f16 || format == PanelFormat::bf16;
+  return format == PanelFormat::f32 || format == PanelFormat::f16 || format == PanelFormat::bf16 ||
+         format == PanelFormat::bf16_pairs;
 }
 
 std::size_t find_panel_bytes(PanelFormat format, std::size_t columns) {
   const std::size_t num_groups = (columns + kIntGroup - 1) / kIntGroup;
   if (format == PanelFormat::int8) return num_groups * kInt8GroupBytes;
   if (format == PanelFormat::int4) return num_groups * kInt4GroupBytes;
+  if (format == PanelFormat::bf16_pairs) columns += columns % 2;
   std::size_t bytes = columns * kLanes * (format == PanelFormat::f32 ? 4 : 2);
   if (!is_plain(format)) bytes = columns / layout_of(format).values * layout_of(format).bytes();
   return (bytes + 63) / 64 * 64;
 }
 
-/// The half-precision bits of a float that came from half precision.
-std::uint16_t to_half_bits(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  const std::uint32_t sign = (bits >> 16) & 0x8000U;
-  const std::uint32_t exponent = (bits >> 23) & 0xFFU;
-  const std::uint32_t mantissa = bits & 0x7FFFFFU;
-  std::uint32_t half = 0;
-  if (exponent == 0xFF) {
-    half = 0x7C00U | (mantissa >> 13);
-  } else if (exponent > 112) {  // 127 - 15: normal in half precision
-    half = ((exponent - 112) << 10) | (mantissa >> 13);
-  } else if (exponent > 101) {  // subnormal in half precision
-    half = (mantissa | 0x800000U) >> (126 - exponent);
-  }
-  return static_cast<std::uint16_t>(sign | half);
-}
-
 void write_scale(float scale, bool half, std::byte* to) {
   if (half) {
-    const std::uint16_t bits = to_half_bits(scale);
+    const std::uint16_t bits = float_to_half(scale);
     std::memcpy(to, &bits, sizeof bits);
   } else {
     std::memcpy(to, &scale, sizeof scale);
@@ -132,13 +121,22 @@ void scatter(const std::byte* from, std::size_t n, std::size_t lane, std::byte* 
   for (std::size_t k = 0; k < n; ++k, from += kBytes, to += kLanes * kBytes) std::memcpy(to, from, kBytes);
 }
 
+/// A weight's bits in a plain format.
+std::uint32_t plain_bits(float value, PanelFormat format) {
+  if (format == PanelFormat::f32) return std::bit_cast<std::uint32_t>(value);
+  return format == PanelFormat::f16 ? float_to_half(value) : float_to_bfloat16(value);
+}
+
 void pack_plain_row(const StoredMatrix& stored, std::int32_t row, PanelFormat format, std::size_t lane,
                     std::byte* panel, RowScratch& scratch) {
-  const auto columns = static_cast<std::size_t>(stored.columns);
-  if (format != PanelFormat::f32) return scatter<2>(row_bytes(stored, row).data(), columns, lane, panel);
-  scratch.values.resize(columns);
+  scratch.values.resize(static_cast<std::size_t>(stored.columns));
   read_row(stored, row, scratch.values);
-  scatter<4>(std::as_bytes(std::span(scratch.values)).data(), columns, lane, panel);
+  const std::size_t bytes = format == PanelFormat::f32 ? 4 : 2;
+  const std::size_t depth = format == PanelFormat::bf16_pairs ? 2 : 1;  // a lane's weights side by side
+  for (std::size_t k = 0; k < scratch.values.size(); ++k) {
+    const std::uint32_t bits = plain_bits(scratch.values[k], format);
+    std::memcpy(panel + ((k / depth * kLanes + lane) * depth + k % depth) * bytes, &bits, bytes);
+  }
 }
 
 void pack_block_row(const StoredMatrix& stored, std::int32_t row, PanelFormat format, std::size_t lane,

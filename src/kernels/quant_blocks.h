@@ -16,8 +16,7 @@ float half_to_float(std::uint16_t bits);
 /// The float32 value of bfloat16 bits; exact.
 float bfloat16_to_float(std::uint16_t bits);
 
-/// The nearest IEEE half-precision number, ties to even; the largest finite one for what is larger. NaN stays
-/// NaN.
+/// The nearest IEEE half-precision number, ties to even; infinity for what is too large. NaN stays NaN.
 std::uint16_t float_to_half(float value);
 
 /// The nearest bfloat16 number, ties to even. NaN stays NaN.

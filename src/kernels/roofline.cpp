@@ -81,6 +81,19 @@ __attribute__((target("avx512f,avx512vnni"))) float burn_avx512vnni() {
   return static_cast<float>(sum);
 }
 
+__attribute__((target("avx512f,avx512bf16"))) float burn_avx512bf16() {
+  __m512 chains[kChains];
+  for (__m512& chain : chains) chain = _mm512_set1_ps(1.0F);
+  const auto ones = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3F80));
+  for (std::int64_t i = 0; i < kFmaIterations; ++i) {
+#pragma GCC unroll 12
+    for (__m512& chain : chains) chain = _mm512_dpbf16_ps(chain, ones, ones);
+  }
+  float sum = 0;
+  for (const __m512& chain : chains) sum += _mm512_cvtss_f32(chain);
+  return sum;
+}
+
 /// Products of 16 bits: AVX2 has none of 8 whose sums are exact.
 __attribute__((target("avx2"))) float burn_avx2_ints() {
   __m256i chains[kChains];
@@ -149,14 +162,15 @@ double measure_read(ThreadPool& pool) {
 }  // namespace
 
 Roofline measure_roofline(ThreadPool& pool, const std::string& isa) {
-  Roofline roofline{.read_bytes_per_s = measure_read(pool), .fma_flops = 0, .int8_ops = 0, .isa = isa};
+  Roofline roofline{.read_bytes_per_s = measure_read(pool), .isa = isa};
   if (isa == "scalar") {
-    roofline.fma_flops = roofline.int8_ops = measure_peak(pool, burn_scalar, 1);
+    roofline.fma_flops = roofline.bf16_flops = roofline.int8_ops = measure_peak(pool, burn_scalar, 1);
     return roofline;
   }
   roofline.fma_flops = isa == "avx2" ? measure_peak(pool, burn_avx2, 8) : measure_peak(pool, burn_avx512, 16);
-  roofline.int8_ops =
-      isa == "avx512vnni" ? measure_peak(pool, burn_avx512vnni, 64) : measure_peak(pool, burn_avx2_ints, 16);
+  roofline.bf16_flops = isa == "avx512bf16" ? measure_peak(pool, burn_avx512bf16, 32) : roofline.fma_flops;
+  roofline.int8_ops = isa == "avx512vnni" || isa == "avx512bf16" ? measure_peak(pool, burn_avx512vnni, 64)
+                                                                 : measure_peak(pool, burn_avx2_ints, 16);
   return roofline;
 }
 

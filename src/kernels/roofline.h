@@ -10,9 +10,10 @@ namespace touchstone {
 struct Roofline {
   double read_bytes_per_s = 0;  // sequential reads of memory that no cache holds, all threads together
   // From registers, all threads together; a product and its sum are two operations.
-  double fma_flops = 0;  // float32 fused multiply-adds
-  double int8_ops = 0;   // products of 8-bit integers, summed in 32 bits
-  std::string isa;       // whose instructions these are
+  double fma_flops = 0;   // float32 fused multiply-adds
+  double bf16_flops = 0;  // products of bfloat16, summed in float32; as fma_flops without instructions for it
+  double int8_ops = 0;    // products of 8-bit integers, summed in 32 bits
+  std::string isa;        // whose instructions these are
 };
 
 /// Takes about a second. The best of several rounds counts: interference only ever slows a round down.

@@ -26,9 +26,12 @@ std::size_t to_size(std::int32_t n) { return static_cast<std::size_t>(n); }
 PackAs parse_dtype(const std::string& dtype) {
   if (dtype == "auto") return PackAs::stored;
   if (dtype == "f32") return PackAs::float32;
+  if (dtype == "f16") return PackAs::float16;
+  if (dtype == "bf16") return PackAs::bfloat16;
   if (dtype == "int8") return PackAs::int8;
   if (dtype == "int4") return PackAs::int4;
-  throw Error("dtype '" + dtype + "' is not available", "use --dtype auto (as stored), f32, int8 or int4");
+  throw Error("dtype '" + dtype + "' is not available",
+              "use --dtype auto (as stored), f32, f16, bf16, int8 or int4");
 }
 
 std::optional<KvFormat> parse_kv_dtype(const std::string& dtype) {
@@ -38,6 +41,12 @@ std::optional<KvFormat> parse_kv_dtype(const std::string& dtype) {
   if (dtype == "bf16") return KvFormat::bf16;
   if (dtype == "int8") return KvFormat::int8;
   throw Error("kv-dtype '" + dtype + "' is not available", "use --kv-dtype auto, f32, f16, bf16 or int8");
+}
+
+Arithmetic arithmetic_of(const Weights& weights) {
+  const PanelFormat format = weights.lm_head.weight.format;
+  if (format == PanelFormat::bf16_pairs) return Arithmetic::bfloat16;
+  return is_integer(format) ? Arithmetic::int8 : Arithmetic::float32;
 }
 
 int choose_threads(int requested) {
@@ -58,8 +67,9 @@ struct Transformer::Impl {
         backend(choose_threads(options.num_threads), options.isa),
         isa(backend.kernels().isa),
         weights(load_weights(checkpoint, config, parse_dtype(options.dtype), backend.pool())),
-        kv_format(parse_kv_dtype(options.kv_dtype)
-                      .value_or(is_integer(weights.lm_head.weight.format) ? KvFormat::f16 : KvFormat::f32)) {}
+        kv_format(
+            parse_kv_dtype(options.kv_dtype)
+                .value_or(arithmetic_of(weights) == Arithmetic::float32 ? KvFormat::f32 : KvFormat::f16)) {}
 
   Config config;
   CpuBackend backend;
@@ -88,7 +98,7 @@ Transformer::~Transformer() = default;
 const Config& Transformer::config() const { return impl_->config; }
 const std::string& Transformer::isa() const { return impl_->isa; }
 int Transformer::num_threads() const { return impl_->backend.pool().size(); }
-bool Transformer::computes_in_integers() const { return is_integer(impl_->weights.lm_head.weight.format); }
+Arithmetic Transformer::arithmetic() const { return arithmetic_of(impl_->weights); }
 std::size_t Transformer::weight_bytes() const { return count_weight_bytes(impl_->weights); }
 std::size_t Transformer::weight_bytes_per_token() const { return count_weight_bytes(impl_->weights); }
 

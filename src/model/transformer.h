@@ -49,15 +49,19 @@ struct ForwardSlice {
 };
 
 struct ModelOptions {
-  int num_threads = 0;         // 0: physical_cores()
-  std::string isa = "auto";    // auto, scalar, avx2, avx512, avx512vnni
-  std::string dtype = "auto";  // auto: as stored; f32: widened; int8, int4: rounded, activations to int8
-  // Of keys and values: f32, f16, bf16, int8; auto: f32, and f16 where weights are integers.
+  int num_threads = 0;       // 0: physical_cores()
+  std::string isa = "auto";  // auto, scalar, avx2, avx512, avx512vnni, avx512bf16
+  // auto: as stored; f32: widened; f16: rounded; bf16: rounded, activations, too; int8, int4: rounded,
+  // activations to int8.
+  std::string dtype = "auto";
+  // Of keys and values: f32, f16, bf16, int8; auto: f32, and f16 where activations are rounded.
   std::string kv_dtype = "auto";
 };
 
 /// Throws Error for a dtype, or kv_dtype, that ModelOptions does not name.
 void check_dtypes(const ModelOptions& options);
+
+enum class Arithmetic : std::uint8_t { float32, bfloat16, int8 };
 
 /// The time that a stage of forward() has taken, all layers together.
 struct StageTime {
@@ -78,7 +82,7 @@ class Transformer {
   const Config& config() const;
   const std::string& isa() const;
   int num_threads() const;
-  bool computes_in_integers() const;           // weights and activations
+  Arithmetic arithmetic() const;               // of products with weights
   std::size_t weight_bytes() const;            // packed, in memory
   std::size_t weight_bytes_per_token() const;  // read by one decode step
   std::size_t kv_bytes_per_token() const;

@@ -23,7 +23,7 @@ using Floats = std::vector<float>;
 /// The tables that this CPU can run, scalar excepted.
 std::vector<const KernelTable*> list_tables() {
   std::vector<const KernelTable*> tables;
-  for (const char* isa : {"avx2", "avx512", "avx512vnni"}) {
+  for (const char* isa : {"avx2", "avx512", "avx512vnni", "avx512bf16"}) {
     try {
       tables.push_back(&choose_kernels(isa));
     } catch (const Error&) {  // this CPU lacks it
@@ -338,6 +338,95 @@ TEST_P(Integers, OfWeightsThatAreNotFiniteMakeTheirOutputNotANumber) {
 
 INSTANTIATE_TEST_SUITE_P(Types, Integers, ::testing::Values(PackAs::int8, PackAs::int4),
                          [](const auto& info) { return info.param == PackAs::int8 ? "int8" : "int4"; });
+
+/// As multiply_all, in bfloat16; x: [num_tokens, columns], rounded here.
+Floats multiply_all_pairs(const KernelTable& kernels, const PackedMatrix& packed, const Floats& x,
+                          int panels_each, int tokens_each) {
+  const int columns = packed.columns;
+  const int num_tokens = static_cast<int>(x.size()) / columns;
+  const int stride = columns + columns % 2;
+  std::vector<std::uint16_t> rows(static_cast<std::size_t>(num_tokens * stride));
+  for (int t = 0; t < num_tokens; ++t) {
+    std::transform(x.begin() + t * columns, x.begin() + (t + 1) * columns, rows.begin() + t * stride,
+                   float_to_bfloat16);
+  }
+  const int width = packed.num_panels() * kLanes;
+  Floats result(static_cast<std::size_t>(num_tokens * width));
+  Floats sums(std::size_t{kMaxTokens} * kSumStride);
+  for (int token = 0; token < num_tokens; token += tokens_each) {
+    const int tokens = std::min(tokens_each, num_tokens - token);
+    for (int panel = 0; panel < packed.num_panels(); panel += panels_each) {
+      const int panels = std::min(panels_each, packed.num_panels() - panel);
+      kernels.multiply_pairs(view(packed), panel, panels, rows.data() + token * stride,
+                             static_cast<std::size_t>(stride), tokens, sums.data());
+      for (int t = 0; t < tokens; ++t) {
+        std::copy_n(sums.data() + t * kSumStride, panels * kLanes,
+                    result.data() + (token + t) * width + panel * kLanes);
+      }
+    }
+  }
+  return result;
+}
+
+TEST(Pairs, GiveTheSameBitsOnEveryInstructionSetAndHoweverAProductIsCut) {
+  Random random(7);
+  ThreadPool pool(2);
+  for (int round = 0; round < 12; ++round) {
+    const int columns = random.between(1, 700);
+    const RandomMatrix matrix(DType::f32, random.between(1, 140), columns, random);
+    const PackedMatrix packed = pack_matrix(matrix.stored, PackAs::bfloat16, {}, pool);
+    const int num_tokens = random.between(1, 20);
+    const Floats x = random.normals(static_cast<std::size_t>(num_tokens * columns));
+    const auto expected = bits_of(multiply_all_pairs(choose_kernels("scalar"), packed, x, 1, 1));
+    for (const KernelTable* kernels : list_tables()) {
+      for (int cut = 0; cut < 4; ++cut) {
+        const int tokens_each = cut == 0 ? 1 : random.between(1, num_tokens);
+        EXPECT_EQ(
+            bits_of(multiply_all_pairs(*kernels, packed, x, random.between(1, kMaxPanels), tokens_each)),
+            expected)
+            << kernels->isa << ": " << matrix.stored.rows << "x" << columns << ", " << num_tokens
+            << " tokens";
+      }
+    }
+  }
+}
+
+TEST(Pairs, ComeWithinRoundingOfTheProductsOfBfloat16) {
+  Random random(9);
+  ThreadPool pool(2);
+  const int columns = 301;
+  const RandomMatrix matrix(DType::bf16, 20, columns, random);
+  Floats x = random.normals(static_cast<std::size_t>(columns));
+  for (float& value : x) value = bfloat16_to_float(float_to_bfloat16(value));
+  const Floats y = multiply_all_pairs(choose_kernels("auto"),
+                                      pack_matrix(matrix.stored, PackAs::bfloat16, {}, pool), x, 6, 1);
+  for (int row = 0; row < 20; ++row) {
+    double sum = 0, size = 0;
+    const Floats weights = matrix.row(row);
+    for (std::size_t k = 0; k < x.size(); ++k) {
+      sum += static_cast<double>(x[k]) * static_cast<double>(weights[k]);
+      size += std::fabs(static_cast<double>(x[k]) * static_cast<double>(weights[k]));
+    }
+    EXPECT_NEAR(y[static_cast<std::size_t>(row)], sum, 1e-6 * size) << row;
+  }
+}
+
+TEST(FloatToHalf, TakesTheNearestAndTheEvenOneOfTwo) {
+  // Every half that is a number, the middle between it and the next, and what lies just beside the middle.
+  for (std::uint32_t half = 0; half < 0x7BFFU; ++half) {
+    const float low = half_to_float(static_cast<std::uint16_t>(half));
+    const float high = half_to_float(static_cast<std::uint16_t>(half + 1));
+    const float middle = (low + high) / 2;
+    ASSERT_EQ(float_to_half(low), half);
+    ASSERT_EQ(float_to_half(-low), half | 0x8000U);
+    ASSERT_EQ(float_to_half(middle), half + half % 2) << low;
+    ASSERT_EQ(float_to_half(std::nextafter(middle, 0.0F)), half) << low;
+    ASSERT_EQ(float_to_half(std::nextafter(middle, 1e9F)), half + 1) << low;
+  }
+  EXPECT_EQ(half_to_float(float_to_half(65519.9F)), 65504.0F);
+  EXPECT_TRUE(std::isinf(half_to_float(float_to_half(65520.0F))));
+  EXPECT_TRUE(std::isnan(half_to_float(float_to_half(std::nanf("")))));
+}
 
 TEST(PackMatrix, TakesTheRowsInTheGivenOrder) {
   Random random(3);

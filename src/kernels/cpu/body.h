@@ -256,9 +256,10 @@ void multiply(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t
       return with(BytePanel<V, 32, false, true>{});
     case PanelFormat::q8_group16:
       return with(BytePanel<V, 16, false, false>{});
+    case PanelFormat::bf16_pairs:
     case PanelFormat::int8:
     case PanelFormat::int4:
-      __builtin_unreachable();  // multiply_ints' business
+      __builtin_unreachable();  // the business of multiply_pairs and multiply_ints
   }
 }
 

@@ -4,7 +4,7 @@
 
 #include <type_traits>
 
-#include "kernels/cpu/body.h"
+#include "kernels/cpu/body_bf16.h"
 
 namespace touchstone {
 namespace {
@@ -260,6 +260,7 @@ constexpr KernelTable make_table() {
           .multiply = multiply<V>,
           .quantize = quantize<V>,
           .multiply_ints = multiply_ints<V>,
+          .multiply_pairs = multiply_pairs<V>,
           .rms_norm = rms_norm<V>,
           .gate = gate<V>,
           .attend = attend<V>,

@@ -32,6 +32,7 @@ enum class PanelFormat : std::uint8_t {
   q8_half_with_mins,  // group 32, float16 scale and minimum         q4_1, q5_1
   q8_with_mins,       // group 32, float32 scale and minimum         q4_k, q5_k
   q8_group16,         // group 16, float32 scale                     q6_k
+  bf16_pairs,         // meets activations that are bfloat16, too
   // These meet activations that are integers, too.
   int8,  // group kIntGroup, float32 scale
   int4,  // the same, and a small factor for each kIntPart: as int8, the weight is factor * (n - 8)
@@ -59,9 +60,10 @@ inline constexpr std::size_t kInt4GroupBytes =
 
 /// Weights of a matrix [outputs, num_inputs] in panels of 16 outputs. In a panel, the 16 weights that meet
 /// the same input lie side by side: [num_inputs][16]. Block types: for each group, [16] scales, [16] minima
-/// if any, [group][16] integers. `int8`: for each group, [16] scales, [group / 4][16][4] integers plus 128.
-/// `int4`: [16] scales, [group / 32][16] factors, [group / 8][16][4] bytes with n of two times four inputs,
-/// the first in the low bits. Rows are filled up to whole groups with weights 0.
+/// if any, [group][16] integers. `bf16_pairs`: [inputs / 2][16][2], filled up with a zero. `int8`: for each
+/// group, [16] scales, [group / 4][16][4] integers plus 128. `int4`: [16] scales, [group / 32][16] factors,
+/// [group / 8][16][4] bytes with n of two times four inputs, the first in the low bits. Rows are filled up to
+/// whole groups with weights 0.
 struct PanelMatrix {
   PanelFormat format;
   std::int32_t num_inputs;
@@ -127,6 +129,12 @@ struct KernelTable {
   void (*multiply_ints)(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t num_panels,
                         const IntRows& x, std::int32_t num_tokens, float* tile, float* sums);
 
+  /// As multiply, for weights and activations in bfloat16, x: [num_tokens, x_stride]. Two inputs at a time,
+  /// the second before the first, as VDPBF16PS does it: products of bfloat16 are exact in float32, so these
+  /// are the bits of fused multiply-adds.
+  void (*multiply_pairs)(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t num_panels,
+                         const std::uint16_t* x, std::size_t x_stride, std::int32_t num_tokens, float* sums);
+
   /// y = x / sqrt(mean(x^2) + eps) * weight, over n numbers. y may be x.
   void (*rms_norm)(const float* x, const float* weight, std::int32_t n, float eps, float* y);
 
@@ -145,6 +153,7 @@ extern const KernelTable kScalarKernels;
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512Kernels;
 extern const KernelTable kAvx512VnniKernels;
+extern const KernelTable kAvx512Bf16Kernels;
 #endif
 
 }  // namespace touchstone

@@ -77,6 +77,25 @@ struct Avx2 {
   }
   static float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
+  // ---- Pairs of bfloat16: lane i sums the products of two inputs with output i ----
+
+  struct Pairs {
+    __m256i low, high;
+  };
+
+  static Pairs load_pairs(const std::uint8_t* p) {
+    const auto* halves = reinterpret_cast<const __m256i*>(p);
+    return {_mm256_loadu_si256(halves), _mm256_loadu_si256(halves + 1)};
+  }
+  static Pairs set_pair(const std::uint16_t* p) {
+    std::int32_t pair;
+    __builtin_memcpy(&pair, p, sizeof pair);
+    return {_mm256_set1_epi32(pair), _mm256_set1_epi32(pair)};
+  }
+  static Vec dot_pairs(Vec sum, Pairs w, Pairs x) {
+    return fma(first_of(w), first_of(x), fma(second_of(w), second_of(x), sum));
+  }
+
   // ---- Integers: lane i sums the products of four inputs with output i ----
 
   struct Ints {
@@ -118,6 +137,15 @@ struct Avx2 {
   static Vec to_floats(Ints v) { return {_mm256_cvtepi32_ps(v.low), _mm256_cvtepi32_ps(v.high)}; }
 
  private:
+  static Vec first_of(Pairs v) {
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(v.low, 16)),
+            _mm256_castsi256_ps(_mm256_slli_epi32(v.high, 16))};
+  }
+  static Vec second_of(Pairs v) {
+    const __m256i mask = _mm256_set1_epi32(static_cast<std::int32_t>(0xFFFF0000U));
+    return {_mm256_castsi256_ps(_mm256_and_si256(v.low, mask)),
+            _mm256_castsi256_ps(_mm256_and_si256(v.high, mask))};
+  }
   /// The even and the odd products apart: _mm256_maddubs_epi16 would overflow where it adds them up.
   static __m256i dot(__m256i sum, __m256i w, Four x) {
     const __m256i even = _mm256_madd_epi16(_mm256_and_si256(w, _mm256_set1_epi16(0xFF)), x.even);

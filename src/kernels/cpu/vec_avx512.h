@@ -10,7 +10,9 @@ namespace {
 
 struct Avx512 {
   using Vec = __m512;
-#if defined(__AVX512VNNI__)
+#if defined(__AVX512BF16__)
+  static constexpr const char* kName = "avx512bf16";
+#elif defined(__AVX512VNNI__)
   static constexpr const char* kName = "avx512vnni";
 #else
   static constexpr const char* kName = "avx512";
@@ -66,6 +68,26 @@ struct Avx512 {
   }
   static float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
+  // ---- Pairs of bfloat16: lane i sums the products of two inputs with output i ----
+
+  using Pairs = __m512i;
+
+  static Pairs load_pairs(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
+  static Pairs set_pair(const std::uint16_t* p) {
+    std::int32_t pair;
+    __builtin_memcpy(&pair, p, sizeof pair);
+    return _mm512_set1_epi32(pair);
+  }
+#if defined(__AVX512BF16__)
+  static Vec dot_pairs(Vec sum, Pairs w, Pairs x) {
+    return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(w), reinterpret_cast<__m512bh>(x));
+  }
+#else
+  static Vec dot_pairs(Vec sum, Pairs w, Pairs x) {
+    return fma(first_of(w), first_of(x), fma(second_of(w), second_of(x), sum));
+  }
+#endif
+
   // ---- Integers: lane i sums the products of four inputs with output i ----
 
   using Ints = __m512i;
@@ -102,6 +124,13 @@ struct Avx512 {
 #endif
 
  private:
+#if !defined(__AVX512BF16__)
+  static Vec first_of(Pairs v) { return _mm512_castsi512_ps(_mm512_slli_epi32(v, 16)); }
+  static Vec second_of(Pairs v) {
+    return _mm512_castsi512_ps(
+        _mm512_and_si512(v, _mm512_set1_epi32(static_cast<std::int32_t>(0xFFFF0000U))));
+  }
+#endif
   static __mmask16 first(int n) {
     return static_cast<__mmask16>(n >= 16 ? 0xFFFFU : n <= 0 ? 0U : (1U << n) - 1U);
   }

@@ -94,6 +94,24 @@ struct Scalar {
   }
   static float square_root(float x) { return std::sqrt(x); }
 
+  // ---- Pairs of bfloat16: lane i sums the products of two inputs with output i ----
+
+  struct Pairs {
+    Vec first, second;
+  };
+
+  static Pairs load_pairs(const std::uint8_t* p) {
+    return {each_lane([p](int i) { return from_bits(load_u16(p + 4 * i) << 16); }),
+            each_lane([p](int i) { return from_bits(load_u16(p + 4 * i + 2) << 16); })};
+  }
+  static Pairs set_pair(const std::uint16_t* p) {
+    return {set1(from_bits(static_cast<std::uint32_t>(p[0]) << 16)),
+            set1(from_bits(static_cast<std::uint32_t>(p[1]) << 16))};
+  }
+  static Vec dot_pairs(Vec sum, const Pairs& w, const Pairs& x) {
+    return fma(w.first, x.first, fma(w.second, x.second, sum));
+  }
+
   // ---- Integers: lane i sums the products of four inputs with output i ----
 
   struct Ints {

@@ -1,0 +1,85 @@
+// The kernel whose weights and activations are bfloat16. As body.h: one source, `V` an instruction set's
+// lanes.
+#pragma once
+
+#include "kernels/cpu/body.h"
+
+namespace touchstone {
+namespace {
+
+inline constexpr std::size_t kPairLine = std::size_t{4} * kLanes;  // bytes that meet two inputs
+inline constexpr int kBlockPairs = kSumBlock / 2;
+
+/// One block of kTokens tokens times kPanels panels, all sums in registers; added to `sums`.
+template <class V, int kTokens, int kPanels>
+void multiply_pair_block(const std::uint8_t* lines, std::size_t panel_bytes, int num_pairs,
+                         const std::uint16_t* x, std::size_t x_stride, bool first, float* sums) {
+  typename V::Vec sum[kTokens][kPanels];
+  for (auto& row : sum) {
+    for (auto& s : row) s = V::zero();
+  }
+  for (int i = 0; i < num_pairs; ++i, lines += kPairLine) {
+    typename V::Pairs w[kPanels];
+    for (int p = 0; p < kPanels; ++p) w[p] = V::load_pairs(lines + static_cast<std::size_t>(p) * panel_bytes);
+    for (int t = 0; t < kTokens; ++t) {
+      const typename V::Pairs pair = V::set_pair(x + static_cast<std::size_t>(t) * x_stride + 2 * i);
+      for (int p = 0; p < kPanels; ++p) sum[t][p] = V::dot_pairs(sum[t][p], w[p], pair);
+    }
+  }
+  add_sums<V, kTokens, kPanels>(sum, first, sums);
+}
+
+/// As multiply_pair_block, for a number of tokens known at run time.
+template <class V, int kTokens, int kPanels>
+void multiply_pair_block_of(int tokens, const std::uint8_t* lines, std::size_t panel_bytes, int num_pairs,
+                            const std::uint16_t* x, std::size_t x_stride, bool first, float* sums) {
+  if constexpr (kTokens > 1) {
+    if (tokens < kTokens) {
+      return multiply_pair_block_of<V, kTokens - 1, kPanels>(tokens, lines, panel_bytes, num_pairs, x,
+                                                             x_stride, first, sums);
+    }
+  }
+  multiply_pair_block<V, kTokens, kPanels>(lines, panel_bytes, num_pairs, x, x_stride, first, sums);
+}
+
+/// kPanels panels: each block of weights is met by all tokens while it is near.
+template <class V, int kTokens, int kPanels>
+void multiply_pair_panels(const std::uint8_t* panels, std::size_t panel_bytes, int num_pairs,
+                          const std::uint16_t* x, std::size_t x_stride, int num_tokens, float* sums) {
+  for (int begin = 0; begin < num_pairs; begin += kBlockPairs) {
+    const int count = num_pairs - begin < kBlockPairs ? num_pairs - begin : kBlockPairs;
+    const std::uint8_t* block = panels + static_cast<std::size_t>(begin) * kPairLine;
+    for (int p = 0; p < kPanels; ++p) {
+      prefetch(block + static_cast<std::size_t>(p) * panel_bytes + kBlockPairs * kPairLine,
+               kBlockPairs * kPairLine);
+    }
+    for (int t = 0; t < num_tokens; t += kTokens) {
+      multiply_pair_block_of<V, kTokens, kPanels>(num_tokens - t, block, panel_bytes, count,
+                                                  x + static_cast<std::size_t>(t) * x_stride + 2 * begin,
+                                                  x_stride, begin == 0, sums + t * kSumStride);
+    }
+  }
+}
+
+template <class V>
+void multiply_pairs(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t num_panels,
+                    const std::uint16_t* x, std::size_t x_stride, std::int32_t num_tokens, float* sums) {
+  const std::size_t stride = weights.panel_bytes;
+  const std::uint8_t* panels = weights.panels + static_cast<std::size_t>(first_panel) * stride;
+  const int num_pairs = (weights.num_inputs + 1) / 2;
+  if (num_tokens == 1 && num_panels == 6) {
+    return multiply_pair_panels<V, 1, 6>(panels, stride, num_pairs, x, x_stride, 1, sums);
+  }
+  for (; num_panels >= V::kTilePanels; num_panels -= V::kTilePanels) {
+    multiply_pair_panels<V, V::kTileTokens, V::kTilePanels>(panels, stride, num_pairs, x, x_stride,
+                                                            num_tokens, sums);
+    panels += V::kTilePanels * stride;
+    sums += V::kTilePanels * kLanes;
+  }
+  for (; num_panels >= 1; --num_panels, panels += stride, sums += kLanes) {
+    multiply_pair_panels<V, V::kTileTokens, 1>(panels, stride, num_pairs, x, x_stride, num_tokens, sums);
+  }
+}
+
+}  // namespace
+}  // namespace touchstone
