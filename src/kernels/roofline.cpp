@@ -65,19 +65,24 @@ __attribute__((target("avx2,fma"))) float burn_avx2() {
   return sum;
 }
 
+// As vectors of 32-bit integers: with __m512i, gcc 12 copies every chain in every step.
+using Ints16 = std::int32_t __attribute__((vector_size(64)));
+using Ints8 = std::int32_t __attribute__((vector_size(32)));
+
 __attribute__((target("avx512f,avx512vnni"))) float burn_avx512vnni() {
-  __m512i chains[kChains];
-  for (__m512i& chain : chains) chain = _mm512_setzero_si512();
+  Ints16 chains[kChains];
+  for (int i = 0; i < kChains; ++i) chains[i] = reinterpret_cast<Ints16>(_mm512_set1_epi32(i));
   const __m512i ones = _mm512_set1_epi8(1);
   for (std::int64_t i = 0; i < kFmaIterations; ++i) {
+    __m512i factor = ones;
+    __asm__("" : "+v"(factor));  // or the compiler adds up the constants itself
 #pragma GCC unroll 12
-    for (__m512i& chain : chains) {
-      chain = _mm512_dpbusd_epi32(chain, ones, ones);
-      __asm__("" : "+v"(chain));  // or the compiler adds up the constants itself
+    for (Ints16& chain : chains) {
+      chain = reinterpret_cast<Ints16>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(chain), factor, ones));
     }
   }
   std::int32_t sum = 0;
-  for (const __m512i& chain : chains) sum += _mm512_cvtsi512_si32(chain);
+  for (const Ints16& chain : chains) sum += chain[0];
   return static_cast<float>(sum);
 }
 
@@ -96,19 +101,19 @@ __attribute__((target("avx512f,avx512bf16"))) float burn_avx512bf16() {
 
 /// Products of 16 bits: AVX2 has none of 8 whose sums are exact.
 __attribute__((target("avx2"))) float burn_avx2_ints() {
-  __m256i chains[kChains];
-  for (__m256i& chain : chains) chain = _mm256_setzero_si256();
+  Ints8 chains[kChains];
+  for (int i = 0; i < kChains; ++i) chains[i] = reinterpret_cast<Ints8>(_mm256_set1_epi32(i));
   const __m256i ones = _mm256_set1_epi16(1);
   for (std::int64_t i = 0; i < kFmaIterations; ++i) {
 #pragma GCC unroll 12
-    for (__m256i& chain : chains) {
+    for (Ints8& chain : chains) {
       __m256i factor = ones;
-      __asm__("" : "+x"(factor));  // or the compiler does the product once
-      chain = _mm256_add_epi32(chain, _mm256_madd_epi16(factor, ones));
+      __asm__ volatile("" : "+x"(factor));  // or the compiler does the product once
+      chain += reinterpret_cast<Ints8>(_mm256_madd_epi16(factor, ones));
     }
   }
   std::int32_t sum = 0;
-  for (const __m256i& chain : chains) sum += _mm_cvtsi128_si32(_mm256_castsi256_si128(chain));
+  for (const Ints8& chain : chains) sum += chain[0];
   return static_cast<float>(sum);
 }
 

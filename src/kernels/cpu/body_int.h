@@ -69,13 +69,8 @@ struct Int8Panel {
   template <class V, int kTokens, int kPanels>
   static void sum_group(const std::uint8_t* group, std::size_t panel_bytes, const IntGroup& x,
                         typename V::Ints (&sum)[kTokens][kPanels]) {
-    for (int t = 0; t < kTokens; ++t) {
-      std::int32_t total = 0;
-      for (int part = 0; part < kPartsInGroup; ++part) {
-        total += x.sums[static_cast<std::size_t>(t) * x.row_sums + static_cast<std::size_t>(part)];
-      }
-      // The weights carry 128 too much, which comes to 128 times the sum of the activations.
-      for (auto& s : sum[t]) s = V::set_ints(-128 * total);
+    for (auto& row : sum) {
+      for (auto& s : row) s = V::set_ints(0);
     }
     const std::uint8_t* lines = group + kIntScaleBytes;
     for (int i = 0; i < x.steps; ++i, lines += kIntLine) {
@@ -86,6 +81,14 @@ struct Int8Panel {
         const auto four = V::load_four(x.q + static_cast<std::size_t>(t) * x.row_bytes + i * kIntDepth);
         for (int p = 0; p < kPanels; ++p) sum[t][p] = V::dot(sum[t][p], w[p], four);
       }
+    }
+    for (int t = 0; t < kTokens; ++t) {
+      std::int32_t total = 0;
+      for (int part = 0; part < kPartsInGroup; ++part) {
+        total += x.sums[static_cast<std::size_t>(t) * x.row_sums + static_cast<std::size_t>(part)];
+      }
+      // The weights carry 128 too much, which comes to 128 times the sum of the activations.
+      for (auto& s : sum[t]) s = V::add_ints(s, V::set_ints(-128 * total));
     }
   }
 };

@@ -98,15 +98,21 @@ struct Avx2 {
 
   // ---- Integers: lane i sums the products of four inputs with output i ----
 
+  // With __m256i, gcc 12 copies sums to and fro.
+  using Ints8 = std::int32_t __attribute__((vector_size(32)));
   struct Ints {
+    Ints8 low, high;
+  };
+  struct Bytes {
     __m256i low, high;
   };
-  using Bytes = Ints;
   struct Four {
     __m256i even, odd;  // in 16 bits
   };
 
-  static Ints set_ints(std::int32_t n) { return {_mm256_set1_epi32(n), _mm256_set1_epi32(n)}; }
+  static Ints set_ints(std::int32_t n) {
+    return {to_ints(_mm256_set1_epi32(n)), to_ints(_mm256_set1_epi32(n))};
+  }
   static Bytes load_line(const std::uint8_t* p) {
     const auto* halves = reinterpret_cast<const __m256i*>(p);
     return {_mm256_loadu_si256(halves), _mm256_loadu_si256(halves + 1)};
@@ -118,14 +124,15 @@ struct Avx2 {
     return {_mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8), _mm256_srai_epi16(x, 8)};
   }
   static Ints dot(Ints sum, Bytes w, Four x) { return {dot(sum.low, w.low, x), dot(sum.high, w.high, x)}; }
+  static Ints add_ints(Ints a, Ints b) { return {a.low + b.low, a.high + b.high}; }
   /// sum + a * b.
   static Ints add_product(Ints sum, Ints a, Ints b) {
-    return {_mm256_add_epi32(sum.low, _mm256_mullo_epi32(a.low, b.low)),
-            _mm256_add_epi32(sum.high, _mm256_mullo_epi32(a.high, b.high))};
+    return {sum.low + a.low * b.low, sum.high + a.high * b.high};
   }
   static Ints load_small_ints(const std::int8_t* p) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-    return {_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_unpackhi_epi64(bytes, bytes))};
+    return {to_ints(_mm256_cvtepi8_epi32(bytes)),
+            to_ints(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(bytes, bytes)))};
   }
   static Bytes low_nibbles(Bytes v) {
     const __m256i mask = _mm256_set1_epi8(15);
@@ -134,9 +141,13 @@ struct Avx2 {
   static Bytes high_nibbles(Bytes v) {
     return low_nibbles({_mm256_srli_epi16(v.low, 4), _mm256_srli_epi16(v.high, 4)});
   }
-  static Vec to_floats(Ints v) { return {_mm256_cvtepi32_ps(v.low), _mm256_cvtepi32_ps(v.high)}; }
+  static Vec to_floats(Ints v) {
+    return {_mm256_cvtepi32_ps(reinterpret_cast<__m256i>(v.low)),
+            _mm256_cvtepi32_ps(reinterpret_cast<__m256i>(v.high))};
+  }
 
  private:
+  static Ints8 to_ints(__m256i v) { return reinterpret_cast<Ints8>(v); }
   static Vec first_of(Pairs v) {
     return {_mm256_castsi256_ps(_mm256_slli_epi32(v.low, 16)),
             _mm256_castsi256_ps(_mm256_slli_epi32(v.high, 16))};
@@ -147,10 +158,10 @@ struct Avx2 {
             _mm256_castsi256_ps(_mm256_and_si256(v.high, mask))};
   }
   /// The even and the odd products apart: _mm256_maddubs_epi16 would overflow where it adds them up.
-  static __m256i dot(__m256i sum, __m256i w, Four x) {
+  static Ints8 dot(Ints8 sum, __m256i w, Four x) {
     const __m256i even = _mm256_madd_epi16(_mm256_and_si256(w, _mm256_set1_epi16(0xFF)), x.even);
     const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(w, 8), x.odd);
-    return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
+    return sum + to_ints(_mm256_add_epi32(even, odd));
   }
   static __m256i first(int n) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));

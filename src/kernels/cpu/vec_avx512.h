@@ -90,40 +90,43 @@ struct Avx512 {
 
   // ---- Integers: lane i sums the products of four inputs with output i ----
 
-  using Ints = __m512i;
+  // With __m512i, gcc 12 copies sums to and fro.
+  using Ints = std::int32_t __attribute__((vector_size(64)));
   using Bytes = __m512i;
   using Four = __m512i;
 
-  static Ints set_ints(std::int32_t n) { return _mm512_set1_epi32(n); }
+  static Ints set_ints(std::int32_t n) { return to_ints(_mm512_set1_epi32(n)); }
   static Bytes load_line(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
   static Four load_four(const std::int8_t* p) {
     std::int32_t four;
     __builtin_memcpy(&four, p, sizeof four);
     return _mm512_set1_epi32(four);
   }
+  static Ints add_ints(Ints a, Ints b) { return a + b; }
   /// sum + a * b.
-  static Ints add_product(Ints sum, Ints a, Ints b) {
-    return _mm512_add_epi32(sum, _mm512_mullo_epi32(a, b));
-  }
+  static Ints add_product(Ints sum, Ints a, Ints b) { return sum + a * b; }
   static Ints load_small_ints(const std::int8_t* p) {
-    return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    return to_ints(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
   }
   static Bytes low_nibbles(Bytes v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
   static Bytes high_nibbles(Bytes v) { return low_nibbles(_mm512_srli_epi16(v, 4)); }
-  static Vec to_floats(Ints v) { return _mm512_cvtepi32_ps(v); }
+  static Vec to_floats(Ints v) { return _mm512_cvtepi32_ps(reinterpret_cast<__m512i>(v)); }
 #if defined(__AVX512VNNI__)
-  static Ints dot(Ints sum, Bytes w, Four x) { return _mm512_dpbusd_epi32(sum, w, x); }
+  static Ints dot(Ints sum, Bytes w, Four x) {
+    return to_ints(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), w, x));
+  }
 #else
   /// In 16 bits the even and the odd products apart: those of 8 bits would overflow where they are added up.
   static Ints dot(Ints sum, Bytes w, Four x) {
     const __m512i even = _mm512_madd_epi16(_mm512_and_si512(w, _mm512_set1_epi16(0xFF)),
                                            _mm512_srai_epi16(_mm512_slli_epi16(x, 8), 8));
     const __m512i odd = _mm512_madd_epi16(_mm512_srli_epi16(w, 8), _mm512_srai_epi16(x, 8));
-    return _mm512_add_epi32(sum, _mm512_add_epi32(even, odd));
+    return sum + to_ints(_mm512_add_epi32(even, odd));
   }
 #endif
 
  private:
+  static Ints to_ints(__m512i v) { return reinterpret_cast<Ints>(v); }
 #if !defined(__AVX512BF16__)
   static Vec first_of(Pairs v) { return _mm512_castsi512_ps(_mm512_slli_epi32(v, 16)); }
   static Vec second_of(Pairs v) {
