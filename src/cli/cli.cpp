@@ -62,6 +62,7 @@ void add_common_options(CLI::App& app, CommonOptions& options) {
   app.add_option(
       "--kv-dtype", options.kv_dtype,
       "Keys and values: f32, f16, bf16, int8, or auto: f32, and f16 with --dtype bf16, int8 or int4");
+  app.add_flag("--no-cache", options.no_cache, "Pack weights afresh, and keep nothing for the next start");
   app.add_option("--ctx", options.context_tokens, "Context in tokens (default: the model's own)")
       ->check(CLI::Range(1, 1 << 24));
 }
@@ -74,7 +75,8 @@ ModelOptions model_options(const CommonOptions& options) {
   const ModelOptions model{.num_threads = options.threads,
                            .isa = options.isa,
                            .dtype = options.dtype,
-                           .kv_dtype = options.kv_dtype};
+                           .kv_dtype = options.kv_dtype,
+                           .packed_cache = !options.no_cache};
   check_dtypes(model);
   return model;
 }

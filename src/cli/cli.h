@@ -32,6 +32,7 @@ struct CommonOptions {
   std::string dtype = "auto";
   std::string kv_dtype = "auto";
   int context_tokens = 0;  // 0: the model's own
+  bool no_cache = false;   // of packed weights
   bool json = false;
 };
 

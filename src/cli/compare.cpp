@@ -91,6 +91,7 @@ CompareOptions make_options(const CLI::App& sub, const CompareArguments& argumen
   CompareOptions options = arguments.compare;
   options.version = version;
   options.threads = model.num_threads;
+  options.packed_cache = model.packed_cache;
   if (sub.count("--isa") > 0) options.isa = model.isa;
   if (sub.count("--dtype") > 0) options.dtype = model.dtype;
   if (sub.count("--kv-dtype") > 0) options.kv_dtype = model.kv_dtype;

@@ -264,6 +264,18 @@ boost::json::object describe_machine(const Transformer& transformer) {
           {"physical_cores", physical_cores()}};
 }
 
+const char* packed_cache_name(PackedCacheUse use) {
+  switch (use) {
+    case PackedCacheUse::off:
+      return "off";
+    case PackedCacheUse::miss:
+      return "miss";
+    case PackedCacheUse::hit:
+      return "hit";
+  }
+  return "";
+}
+
 boost::json::object to_json(const MedianRange& range) {
   return {{"median", range.median}, {"min", range.min}, {"max", range.max}};
 }
@@ -387,6 +399,7 @@ boost::json::object run_benchmark(const std::string& model, const ModelOptions& 
 
   boost::json::object document{{"machine", describe_machine(transformer)}, {"model", model}};
   document["load"] = {{"load_ms", load_ms},
+                      {"packed_cache", packed_cache_name(transformer.packed_cache_use())},
                       {"weight_bytes", transformer.weight_bytes()},
                       {"weight_bytes_per_step", transformer.weight_bytes_per_token()},
                       {"kv_bytes_per_token", transformer.kv_bytes_per_token()}};

@@ -269,14 +269,12 @@ void check_same_inputs(const Store& store, const fs::path& folder, const std::ve
 }
 
 /// Loads the weights and adds what only they tell to the candidate's document.
-RunnerCandidate load_candidate(Store& store, const RunSettings& settings, int threads, std::size_t index,
+RunnerCandidate load_candidate(Store& store, const RunSettings& settings, const ModelOptions& machine, std::size_t index,
                                OpenCandidate& candidate) {
-  LoadOptions options;
-  options.num_threads = threads;
+  LoadOptions options{machine, settings.raw};
   options.isa = settings.isa;
   options.dtype = settings.dtype;
   options.kv_dtype = settings.kv_dtype;
-  options.raw = settings.raw;
   auto model = std::make_shared<LoadedModel>(load_model(candidate.info.model, options));
   CandidateInfo& info = candidate.info;
   const Transformer& transformer = *model->transformer;
@@ -300,25 +298,25 @@ RunnerCandidate load_candidate(Store& store, const RunSettings& settings, int th
 }
 
 /// Answers and grades of one candidate, alone in memory. False when it was stopped.
-bool run_quality(Store& store, const RunSettings& settings, int threads, const std::vector<Suite>& suites,
+bool run_quality(Store& store, const RunSettings& settings, const ModelOptions& machine, const std::vector<Suite>& suites,
                  std::size_t index, OpenCandidate& candidate, const RunHooks& hooks) {
   const int number = static_cast<int>(index);
   if (!has_all_answers(store, number, suites, settings.samples)) {
     malloc_trim(0);  // what the candidate before left behind is not this one's
     reset_peak_rss();
     const std::uint64_t rss_before_bytes = peak_rss_bytes();
-    const RunnerCandidate loaded = load_candidate(store, settings, threads, index, candidate);
+    const RunnerCandidate loaded = load_candidate(store, settings, machine, index, candidate);
     if (!answer_items(store, loaded, suites, settings, rss_before_bytes, hooks)) return false;
   }
   return grade_answers(store, number, candidate.info.label, suites, hooks);
 }
 
-bool run_latency(Store& store, const RunSettings& settings, int threads, const std::vector<Suite>& suites,
+bool run_latency(Store& store, const RunSettings& settings, const ModelOptions& machine, const std::vector<Suite>& suites,
                  std::vector<OpenCandidate>& candidates, const RunHooks& hooks) {
   if (!settings.perf || !store.latency().empty()) return true;
   std::vector<RunnerCandidate> loaded;
   for (std::size_t i = 0; i < candidates.size(); ++i) {
-    loaded.push_back(load_candidate(store, settings, threads, i, candidates[i]));
+    loaded.push_back(load_candidate(store, settings, machine, i, candidates[i]));
   }
   const auto rows = measure_latency(loaded, suites, settings, {}, hooks);
   if (rows) store.put_latency(*rows);
@@ -419,11 +417,14 @@ CompareResult run_compare(const CompareOptions& options, const RunHooks& hooks) 
     store = create_run(result.folder, options, settings, suites, candidates);
   }
 
+  ModelOptions machine;
+  machine.num_threads = options.threads;
+  machine.packed_cache = options.packed_cache;
   bool finished = true;
   for (std::size_t i = 0; i < candidates.size() && finished; ++i) {
-    finished = run_quality(*store, settings, options.threads, suites, i, candidates[i], hooks);
+    finished = run_quality(*store, settings, machine, suites, i, candidates[i], hooks);
   }
-  finished = finished && run_latency(*store, settings, options.threads, suites, candidates, hooks);
+  finished = finished && run_latency(*store, settings, machine, suites, candidates, hooks);
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     result.answers_kept += static_cast<int>(store->answered(static_cast<int>(i)).size());
   }

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -40,16 +41,24 @@ struct PackedMatrix {
   std::int32_t rows = 0, columns = 0;
   PanelFormat format = PanelFormat::f32;
   std::size_t panel_bytes = 0;
-  Buffer panels;
+  std::span<const std::byte> panels;
+  std::shared_ptr<const void> owner;  // of the panels' memory
 
   std::int32_t num_panels() const { return (rows + kLanes - 1) / kLanes; }
-  std::size_t bytes() const { return panels.size(); }
+  std::size_t bytes() const { return panel_bytes * static_cast<std::size_t>(num_panels()); }
 };
+
+/// To be raised when the same weights come to be packed into other bytes, or PackAs or PanelFormat are
+/// renumbered: packed weights outlive the program.
+inline constexpr std::uint32_t kPackedVersion = 1;
 
 /// What packed weights are: the stored values, exactly, in their own type or as float32; or rounded to the
 /// nearest, to half precision, to bfloat16 (activations, too), or to integers of 8 or 4 bits with a scale for
 /// each kIntGroup of a row (activations to 8 bits).
 enum class PackAs : std::uint8_t { stored, float32, float16, bfloat16, int8, int4 };
+
+/// What pack_matrix() gives, without the panels.
+PackedMatrix plan_packing(const StoredMatrix& stored, PackAs as);
 
 /// Packs on all threads. `row_order`, if not empty, names for each packed row the stored row that it is.
 PackedMatrix pack_matrix(const StoredMatrix& stored, PackAs as, std::span<const std::int32_t> row_order,

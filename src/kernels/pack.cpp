@@ -263,20 +263,27 @@ void read_row(const StoredMatrix& matrix, std::int32_t row, std::span<float> val
   decode_blocks(matrix.dtype, row_bytes(matrix, row), values);
 }
 
-PackedMatrix pack_matrix(const StoredMatrix& stored, PackAs as, std::span<const std::int32_t> row_order,
-                         ThreadPool& pool) {
+PackedMatrix plan_packing(const StoredMatrix& stored, PackAs as) {
   PackedMatrix packed;
   packed.rows = stored.rows;
   packed.columns = stored.columns;
   packed.format = choose_format(as, stored.dtype);
   packed.panel_bytes = find_panel_bytes(packed.format, static_cast<std::size_t>(stored.columns));
-  packed.panels = Buffer(packed.panel_bytes * static_cast<std::size_t>(packed.num_panels()), "the weights");
+  return packed;
+}
+
+PackedMatrix pack_matrix(const StoredMatrix& stored, PackAs as, std::span<const std::int32_t> row_order,
+                         ThreadPool& pool) {
+  PackedMatrix packed = plan_packing(stored, as);
+  const auto memory = std::make_shared<const Buffer>(packed.bytes(), "the weights");
+  packed.panels = {memory->data(), memory->size()};
+  packed.owner = memory;
   std::vector<RowScratch> scratch(static_cast<std::size_t>(pool.size()));
   const auto pack_row = is_plain(packed.format)     ? pack_plain_row
                         : is_integer(packed.format) ? pack_int_row
                                                     : pack_block_row;
   for_each(pool, packed.num_panels(), [&](std::int32_t p, int thread) {
-    std::byte* panel = packed.panels.data() + static_cast<std::size_t>(p) * packed.panel_bytes;
+    std::byte* panel = memory->data() + static_cast<std::size_t>(p) * packed.panel_bytes;
     // The weight 0, for the rows and columns that are not there.
     if (packed.format == PanelFormat::int8) std::memset(panel, 128, packed.panel_bytes);
     if (packed.format == PanelFormat::int4) std::memset(panel, 0x88, packed.panel_bytes);

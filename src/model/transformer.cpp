@@ -66,7 +66,7 @@ struct Transformer::Impl {
       : config(parse_config(checkpoint)),
         backend(choose_threads(options.num_threads), options.isa),
         isa(backend.kernels().isa),
-        weights(load_weights(checkpoint, config, parse_dtype(options.dtype), backend.pool())),
+        weights(load_weights(checkpoint, config, parse_dtype(options.dtype), options, backend.pool())),
         kv_format(
             parse_kv_dtype(options.kv_dtype)
                 .value_or(arithmetic_of(weights) == Arithmetic::float32 ? KvFormat::f32 : KvFormat::f16)) {}
@@ -99,6 +99,7 @@ const Config& Transformer::config() const { return impl_->config; }
 const std::string& Transformer::isa() const { return impl_->isa; }
 int Transformer::num_threads() const { return impl_->backend.pool().size(); }
 Arithmetic Transformer::arithmetic() const { return arithmetic_of(impl_->weights); }
+PackedCacheUse Transformer::packed_cache_use() const { return impl_->weights.cache_use; }
 std::size_t Transformer::weight_bytes() const { return count_weight_bytes(impl_->weights); }
 std::size_t Transformer::weight_bytes_per_token() const { return count_weight_bytes(impl_->weights); }
 

@@ -56,6 +56,8 @@ struct ModelOptions {
   std::string dtype = "auto";
   // Of keys and values: f32, f16, bf16, int8; auto: f32, and f16 where activations are rounded.
   std::string kv_dtype = "auto";
+  bool packed_cache = true;    // keep packed weights on disk for the next start
+  std::uint64_t least_cached_bytes = 32'000'000;  // fewer are packed faster than one notices
 };
 
 /// Throws Error for a dtype, or kv_dtype, that ModelOptions does not name.
@@ -71,10 +73,14 @@ struct StageTime {
   double operations = 0;    // of products with weights: two for each product and its sum
 };
 
+/// Whether weights came from the disk packed (hit) or were packed (miss); off: the cache was not to be used,
+/// or weights are too few, or no files.
+enum class PackedCacheUse : std::uint8_t { off, miss, hit };
+
 /// A model ready to run on one device.
 class Transformer {
  public:
-  /// Packs the weights. The checkpoint is not needed afterwards (its mapped files stay open for the
+  /// Packs the weights, or takes them packed from the disk. The checkpoint is not needed afterwards (its mapped files stay open for the
   /// embedding). Throws Error for missing or misshapen tensors.
   Transformer(const Checkpoint& checkpoint, const ModelOptions& options);
   ~Transformer();
@@ -83,6 +89,7 @@ class Transformer {
   const std::string& isa() const;
   int num_threads() const;
   Arithmetic arithmetic() const;               // of products with weights
+  PackedCacheUse packed_cache_use() const;
   std::size_t weight_bytes() const;            // packed, in memory
   std::size_t weight_bytes_per_token() const;  // read by one decode step
   std::size_t kv_bytes_per_token() const;

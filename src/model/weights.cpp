@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "model/packed_cache.h"
 
 namespace touchstone {
 namespace {
@@ -19,6 +20,7 @@ struct Loader {
   const Config& config;
   PackAs as;
   ThreadPool& pool;
+  PackedCache& cache;
 
   const Tensor& tensor(const std::string& name, std::initializer_list<std::int64_t> shape) const {
     const Tensor& found = checkpoint.tensor(name);
@@ -56,10 +58,20 @@ struct Loader {
     return vector(name, size);
   }
 
+  PackedMatrix pack(const StoredMatrix& stored, PackAs form, std::span<const std::int32_t> row_order) const {
+    std::optional<PackedMatrix> packed = cache.take(plan_packing(stored, form));
+    if (!packed) {
+      packed = pack_matrix(stored, form, row_order, pool);
+      for (const Blob& blob : checkpoint.blobs) drop_pages(blob, stored.bytes);
+    }
+    cache.add(*packed);
+    return *packed;
+  }
+
   Linear linear(const std::string& name, std::int64_t rows, std::int64_t columns, bool has_bias,
                 std::span<const std::int32_t> row_order = {}) const {
     Linear result;
-    result.weight = pack_matrix(matrix(name + ".weight", rows, columns), as, row_order, pool);
+    result.weight = pack(matrix(name + ".weight", rows, columns), as, row_order);
     const std::vector<float> stored = bias(name + ".bias", rows, has_bias);
     result.bias = stored;
     for (std::size_t i = 0; i < row_order.size() && !stored.empty(); ++i) {
@@ -113,19 +125,23 @@ std::size_t bytes_of(const Linear& linear) {
 
 }  // namespace
 
-Weights load_weights(const Checkpoint& checkpoint, const Config& config, PackAs as, ThreadPool& pool) {
-  const Loader loader{checkpoint, config, as, pool};
+Weights load_weights(const Checkpoint& checkpoint, const Config& config, PackAs as,
+                     const ModelOptions& options, ThreadPool& pool) {
+  PackedCache cache(checkpoint, as, options, pool);
+  const Loader loader{checkpoint, config, as, pool, cache};
   const std::string embedding = "model.embed_tokens.weight";
   Weights weights;
   weights.blobs = checkpoint.blobs;
   weights.embedding = loader.matrix(embedding, config.vocab_size, config.hidden_size);
-  for (std::int32_t i = 0; i < config.num_layers; ++i) weights.layers.push_back(loader.layer(i));
-  weights.norm = loader.vector("model.norm.weight", config.hidden_size);
   const std::string head = config.tie_word_embeddings ? embedding : "lm_head.weight";
   // Its rounding is felt the most: 4 bits are too few for it.
   const PackAs head_as = as == PackAs::int4 ? PackAs::int8 : as;
+  // The largest matrix goes first: its stored form is in memory when no other packed one is.
   weights.lm_head.weight =
-      pack_matrix(loader.matrix(head, config.vocab_size, config.hidden_size), head_as, {}, pool);
+      loader.pack(loader.matrix(head, config.vocab_size, config.hidden_size), head_as, {});
+  for (std::int32_t i = 0; i < config.num_layers; ++i) weights.layers.push_back(loader.layer(i));
+  weights.norm = loader.vector("model.norm.weight", config.hidden_size);
+  weights.cache_use = cache.finish();
   return weights;
 }
 

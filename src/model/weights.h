@@ -26,11 +26,13 @@ struct Weights {
   std::vector<float> norm;  // [hidden_size]
   Linear lm_head;           // [vocab_size, hidden_size]
   std::vector<Blob> blobs;  // what the embedding views
+  PackedCacheUse cache_use = PackedCacheUse::off;
 };
 
-/// Packs all weights. Throws Error for a missing tensor or one of another shape than the config says, naming
-/// it.
-Weights load_weights(const Checkpoint& checkpoint, const Config& config, PackAs as, ThreadPool& pool);
+/// Packs all weights, or finds them packed in the cache. Throws Error for a missing tensor or one of another
+/// shape than the config says, naming it.
+Weights load_weights(const Checkpoint& checkpoint, const Config& config, PackAs as,
+                     const ModelOptions& options, ThreadPool& pool);
 
 /// Packed bytes, and those among them that one decode step reads.
 std::size_t count_weight_bytes(const Weights& weights);

@@ -88,26 +88,30 @@ std::string_view StringArena::operator[](std::size_t index) const {
 StringIndex::StringIndex(const StringArena& arena) : slots_(std::bit_ceil(arena.size() * 2 + 1)) {
   for (std::size_t i = 0; i < arena.size(); ++i) {
     const std::string_view text = arena[i];
-    if (text.empty() || find(arena, text)) continue;
+    if (text.empty()) continue;
     const std::uint64_t hash = hash_bytes(text);
-    std::size_t at = hash & (slots_.size() - 1);
-    while (slots_[at].index >= 0) at = (at + 1) & (slots_.size() - 1);
-    slots_[at] = {static_cast<std::uint32_t>(hash >> 32), static_cast<std::int32_t>(i)};
+    Slot& slot = slots_[find_slot(arena, text, hash)];
+    if (slot.index < 0) slot = {static_cast<std::uint32_t>(hash >> 32), static_cast<std::int32_t>(i)};
   }
+}
+
+/// The slot that has the text, or the empty one where it belongs.
+std::size_t StringIndex::find_slot(const StringArena& arena, std::string_view text, std::uint64_t hash) const {
+  std::size_t at = hash & (slots_.size() - 1);
+  for (; slots_[at].index >= 0; at = (at + 1) & (slots_.size() - 1)) {
+    const Slot& slot = slots_[at];
+    if (slot.hash == static_cast<std::uint32_t>(hash >> 32) &&
+        arena[static_cast<std::size_t>(slot.index)] == text) {
+      break;
+    }
+  }
+  return at;
 }
 
 std::optional<std::int32_t> StringIndex::find(const StringArena& arena, std::string_view text) const {
   if (slots_.empty()) return std::nullopt;
-  const std::uint64_t hash = hash_bytes(text);
-  for (std::size_t at = hash & (slots_.size() - 1); slots_[at].index >= 0;
-       at = (at + 1) & (slots_.size() - 1)) {
-    const Slot& slot = slots_[at];
-    if (slot.hash == static_cast<std::uint32_t>(hash >> 32) &&
-        arena[static_cast<std::size_t>(slot.index)] == text) {
-      return slot.index;
-    }
-  }
-  return std::nullopt;
+  const std::int32_t index = slots_[find_slot(arena, text, hash_bytes(text))].index;
+  return index < 0 ? std::nullopt : std::optional(index);
 }
 
 }  // namespace touchstone

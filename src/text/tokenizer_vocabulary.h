@@ -44,6 +44,7 @@ class StringIndex {
     std::uint32_t hash = 0;
     std::int32_t index = -1;
   };
+  std::size_t find_slot(const StringArena& arena, std::string_view text, std::uint64_t hash) const;
   std::vector<Slot> slots_;  // a power of two of them, at most half full
 };
 
