@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <future>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -163,8 +164,11 @@ SamplingParams load_defaults(const Checkpoint& checkpoint, const Tokenizer& toke
 LoadedModel load_model(const std::string& model, const LoadOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   Checkpoint checkpoint = open_checkpoint(model);
+  // Side by side: a large vocabulary takes longer than weights that are packed already.
+  auto weights = std::async(std::launch::async,
+                            [&] { return std::make_shared<Transformer>(checkpoint, options); });
   Tokenizer tokenizer = load_tokenizer(checkpoint);
-  auto transformer = std::make_shared<Transformer>(checkpoint, options);
+  auto transformer = weights.get();
   if (tokenizer.vocab_size() > transformer->config().vocab_size) {
     throw Error(checkpoint.id + ": the tokenizer has " + std::to_string(tokenizer.vocab_size()) +
                     " ids, the embedding only " + std::to_string(transformer->config().vocab_size) + " rows",

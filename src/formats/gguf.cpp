@@ -306,10 +306,9 @@ std::optional<std::int64_t> load_integer(GgufType type, const std::byte* bytes) 
   return std::nullopt;
 }
 
-/// The elements of an array of scalars or strings, as values.
-std::vector<GgufValue> elements(const GgufValue& array) {
-  std::vector<GgufValue> result;
-  result.reserve(array.count);
+/// Calls `use` with each element of an array of scalars or strings, until it returns false.
+template <typename Use>
+void for_each_element(const GgufValue& array, Use use) {
   const std::byte* next = array.bytes.data();
   const std::size_t size = scalar_bytes(array.element_type);
   for (std::uint64_t i = 0; i < array.count; ++i) {
@@ -318,10 +317,9 @@ std::vector<GgufValue> elements(const GgufValue& array) {
       length = load<std::uint64_t>(next);
       next += sizeof(std::uint64_t);
     }
-    result.push_back({array.element_type, {next, length}});
+    if (!use(GgufValue{array.element_type, {next, length}})) return;
     next += length;
   }
-  return result;
 }
 
 template <typename T, typename Convert>
@@ -329,11 +327,12 @@ std::optional<std::vector<T>> convert_elements(const GgufValue& value, Convert c
   if (value.type != GgufType::array || value.element_type == GgufType::array) return std::nullopt;
   std::vector<T> result;
   result.reserve(value.count);
-  for (const GgufValue& element : elements(value)) {
+  for_each_element(value, [&](const GgufValue& element) {
     const std::optional<T> converted = convert(element);
-    if (!converted) return std::nullopt;
-    result.push_back(*converted);
-  }
+    if (converted) result.push_back(*converted);
+    return converted.has_value();
+  });
+  if (result.size() != value.count) return std::nullopt;
   return result;
 }
 
@@ -406,7 +405,10 @@ std::optional<boost::json::value> to_json(const GgufValue& value) {
   if (const auto number = to_number(value)) return boost::json::value(*number);
   if (value.element_type == GgufType::array || value.count > kMaxJsonArray) return std::nullopt;
   boost::json::array array;
-  for (const GgufValue& element : elements(value)) array.push_back(*to_json(element));
+  for_each_element(value, [&](const GgufValue& element) {
+    array.push_back(*to_json(element));
+    return true;
+  });
   return array;
 }
 

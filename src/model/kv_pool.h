@@ -15,23 +15,21 @@ struct KvPool {
   std::int32_t num_blocks = 0;
   std::int32_t num_layers = 0;
   std::size_t head_bytes = 0;   // of one block's keys, or values, of one head
-  std::size_t block_bytes = 0;  // of all heads
-  Buffer memory;                // [num_layers, 2 (keys, values), num_blocks, num_kv_heads, …]; see KvLayer
+  std::size_t layer_bytes = 0;  // of one block's keys, or values, of all heads of a layer
+  // [num_blocks, num_layers, 2 (keys, values), num_kv_heads, …]; see KvLayer. A block's layers lie together,
+  // so that a short context takes few large pages.
+  Buffer memory;
   std::vector<std::vector<float>> key_offsets;  // of each layer; see extend_key_offsets()
 
-  std::byte* keys(std::int32_t layer) const {
-    return memory.data() +
-           static_cast<std::size_t>(layer) * 2 * static_cast<std::size_t>(num_blocks) * block_bytes;
-  }
-  std::byte* values(std::int32_t layer) const {
-    return keys(layer) + static_cast<std::size_t>(num_blocks) * block_bytes;
-  }
+  std::size_t block_bytes() const { return static_cast<std::size_t>(num_layers) * 2 * layer_bytes; }
+  std::byte* block(std::int32_t b) const { return memory.data() + static_cast<std::size_t>(b) * block_bytes(); }
   KvLayer layer(std::int32_t l) const {
     const std::vector<float>& offsets = key_offsets[static_cast<std::size_t>(l)];
+    std::byte* keys = memory.data() + static_cast<std::size_t>(l) * 2 * layer_bytes;
     return {.format = format,
-            .keys = keys(l),
-            .values = values(l),
-            .block_bytes = block_bytes,
+            .keys = keys,
+            .values = keys + layer_bytes,
+            .block_bytes = block_bytes(),
             .head_bytes = head_bytes,
             .key_offsets = offsets.empty() ? nullptr : offsets.data()};
   }

@@ -116,7 +116,7 @@ std::shared_ptr<KvPool> Transformer::make_kv_pool(std::int32_t num_blocks) const
   pool->num_blocks = num_blocks;
   pool->num_layers = c.num_layers;
   pool->head_bytes = kv_head_bytes(pool->format, c.head_dim);
-  pool->block_bytes = pool->head_bytes * to_size(c.num_kv_heads);
+  pool->layer_bytes = pool->head_bytes * to_size(c.num_kv_heads);
   pool->key_offsets.resize(to_size(c.num_layers));
   std::size_t bytes = 0;
   if (__builtin_mul_overflow(kv_bytes_per_token() * kKvBlockTokens, to_size(num_blocks), &bytes)) {
@@ -130,12 +130,7 @@ void Transformer::profile(std::vector<StageTime>* stages) { impl_->profile = sta
 
 void Transformer::copy_block(KvPool& pool, std::int32_t from, std::int32_t to) const {
   assert(from >= 0 && from < pool.num_blocks && to >= 0 && to < pool.num_blocks);
-  for (std::int32_t l = 0; l < pool.num_layers; ++l) {
-    for (std::byte* part : {pool.keys(l), pool.values(l)}) {
-      std::memcpy(part + to_size(to) * pool.block_bytes, part + to_size(from) * pool.block_bytes,
-                  pool.block_bytes);
-    }
-  }
+  std::memcpy(pool.block(to), pool.block(from), pool.block_bytes());
 }
 
 void Transformer::forward(KvPool& pool, std::span<const ForwardSlice> slices, std::span<float> logits) {
