@@ -6,7 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <sstream>
 
 #include "base/descriptor.h"
 #include "base/error.h"
@@ -48,10 +51,7 @@ Blob map_file(const std::filesystem::path& path) {
   void* address = mmap(nullptr, size, PROT_READ, MAP_SHARED, file.fd, 0);
   if (address == MAP_FAILED) throw Error("cannot map " + path.string() + ": " + reason(), "free some memory");
   std::shared_ptr<const void> owner(address, [size](void* p) { munmap(p, size); });
-  return {path.string(),
-          {static_cast<const std::byte*>(address), size},
-          std::move(owner),
-          stamp_of(status)};
+  return {path.string(), {static_cast<const std::byte*>(address), size}, std::move(owner), stamp_of(status)};
 }
 
 void prefer_large_pages(const Blob& file) {
@@ -59,9 +59,22 @@ void prefer_large_pages(const Blob& file) {
   madvise(const_cast<std::byte*>(file.bytes.data()), file.bytes.size(), MADV_HUGEPAGE);  // may be refused
 }
 
+std::size_t count_large_page_bytes(const Blob& file) {
+  std::ifstream maps("/proc/self/smaps");
+  std::ostringstream begin;
+  begin << std::hex << reinterpret_cast<std::uintptr_t>(file.bytes.data()) << '-';
+  bool found = false;
+  for (std::string line; std::getline(maps, line);) {
+    found = found || line.starts_with(begin.str());
+    std::size_t kilobytes = 0;
+    if (found && std::sscanf(line.c_str(), "FilePmdMapped: %zu kB", &kilobytes) == 1) return kilobytes << 10;
+  }
+  return 0;
+}
+
 void drop_pages(const Blob& file, std::span<const std::byte> part) {
-  const bool inside = part.data() >= file.bytes.data() &&
-                      part.data() + part.size() <= file.bytes.data() + file.bytes.size();
+  const bool inside =
+      part.data() >= file.bytes.data() && part.data() + part.size() <= file.bytes.data() + file.bytes.size();
   if (!file.mapped || !inside) return;
   const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
   const auto address = reinterpret_cast<std::uintptr_t>(part.data());

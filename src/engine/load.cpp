@@ -165,8 +165,8 @@ LoadedModel load_model(const std::string& model, const LoadOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   Checkpoint checkpoint = open_checkpoint(model);
   // Side by side: a large vocabulary takes longer than weights that are packed already.
-  auto weights = std::async(std::launch::async,
-                            [&] { return std::make_shared<Transformer>(checkpoint, options); });
+  auto weights =
+      std::async(std::launch::async, [&] { return std::make_shared<Transformer>(checkpoint, options); });
   Tokenizer tokenizer = load_tokenizer(checkpoint);
   auto transformer = weights.get();
   if (tokenizer.vocab_size() > transformer->config().vocab_size) {

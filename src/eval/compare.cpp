@@ -269,8 +269,8 @@ void check_same_inputs(const Store& store, const fs::path& folder, const std::ve
 }
 
 /// Loads the weights and adds what only they tell to the candidate's document.
-RunnerCandidate load_candidate(Store& store, const RunSettings& settings, const ModelOptions& machine, std::size_t index,
-                               OpenCandidate& candidate) {
+RunnerCandidate load_candidate(Store& store, const RunSettings& settings, const ModelOptions& machine,
+                               std::size_t index, OpenCandidate& candidate) {
   LoadOptions options{machine, settings.raw};
   options.isa = settings.isa;
   options.dtype = settings.dtype;
@@ -298,8 +298,9 @@ RunnerCandidate load_candidate(Store& store, const RunSettings& settings, const 
 }
 
 /// Answers and grades of one candidate, alone in memory. False when it was stopped.
-bool run_quality(Store& store, const RunSettings& settings, const ModelOptions& machine, const std::vector<Suite>& suites,
-                 std::size_t index, OpenCandidate& candidate, const RunHooks& hooks) {
+bool run_quality(Store& store, const RunSettings& settings, const ModelOptions& machine,
+                 const std::vector<Suite>& suites, std::size_t index, OpenCandidate& candidate,
+                 const RunHooks& hooks) {
   const int number = static_cast<int>(index);
   if (!has_all_answers(store, number, suites, settings.samples)) {
     malloc_trim(0);  // what the candidate before left behind is not this one's
@@ -311,8 +312,9 @@ bool run_quality(Store& store, const RunSettings& settings, const ModelOptions& 
   return grade_answers(store, number, candidate.info.label, suites, hooks);
 }
 
-bool run_latency(Store& store, const RunSettings& settings, const ModelOptions& machine, const std::vector<Suite>& suites,
-                 std::vector<OpenCandidate>& candidates, const RunHooks& hooks) {
+bool run_latency(Store& store, const RunSettings& settings, const ModelOptions& machine,
+                 const std::vector<Suite>& suites, std::vector<OpenCandidate>& candidates,
+                 const RunHooks& hooks) {
   if (!settings.perf || !store.latency().empty()) return true;
   std::vector<RunnerCandidate> loaded;
   for (std::size_t i = 0; i < candidates.size(); ++i) {

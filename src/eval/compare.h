@@ -24,7 +24,7 @@ struct CompareOptions {
   std::optional<bool> perf{};
   std::optional<std::string> isa{}, dtype{}, kv_dtype{};
   std::optional<int> context_tokens{};
-  int threads = 0;  // 0: physical cores; changes no answer
+  int threads = 0;           // 0: physical cores; changes no answer
   bool packed_cache = true;  // as ModelOptions has it
 
   std::filesystem::path out;           // empty: touchstone-runs/DATE-A-vs-B

@@ -143,6 +143,22 @@ std::vector<PackedMatrix> read_matrices(const Blob& file, const PackedKey& key, 
   return matrices;
 }
 
+/// Moves the matrices from the file to large pages of our own.
+void copy_to_memory(const Blob& file, std::vector<PackedMatrix>& matrices, ThreadPool& pool) {
+  const auto memory = std::make_shared<const Buffer>(file.bytes.size(), "the weights");
+  const std::size_t num_chunks = (file.bytes.size() + kChunkBytes - 1) / kChunkBytes;
+  for_each(pool, static_cast<std::int32_t>(num_chunks), [&](std::int32_t i, int) {
+    const std::size_t begin = static_cast<std::size_t>(i) * kChunkBytes;
+    const Bytes chunk = file.bytes.subspan(begin, std::min(kChunkBytes, file.bytes.size() - begin));
+    std::memcpy(memory->data() + begin, chunk.data(), chunk.size());
+    drop_pages(file, chunk);
+  });
+  for (PackedMatrix& matrix : matrices) {
+    matrix.panels = {memory->data() + (matrix.panels.data() - file.bytes.data()), matrix.panels.size()};
+    matrix.owner = memory;
+  }
+}
+
 }  // namespace
 
 std::optional<PackedKey> find_packed_key(const Checkpoint& checkpoint, PackAs as) {
@@ -153,8 +169,8 @@ std::optional<PackedKey> find_packed_key(const Checkpoint& checkpoint, PackAs as
   hash.update(std::as_bytes(std::span(config)));
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   for (const Blob& file : checkpoint.blobs) {
-    if (!file.mapped || now - std::chrono::nanoseconds(file.mapped->changed_ns) <
-                            std::chrono::nanoseconds(kYoungNs)) {
+    if (!file.mapped ||
+        now - std::chrono::nanoseconds(file.mapped->changed_ns) < std::chrono::nanoseconds(kYoungNs)) {
       return std::nullopt;
     }
     add_weight_file(hash, file, header_of(file, checkpoint));
@@ -210,7 +226,10 @@ std::vector<PackedMatrix> PackedCache::read() {
   try {
     const Blob file = map_file(path_);
     prefer_large_pages(file);
-    return read_matrices(file, key_, pool_);
+    std::vector<PackedMatrix> matrices = read_matrices(file, key_, pool_);
+    // Decoding from small pages is some 5 % slower.
+    if (count_large_page_bytes(file) < file.bytes.size() / 2) copy_to_memory(file, matrices, pool_);
+    return matrices;
   } catch (const Error& damage) {
     spdlog::warn("the file of packed weights {} {}: it is made again", path_.string(), damage.what());
     fs::remove(path_, error);

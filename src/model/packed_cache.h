@@ -27,8 +27,12 @@ using PackedKey = std::array<std::byte, 32>;
 std::optional<PackedKey> find_packed_key(const Checkpoint& checkpoint, PackAs as);
 
 /// One checkpoint's packed matrices, in the order in which the loader asks for them, in one file of
-/// find_cache_folder("packed") that is named by their key. Whatever goes wrong with it, the loader packs as if
-/// there were no cache, and a line in the log says so.
+/// find_cache_folder("packed") that is named by their key. Whatever goes wrong with it, the loader packs as
+/// if there were no cache, and a line in the log says so.
+///
+/// The mapped file is used as it lies where the file system keeps it in large pages (a file written in large
+/// pieces, on ext4 and xfs of current kernels), which costs no more than reading it once; else it is copied
+/// to memory that has them.
 ///
 /// The file: "TSPACKED", version, number of matrices, size, checksum, key, 64 bytes in all; for each matrix
 /// its form and place; the panels, each matrix on pages of its own. The checksum is over all that follows
@@ -39,7 +43,7 @@ class PackedCache {
   /// Reads the checkpoint's file, unless `options` or TOUCHSTONE_CACHE_BYTES=0 turn the cache off.
   PackedCache(const Checkpoint& checkpoint, PackAs as, const ModelOptions& options, ThreadPool& pool);
 
-  /// The next matrix in the mapped file; nothing if the file lacks it, or has another form than `plan`.
+  /// The next matrix of the file; nothing if the file lacks it, or has another form than `plan`.
   std::optional<PackedMatrix> take(const PackedMatrix& plan) const;
 
   /// Notes the next matrix for the file.

@@ -80,8 +80,8 @@ enum class PackedCacheUse : std::uint8_t { off, miss, hit };
 /// A model ready to run on one device.
 class Transformer {
  public:
-  /// Packs the weights, or takes them packed from the disk. The checkpoint is not needed afterwards (its mapped files stay open for the
-  /// embedding). Throws Error for missing or misshapen tensors.
+  /// Packs the weights, or takes them packed from the disk. The checkpoint is not needed afterwards (its
+  /// mapped files stay open for the embedding). Throws Error for missing or misshapen tensors.
   Transformer(const Checkpoint& checkpoint, const ModelOptions& options);
   ~Transformer();
 

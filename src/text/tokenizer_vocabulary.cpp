@@ -96,7 +96,8 @@ StringIndex::StringIndex(const StringArena& arena) : slots_(std::bit_ceil(arena.
 }
 
 /// The slot that has the text, or the empty one where it belongs.
-std::size_t StringIndex::find_slot(const StringArena& arena, std::string_view text, std::uint64_t hash) const {
+std::size_t StringIndex::find_slot(const StringArena& arena, std::string_view text,
+                                   std::uint64_t hash) const {
   std::size_t at = hash & (slots_.size() - 1);
   for (; slots_[at].index >= 0; at = (at + 1) & (slots_.size() - 1)) {
     const Slot& slot = slots_[at];

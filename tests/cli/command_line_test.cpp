@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <cmath>
 #include <fstream>
+#include <thread>
 
 #include "support/golden.h"
 #include "support/process.h"
@@ -276,6 +278,55 @@ TEST(CommandLine, AFullDiskIsAnErrorAndNotASilence) {
 
 TEST(CommandLine, ADeviceThatThisBuildLacksIsRefused) {
   expect_one_error_line(touchstone({"score", kTiny, "--device", "cuda"}, R"({"ids":[1,2]})"), "cuda");
+}
+
+/// A model of 40 MB, all weights zero, of which the disk holds the header alone.
+void write_hollow_model(const std::filesystem::path& folder) {
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "config.json")
+      << R"({"model_type":"qwen2","architectures":["Qwen2ForCausalLM"],"hidden_size":256,"vocab_size":40000,)"
+      << R"("num_hidden_layers":0,"intermediate_size":16,"num_attention_heads":4,"num_key_value_heads":4,)"
+      << R"("max_position_embeddings":64,"rms_norm_eps":1e-6,"hidden_act":"silu","tie_word_embeddings":true})";
+  boost::json::object tensors;
+  tensors["model.embed_tokens.weight"] = {
+      {"dtype", "F32"}, {"shape", {40000, 256}}, {"data_offsets", {0, 40960000}}};
+  tensors["model.norm.weight"] = {{"dtype", "F32"}, {"shape", {256}}, {"data_offsets", {40960000, 40961024}}};
+  const std::string header = boost::json::serialize(tensors);
+  const std::uint64_t length = header.size();
+  std::ofstream file(folder / "model.safetensors", std::ios::binary);
+  file.write(reinterpret_cast<const char*>(&length), sizeof length) << header;
+  file.close();
+  std::filesystem::resize_file(folder / "model.safetensors", sizeof length + length + 40961024);
+}
+
+TEST(CommandLine, PackedWeightsAreKeptForTheNextStartUnlessNoCacheIsGiven) {
+  const TemporaryFolder folder;
+  write_hollow_model(folder.path() / "model");
+  std::this_thread::sleep_for(std::chrono::milliseconds(150));  // what has just been written is not cached
+  const auto use = [&](std::vector<std::string> options) {
+    std::vector<std::string> arguments = {TOUCHSTONE_BINARY,
+                                          "bench",
+                                          (folder.path() / "model").string(),
+                                          "--json",
+                                          "--batch",
+                                          "1",
+                                          "--repeat",
+                                          "1",
+                                          "--prompt-tokens",
+                                          "1",
+                                          "--new-tokens",
+                                          "1"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    const ProcessResult result = run_process(
+        arguments, {}, {"XDG_CACHE_HOME=" + folder.path().string(), "TOUCHSTONE_CACHE_BYTES=1000000000"});
+    return parse_only_document(result).at("load").at("packed_cache");
+  };
+  EXPECT_EQ(use({"--no-cache"}), "off");
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "touchstone"));
+  EXPECT_EQ(use({}), "miss");
+  EXPECT_EQ(use({}), "hit");
+  EXPECT_EQ(use({"--dtype", "int8"}), "off");  // 10 MB: soon packed
+  EXPECT_EQ(use({"--no-cache"}), "off");
 }
 
 }  // namespace

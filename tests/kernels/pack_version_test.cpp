@@ -12,7 +12,8 @@ namespace {
 TEST(PackMatrix, GivesTheSameBytesAsEverUnlessTheVersionIsRaised) {
   constexpr std::int32_t kRows = 21, kColumns = 512;
   std::vector<float> floats;
-  for (int i = 0; i < kRows * kColumns; ++i) floats.push_back(static_cast<float>(i * 7919 % 1009 - 504) / 512);
+  for (int i = 0; i < kRows * kColumns; ++i)
+    floats.push_back(static_cast<float>(i * 7919 % 1009 - 504) / 512);
   std::vector<std::byte> blocks(floats.size() * 2);
   for (std::size_t i = 0; i < blocks.size(); ++i) blocks[i] = static_cast<std::byte>(i * 31 % 113);
 

@@ -30,7 +30,8 @@ class PackedCacheFiles : public ::testing::Test {
   PackedCacheFiles() {
     setenv("XDG_CACHE_HOME", cache_.path().c_str(), 1);
     unsetenv("TOUCHSTONE_CACHE_BYTES");
-    fs::copy(source_dir() / "tests/golden/models/tiny-qwen2-untied-bf16", model(), fs::copy_options::recursive);
+    fs::copy(source_dir() / "tests/golden/models/tiny-qwen2-untied-bf16", model(),
+             fs::copy_options::recursive);
     options_.num_threads = 2;
     options_.least_cached_bytes = 0;
     grow_old();
