@@ -6,10 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 
 #include "base/descriptor.h"
 #include "base/error.h"
@@ -57,19 +54,6 @@ Blob map_file(const std::filesystem::path& path) {
 void prefer_large_pages(const Blob& file) {
   if (!file.mapped) return;
   madvise(const_cast<std::byte*>(file.bytes.data()), file.bytes.size(), MADV_HUGEPAGE);  // may be refused
-}
-
-std::size_t count_large_page_bytes(const Blob& file) {
-  std::ifstream maps("/proc/self/smaps");
-  std::ostringstream begin;
-  begin << std::hex << reinterpret_cast<std::uintptr_t>(file.bytes.data()) << '-';
-  bool found = false;
-  for (std::string line; std::getline(maps, line);) {
-    found = found || line.starts_with(begin.str());
-    std::size_t kilobytes = 0;
-    if (found && std::sscanf(line.c_str(), "FilePmdMapped: %zu kB", &kilobytes) == 1) return kilobytes << 10;
-  }
-  return 0;
 }
 
 void drop_pages(const Blob& file, std::span<const std::byte> part) {

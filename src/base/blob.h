@@ -40,10 +40,6 @@ Blob map_file(const std::filesystem::path& path);
 /// Asks for large pages where the file system has them: for a file that is read from end to end.
 void prefer_large_pages(const Blob& file);
 
-/// Bytes of a mapped file that lie in large pages, of those that have been touched; 0 where the system does
-/// not tell.
-std::size_t count_large_page_bytes(const Blob& file);
-
 /// Gives the memory of a part of a mapped file back; the file is read again if the part is. Does nothing for
 /// bytes that lie elsewhere.
 void drop_pages(const Blob& file, std::span<const std::byte> part);

@@ -143,22 +143,6 @@ std::vector<PackedMatrix> read_matrices(const Blob& file, const PackedKey& key, 
   return matrices;
 }
 
-/// Moves the matrices from the file to large pages of our own.
-void copy_to_memory(const Blob& file, std::vector<PackedMatrix>& matrices, ThreadPool& pool) {
-  const auto memory = std::make_shared<const Buffer>(file.bytes.size(), "the weights");
-  const std::size_t num_chunks = (file.bytes.size() + kChunkBytes - 1) / kChunkBytes;
-  for_each(pool, static_cast<std::int32_t>(num_chunks), [&](std::int32_t i, int) {
-    const std::size_t begin = static_cast<std::size_t>(i) * kChunkBytes;
-    const Bytes chunk = file.bytes.subspan(begin, std::min(kChunkBytes, file.bytes.size() - begin));
-    std::memcpy(memory->data() + begin, chunk.data(), chunk.size());
-    drop_pages(file, chunk);
-  });
-  for (PackedMatrix& matrix : matrices) {
-    matrix.panels = {memory->data() + (matrix.panels.data() - file.bytes.data()), matrix.panels.size()};
-    matrix.owner = memory;
-  }
-}
-
 }  // namespace
 
 std::optional<PackedKey> find_packed_key(const Checkpoint& checkpoint, PackAs as) {
@@ -226,10 +210,7 @@ std::vector<PackedMatrix> PackedCache::read() {
   try {
     const Blob file = map_file(path_);
     prefer_large_pages(file);
-    std::vector<PackedMatrix> matrices = read_matrices(file, key_, pool_);
-    // Decoding from small pages is some 5 % slower.
-    if (count_large_page_bytes(file) < file.bytes.size() / 2) copy_to_memory(file, matrices, pool_);
-    return matrices;
+    return read_matrices(file, key_, pool_);
   } catch (const Error& damage) {
     spdlog::warn("the file of packed weights {} {}: it is made again", path_.string(), damage.what());
     fs::remove(path_, error);
