@@ -22,7 +22,9 @@ struct KvPool {
   std::vector<std::vector<float>> key_offsets;  // of each layer; see extend_key_offsets()
 
   std::size_t block_bytes() const { return static_cast<std::size_t>(num_layers) * 2 * layer_bytes; }
-  std::byte* block(std::int32_t b) const { return memory.data() + static_cast<std::size_t>(b) * block_bytes(); }
+  std::byte* block(std::int32_t b) const {
+    return memory.data() + static_cast<std::size_t>(b) * block_bytes();
+  }
   KvLayer layer(std::int32_t l) const {
     const std::vector<float>& offsets = key_offsets[static_cast<std::size_t>(l)];
     std::byte* keys = memory.data() + static_cast<std::size_t>(l) * 2 * layer_bytes;

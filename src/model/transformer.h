@@ -56,7 +56,7 @@ struct ModelOptions {
   std::string dtype = "auto";
   // Of keys and values: f32, f16, bf16, int8; auto: f32, and f16 where activations are rounded.
   std::string kv_dtype = "auto";
-  bool packed_cache = true;    // keep packed weights on disk for the next start
+  bool packed_cache = true;                       // keep packed weights on disk for the next start
   std::uint64_t least_cached_bytes = 32'000'000;  // fewer are packed faster than one notices
 };
 
