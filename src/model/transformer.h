@@ -88,7 +88,7 @@ class Transformer {
   const Config& config() const;
   const std::string& isa() const;
   int num_threads() const;
-  Arithmetic arithmetic() const;               // of products with weights
+  Arithmetic arithmetic() const;  // of products with weights
   PackedCacheUse packed_cache_use() const;
   std::size_t weight_bytes() const;            // packed, in memory
   std::size_t weight_bytes_per_token() const;  // read by one decode step

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <fstream>
 #include <thread>
+#include <utility>
 
 #include "support/golden.h"
 #include "support/process.h"
@@ -284,19 +285,33 @@ TEST(CommandLine, ADeviceThatThisBuildLacksIsRefused) {
 void write_hollow_model(const std::filesystem::path& folder) {
   std::filesystem::create_directories(folder);
   std::ofstream(folder / "config.json")
-      << R"({"model_type":"qwen2","architectures":["Qwen2ForCausalLM"],"hidden_size":256,"vocab_size":40000,)"
-      << R"("num_hidden_layers":0,"intermediate_size":16,"num_attention_heads":4,"num_key_value_heads":4,)"
+      << R"({"model_type":"llama","architectures":["LlamaForCausalLM"],"hidden_size":256,"vocab_size":40000,)"
+      << R"("num_hidden_layers":1,"intermediate_size":16,"num_attention_heads":4,"num_key_value_heads":4,)"
       << R"("max_position_embeddings":64,"rms_norm_eps":1e-6,"hidden_act":"silu","tie_word_embeddings":true})";
+  const std::string layer = "model.layers.0.";
   boost::json::object tensors;
-  tensors["model.embed_tokens.weight"] = {
-      {"dtype", "F32"}, {"shape", {40000, 256}}, {"data_offsets", {0, 40960000}}};
-  tensors["model.norm.weight"] = {{"dtype", "F32"}, {"shape", {256}}, {"data_offsets", {40960000, 40961024}}};
+  std::int64_t end = 0;
+  const auto add = [&](const std::string& name, std::int64_t rows, std::int64_t columns) {
+    const std::int64_t begin = std::exchange(end, end + rows * columns * 4);
+    boost::json::array shape = {rows, columns};
+    if (rows == 1) shape = {columns};
+    tensors[name + ".weight"] = {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {begin, end}}};
+  };
+  add("model.embed_tokens", 40000, 256);
+  for (const char* name : {"q", "k", "v", "o"}) add(layer + "self_attn." + name + "_proj", 256, 256);
+  add(layer + "mlp.gate_proj", 16, 256);
+  add(layer + "mlp.up_proj", 16, 256);
+  add(layer + "mlp.down_proj", 256, 16);
+  add(layer + "input_layernorm", 1, 256);
+  add(layer + "post_attention_layernorm", 1, 256);
+  add("model.norm", 1, 256);
   const std::string header = boost::json::serialize(tensors);
   const std::uint64_t length = header.size();
-  std::ofstream file(folder / "model.safetensors", std::ios::binary);
-  file.write(reinterpret_cast<const char*>(&length), sizeof length) << header;
-  file.close();
-  std::filesystem::resize_file(folder / "model.safetensors", sizeof length + length + 40961024);
+  std::ofstream(folder / "model.safetensors", std::ios::binary)
+          .write(reinterpret_cast<const char*>(&length), sizeof length)
+      << header;
+  std::filesystem::resize_file(folder / "model.safetensors",
+                               sizeof length + length + static_cast<std::uint64_t>(end));
 }
 
 TEST(CommandLine, PackedWeightsAreKeptForTheNextStartUnlessNoCacheIsGiven) {
