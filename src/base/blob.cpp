@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/descriptor.h"
 #include "base/error.h"
@@ -68,26 +69,42 @@ void drop_pages(const Blob& file, std::span<const std::byte> part) {
   madvise(const_cast<std::byte*>(part.data()) + (begin - address), end - begin, MADV_DONTNEED);
 }
 
-void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
-  std::string temporary = path.string() + ".XXXXXX";
-  const Descriptor file(mkstemp(temporary.data()));
-  const auto fail = [&](const char* what) {
-    const std::string why = reason();
-    if (file.fd >= 0) unlink(temporary.c_str());
-    throw Error(std::string(what) + " " + path.string() + ": " + why,
-                "check free space and permissions of its folder");
-  };
-  if (file.fd < 0) fail("cannot create");
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    const ssize_t written = write(file.fd, rest.data(), rest.size());
+AtomicFile::AtomicFile(std::filesystem::path path)
+    : path_(std::move(path)), temporary_(path_.string() + ".XXXXXX"), fd_(mkstemp(temporary_.data())) {
+  if (fd_ < 0) fail("cannot create");
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ < 0) return;
+  close(fd_);
+  unlink(temporary_.c_str());
+}
+
+void AtomicFile::fail(const char* what) const {
+  throw Error(std::string(what) + " " + path_.string() + ": " + reason(),
+              "check free space and permissions of its folder");
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd_, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) fail("cannot write");
-    rest.remove_prefix(static_cast<std::size_t>(written));
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
-  if (fchmod(file.fd, 0644) != 0 || fsync(file.fd) != 0 || rename(temporary.c_str(), path.c_str()) != 0) {
+}
+
+void AtomicFile::finish() {
+  if (fchmod(fd_, 0644) != 0 || fsync(fd_) != 0 || rename(temporary_.c_str(), path_.c_str()) != 0) {
     fail("cannot write");
   }
+  close(std::exchange(fd_, -1));
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(std::as_bytes(std::span(text)));
+  file.finish();
 }
 
 }  // namespace touchstone

@@ -44,6 +44,28 @@ void prefer_large_pages(const Blob& file);
 /// bytes that lie elsewhere.
 void drop_pages(const Blob& file, std::span<const std::byte> part);
 
+/// A file that appears under its name only when it is whole: a temporary one beside it, which is removed when
+/// this object goes before finish().
+class AtomicFile {
+ public:
+  /// Throws Error when it cannot be created.
+  explicit AtomicFile(std::filesystem::path path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  /// Appends. Throws Error (e.g. full disk).
+  void write(std::span<const std::byte> bytes);
+  /// Makes it lasting (fsync) and gives it its name. Throws Error.
+  void finish();
+
+ private:
+  [[noreturn]] void fail(const char* what) const;
+  std::filesystem::path path_;
+  std::string temporary_;
+  int fd_ = -1;
+};
+
 /// Writes `text` to `path` so that a reader sees the old file or the whole new one: temporary file, fsync,
 /// rename. Throws Error (e.g. full disk) and leaves nothing half-written.
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);

@@ -67,6 +67,7 @@ void add_tokenize(CLI::App& app, Command& command);
 void add_detokenize(CLI::App& app, Command& command);
 void add_render(CLI::App& app, Command& command);
 void add_score(CLI::App& app, Command& command);
+void add_quantize(CLI::App& app, Command& command);
 void add_generate(CLI::App& app, Command& command);
 void add_chat(CLI::App& app, Command& command);
 void add_inspect(CLI::App& app, Command& command);

@@ -7,6 +7,7 @@
 #include "formats/checked.h"
 #include "formats/find_model.h"
 #include "formats/model_files.h"
+#include "formats/quantized_file.h"
 
 namespace touchstone {
 
@@ -38,6 +39,9 @@ Checkpoint open_model(std::string_view model, Parts parts) {
       break;
     case ModelPlace::Kind::gguf_file:
       checkpoint = read_gguf_model(place.path);
+      break;
+    case ModelPlace::Kind::safetensors_file:
+      checkpoint = read_quantized_model(place.path);
       break;
     case ModelPlace::Kind::embedded:
       checkpoint = read_hugging_face(files_embedded(place.path.string()), parts);

@@ -22,7 +22,7 @@ struct Tensor {
   DType dtype;
   std::vector<std::int64_t> shape;  // outermost first, as in Hugging Face: a matrix is [out, in]
   std::span<const std::byte>
-      bytes;  // row-major; exactly dtype_bytes(dtype, product of shape); block types lie along the last axis
+      bytes;  // row-major, rows of dtype_bytes(dtype, last of shape); block types lie along the last axis
 };
 
 /// The tokenizer that a GGUF file carries in its metadata (tokenizer.ggml.*).
@@ -40,7 +40,7 @@ struct GgufTokenizer {
 /// `blobs`.
 struct Checkpoint {
   std::string id;      // what the user named
-  std::string format;  // "safetensors" or "gguf"
+  std::string format;  // "safetensors", "gguf", or "touchstone" (formats/quantized_file.h)
   std::string sha256;  // of the weight files' bytes in order of name; empty until compute_sha256()
   boost::json::object
       config;  // config.json; for GGUF the same keys made from its metadata (model_type, hidden_size, …)

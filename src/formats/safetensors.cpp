@@ -201,12 +201,16 @@ void check_cover(const Blob& file, std::string_view data, const std::vector<Entr
 SafetensorsFile read_safetensors(const Blob& file) {
   const std::string_view header = cut_header(file);
   const std::string_view data = file.text().substr(kLengthBytes + header.size());
+  SafetensorsFile result;
   std::vector<Entry> entries;
   for (const auto& [key, value] : parse_header(file, header)) {
     if (key != "__metadata__") {
       entries.push_back(read_entry(file, data, std::string(key), value));
-    } else if (!value.is_object()) {
-      fail(file, "its __metadata__ is not an object");
+      continue;
+    }
+    if (!value.is_object()) fail(file, "its __metadata__ is not an object");
+    for (const auto& [name, text] : value.get_object()) {
+      if (text.is_string()) result.metadata.emplace(name, text.get_string());
     }
   }
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
@@ -215,12 +219,15 @@ SafetensorsFile read_safetensors(const Blob& file) {
   });
   check_cover(file, data, entries);
 
-  SafetensorsFile result;
   for (Entry& entry : entries) {
     if (entry.type->dtype) {
       result.tensors.push_back(std::move(entry.tensor));
-    } else {
-      result.other_dtypes.emplace(std::move(entry.tensor.name), entry.type->name);
+      continue;
+    }
+    result.other_dtypes.emplace(entry.tensor.name, entry.type->name);
+    if (entry.type->name == "U8") {
+      std::string name = entry.tensor.name;
+      result.bytes.emplace(std::move(name), std::move(entry.tensor));
     }
   }
   return result;

@@ -1,11 +1,9 @@
-#include <algorithm>
-#include <array>
 #include <bit>
 #include <cassert>
-#include <cmath>
+#include <cstddef>
 #include <cstring>
-#include <limits>
 
+#include "kernels/int_blocks.h"
 #include "kernels/kernels.h"
 #include "kernels/parallel.h"
 #include "kernels/quant_blocks.h"
@@ -33,6 +31,10 @@ PanelFormat format_of(DType dtype) {
       return PanelFormat::q8_with_mins;
     case DType::q6_k:
       return PanelFormat::q8_group16;
+    case DType::int8_128:
+      return PanelFormat::int8;
+    case DType::int4_128:
+      return PanelFormat::int4;
   }
   return PanelFormat::f32;
 }
@@ -112,6 +114,7 @@ struct RowScratch {
   std::vector<float> values;
   std::vector<std::int8_t> q;
   std::vector<float> scales, mins;
+  std::vector<std::byte> blocks;
 };
 
 /// Writes elements of `kBytes` bytes into every 16th place, from `lane` on.
@@ -160,101 +163,37 @@ void pack_block_row(const StoredMatrix& stored, std::int32_t row, PanelFormat fo
   }
 }
 
-constexpr int kMostInt4Factor = 15;  // 15 * 8 fits into the 8 bits that the products take
-
-/// The largest magnitude of a group; not a number where the group holds one that isn't finite.
-float find_magnitude(std::span<const float> group) {
-  float most = 0;
-  bool finite = true;
-  for (const float value : group) {
-    most = std::max(most, std::fabs(value));
-    finite = finite && std::isfinite(value);
-  }
-  return finite ? most : std::numeric_limits<float>::quiet_NaN();
-}
-
-/// Where the weight of input i of a group lies among its [steps][16][4].
-std::size_t line_place(std::size_t i, std::size_t lane) {
-  return (i / kIntDepth * kLanes + lane) * kIntDepth + i % kIntDepth;
-}
-
-/// Rounds a group to 8-bit integers; see PanelMatrix.
-void pack_int8_group(std::span<float> group, std::size_t lane, std::byte* panel) {
-  const float scale = find_magnitude(group) / 127.0F;
-  std::memcpy(panel + lane * sizeof scale, &scale, sizeof scale);
-  std::byte* lines = panel + kIntScaleBytes;
-  for (std::size_t i = 0; i < group.size(); ++i) {
-    const float q = scale > 0 ? std::nearbyint(group[i] / scale) : 0.0F;  // a NaN is not > 0
-    lines[line_place(i, lane)] =
-        static_cast<std::byte>(static_cast<std::int32_t>(std::clamp(q, -127.0F, 127.0F)) + 128);
-  }
-}
-
-/// A part of a group in 4 bits: weight = factor * (n - 8), in units of the group's scale.
-struct RoundedPart {
-  int factor = 0;
-  float error = std::numeric_limits<float>::infinity();  // sum of squares
-  std::array<std::uint8_t, kIntPart> n{};
-};
-
-RoundedPart round_part(std::span<const float> part, int factor) {
-  RoundedPart rounded{.factor = factor, .error = 0, .n = {}};
-  const auto step = static_cast<float>(factor);
-  for (std::size_t i = 0; i < part.size(); ++i) {
-    const float q = std::clamp(std::nearbyint(part[i] / step), -8.0F, 7.0F);
-    rounded.n[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(q) + 8);
-    rounded.error += (part[i] - q * step) * (part[i] - q * step);
-  }
-  return rounded;
-}
-
-/// The factor with the least error of those near what the part's largest weight asks for, of either sign: -8
-/// has no counterpart.
-RoundedPart choose_factor(std::span<const float> part) {
-  const int wanted = static_cast<int>(std::nearbyint(find_magnitude(part) / 8.0F));
-  RoundedPart best;
-  for (int factor = -kMostInt4Factor; factor <= kMostInt4Factor; ++factor) {
-    if (factor == 0 || std::abs(std::abs(factor) - wanted) > 2) continue;
-    const RoundedPart rounded = round_part(part, factor);
-    if (rounded.error < best.error) best = rounded;
-  }
-  return best;
-}
-
-/// Rounds a group to 4-bit integers. The scale gives the part with the largest weight the largest factor.
-void pack_int4_group(std::span<float> group, std::size_t lane, std::byte* panel) {
-  const float scale = find_magnitude(group) / (8.0F * kMostInt4Factor);
-  std::memcpy(panel + lane * sizeof scale, &scale, sizeof scale);
-  if (!std::isnormal(scale)) return;  // zeros; or not a number, as the products are to be, too
-  for (float& value : group) value /= scale;
-  std::byte* factors = panel + kIntScaleBytes;
-  std::byte* lines = factors + kInt4FactorBytes;
-  for (std::size_t begin = 0, p = 0; begin < group.size(); begin += kIntPart, ++p) {
-    const auto part = group.subspan(begin, std::min<std::size_t>(kIntPart, group.size() - begin));
-    const RoundedPart rounded = choose_factor(part);
-    factors[p * kLanes + lane] = static_cast<std::byte>(static_cast<std::int8_t>(rounded.factor));
-    for (std::size_t i = 0; i < part.size(); ++i) {
-      const std::size_t at = begin + i;
-      // A byte has the weights of inputs i and i + kIntDepth.
-      std::byte& byte = lines[line_place(at / (2 * kIntDepth) * kIntDepth + at % kIntDepth, lane)];
-      const auto n = static_cast<std::byte>(rounded.n[i]);
-      byte = at / kIntDepth % 2 == 0 ? (byte & std::byte{0xF0}) | n : (byte & std::byte{0x0F}) | (n << 4);
+/// Writes a row of int8_128 or int4_128 blocks; see PanelMatrix.
+void write_int_blocks(PanelFormat format, std::span<const std::byte> blocks, std::size_t lane,
+                      std::byte* panel) {
+  const bool is_int8 = format == PanelFormat::int8;
+  for (; !blocks.empty(); panel += is_int8 ? kInt8GroupBytes : kInt4GroupBytes) {
+    const std::byte* from = blocks.data();
+    std::memcpy(panel + lane * sizeof(float), from, sizeof(float));
+    std::byte* to = panel + kIntScaleBytes;
+    if (is_int8) {
+      for (std::size_t i = 0; i < kIntGroup; ++i) {
+        to[(i / kIntDepth * kLanes + lane) * kIntDepth + i % kIntDepth] =
+            from[offsetof(Int8Block, q) + i] ^ std::byte{128};  // plus 128
+      }
+    } else {
+      scatter<1>(from + offsetof(Int4Block, factors), kPartsInBlock, lane, to);
+      scatter<kIntDepth>(from + offsetof(Int4Block, n), kIntGroup / (2 * kIntDepth), lane,
+                         to + kInt4FactorBytes);
     }
+    blocks = blocks.subspan(is_int8 ? sizeof(Int8Block) : sizeof(Int4Block));
   }
 }
 
 void pack_int_row(const StoredMatrix& stored, std::int32_t row, PanelFormat format, std::size_t lane,
                   std::byte* panel, RowScratch& scratch) {
-  const auto columns = static_cast<std::size_t>(stored.columns);
-  scratch.values.resize(columns);
+  if (format == format_of(stored.dtype)) return write_int_blocks(format, row_bytes(stored, row), lane, panel);
+  const DType dtype = format == PanelFormat::int8 ? DType::int8_128 : DType::int4_128;
+  scratch.values.resize(static_cast<std::size_t>(stored.columns));
   read_row(stored, row, scratch.values);
-  const bool is_int8 = format == PanelFormat::int8;
-  for (std::size_t begin = 0; begin < columns; begin += kIntGroup) {
-    const auto group =
-        std::span(scratch.values).subspan(begin, std::min<std::size_t>(kIntGroup, columns - begin));
-    (is_int8 ? pack_int8_group : pack_int4_group)(group, lane, panel);
-    panel += is_int8 ? kInt8GroupBytes : kInt4GroupBytes;
-  }
+  scratch.blocks.resize(dtype_bytes(dtype, scratch.values.size()));
+  round_to_int_blocks(dtype, scratch.values, scratch.blocks);
+  write_int_blocks(format, scratch.blocks, lane, panel);
 }
 
 }  // namespace
@@ -284,7 +223,7 @@ PackedMatrix pack_matrix(const StoredMatrix& stored, PackAs as, std::span<const 
                                                     : pack_block_row;
   for_each(pool, packed.num_panels(), [&](std::int32_t p, int thread) {
     std::byte* panel = memory->data() + static_cast<std::size_t>(p) * packed.panel_bytes;
-    // The weight 0, for the rows and columns that are not there.
+    // The weight 0, for the rows that are not there.
     if (packed.format == PanelFormat::int8) std::memset(panel, 128, packed.panel_bytes);
     if (packed.format == PanelFormat::int4) std::memset(panel, 0x88, packed.panel_bytes);
     for (std::int32_t lane = 0; lane < kLanes && p * kLanes + lane < stored.rows; ++lane) {

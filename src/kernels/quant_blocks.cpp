@@ -6,6 +6,8 @@
 #include <cassert>
 #include <cstring>
 
+#include "kernels/int_blocks.h"
+
 namespace touchstone {
 namespace {
 
@@ -149,6 +151,8 @@ SplitBlock split_function(DType dtype) {
     case DType::f32:
     case DType::f16:
     case DType::bf16:
+    case DType::int8_128:
+    case DType::int4_128:
       break;
   }
   assert(false);
@@ -214,7 +218,6 @@ float bfloat16_to_float(std::uint16_t bits) {
 }
 
 void decode_blocks(DType dtype, std::span<const std::byte> blocks, std::span<float> values) {
-  assert(values.size() % dtype_info(dtype).block_values == 0);
   assert(blocks.size() == dtype_bytes(dtype, values.size()));
   if (values.empty()) return;
   const auto* bytes = reinterpret_cast<Bytes>(blocks.data());
@@ -224,6 +227,8 @@ void decode_blocks(DType dtype, std::span<const std::byte> blocks, std::span<flo
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = half_to_float(load_u16(bytes + 2 * i));
   } else if (dtype == DType::bf16) {
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = bfloat16_to_float(load_u16(bytes + 2 * i));
+  } else if (pads_rows(dtype)) {
+    decode_int_blocks(dtype, blocks, values);
   } else {
     decode_quantized(dtype, bytes, values);
   }

@@ -23,14 +23,14 @@ std::uint16_t float_to_half(float value);
 std::uint16_t float_to_bfloat16(float value);
 
 /// Decodes little-endian `blocks` of any DType into float32 `values`. `values.size()` is a multiple of the
-/// dtype's block and `blocks.size() == dtype_bytes(dtype, values.size())`.
+/// dtype's block (or one row, where pads_rows) and `blocks.size() == dtype_bytes(dtype, values.size())`.
 void decode_blocks(DType dtype, std::span<const std::byte> blocks, std::span<float> values);
 
 /// How many neighbouring values share one scale: 32 for q8_0, q4_0, q4_1, q5_0, q5_1, q4_k and q5_k; 16 for
-/// q6_k. Block types only.
+/// q6_k. GGUF's block types only.
 std::size_t group_values(DType dtype);
 
-/// Takes block types apart into small integers, scales and minima, in the order of the values:
+/// Takes GGUF's block types apart into small integers, scales and minima, in the order of the values:
 ///   value[i] == scales[g] * float(q[i]) - mins[g]   with g = i / group_values(dtype),
 /// bit for bit when computed as a float multiplication, then a float subtraction (no fused multiply-add). The
 /// products d * sub_scale and dmin * sub_min of the K types are rounded to float32 as in the reference. Types

@@ -28,6 +28,10 @@ struct Activations {
   Rows last;         // [num_logits, hidden_size]
 };
 
+/// Cuts `workspace`, which grows as needed, into the activations of a pass.
+Activations make_activations(const Config& config, std::int32_t num_tokens, std::int32_t num_logits,
+                             Buffer& workspace);
+
 /// Runs one layer: `a.x` holds its input, and then its output.
 template <class Backend>
 void run_layer(Backend& on, const Config& config, const LayerWeights& w, const RopeTable& rope,

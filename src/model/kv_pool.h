@@ -37,4 +37,11 @@ struct KvPool {
   }
 };
 
+/// Bytes of one token's keys and values.
+std::size_t kv_token_bytes(const Config& config, std::int32_t num_layers, KvFormat format);
+
+/// Throws Error when the memory cannot be had.
+KvPool allocate_kv_pool(const Config& config, std::int32_t num_layers, KvFormat format,
+                        std::int32_t num_blocks);
+
 }  // namespace touchstone

@@ -49,16 +49,16 @@ Arithmetic arithmetic_of(const Weights& weights) {
   return is_integer(format) ? Arithmetic::int8 : Arithmetic::float32;
 }
 
-int choose_threads(int requested) {
-  constexpr int kMaxThreads = 1024;
-  return requested <= 0 ? physical_cores() : std::min(requested, kMaxThreads);
-}
-
 }  // namespace
 
 void check_dtypes(const ModelOptions& options) {
   parse_dtype(options.dtype);
   parse_kv_dtype(options.kv_dtype);
+}
+
+int choose_threads(int requested) {
+  constexpr int kMaxThreads = 1024;
+  return requested <= 0 ? physical_cores() : std::min(requested, kMaxThreads);
 }
 
 struct Transformer::Impl {
@@ -85,7 +85,6 @@ struct Transformer::Impl {
   std::vector<PassSlice> slices;
 
   void add_to_pass(const ForwardSlice& slice, std::int32_t begin, std::int32_t end);
-  Activations make_activations();
   void clear_pass();
   void extend_tables(KvPool& pool);
   void flush_pass(KvPool& pool, float*& logits);
@@ -104,26 +103,12 @@ std::size_t Transformer::weight_bytes() const { return count_weight_bytes(impl_-
 std::size_t Transformer::weight_bytes_per_token() const { return count_weight_bytes(impl_->weights); }
 
 std::size_t Transformer::kv_bytes_per_token() const {
-  const Config& c = impl_->config;
-  return to_size(c.num_layers) * to_size(c.num_kv_heads) * 2 * kv_head_bytes(impl_->kv_format, c.head_dim) /
-         kKvBlockTokens;
+  return kv_token_bytes(impl_->config, impl_->config.num_layers, impl_->kv_format);
 }
 
 std::shared_ptr<KvPool> Transformer::make_kv_pool(std::int32_t num_blocks) const {
   const Config& c = impl_->config;
-  auto pool = std::make_shared<KvPool>();
-  pool->format = impl_->kv_format;
-  pool->num_blocks = num_blocks;
-  pool->num_layers = c.num_layers;
-  pool->head_bytes = kv_head_bytes(pool->format, c.head_dim);
-  pool->layer_bytes = pool->head_bytes * to_size(c.num_kv_heads);
-  pool->key_offsets.resize(to_size(c.num_layers));
-  std::size_t bytes = 0;
-  if (__builtin_mul_overflow(kv_bytes_per_token() * kKvBlockTokens, to_size(num_blocks), &bytes)) {
-    bytes = SIZE_MAX / 2;  // refused like any other size that cannot be had
-  }
-  pool->memory = Buffer(bytes, "keys and values");
-  return pool;
+  return std::make_shared<KvPool>(allocate_kv_pool(c, c.num_layers, impl_->kv_format, num_blocks));
 }
 
 void Transformer::profile(std::vector<StageTime>* stages) { impl_->profile = stages; }
@@ -178,43 +163,14 @@ void Transformer::Impl::extend_tables(KvPool& pool) {
   }
 }
 
-/// Cuts the workspace into the activations of the pass.
-Activations Transformer::Impl::make_activations() {
-  const auto num_tokens = static_cast<std::int32_t>(ids.size());
-  const auto num_logits = static_cast<std::int32_t>(logit_rows.size());
-  const std::int32_t q_size = config.num_heads * config.head_dim;
-  const std::int32_t kv_size = config.num_kv_heads * config.head_dim;
-  Activations a;
-  const std::pair<Rows*, Rows> parts[] = {{&a.x, {nullptr, num_tokens, config.hidden_size}},
-                                          {&a.normed, {nullptr, num_tokens, config.hidden_size}},
-                                          {&a.q, {nullptr, num_tokens, q_size}},
-                                          {&a.attended, {nullptr, num_tokens, q_size}},
-                                          {&a.k, {nullptr, num_tokens, kv_size}},
-                                          {&a.v, {nullptr, num_tokens, kv_size}},
-                                          {&a.gated, {nullptr, num_tokens, config.intermediate_size}},
-                                          {&a.last, {nullptr, num_logits, config.hidden_size}}};
-  constexpr std::size_t kLine = 64 / sizeof(float);
-  const auto floats_of = [](const Rows& rows) {
-    return (to_size(rows.count) * to_size(rows.width) + kLine - 1) / kLine * kLine;
-  };
-  std::size_t floats = 0;
-  for (const auto& [rows, shape] : parts) floats += floats_of(shape);
-  workspace.reserve(floats * sizeof(float), "activations");
-  float* next = workspace.floats();
-  for (const auto& [rows, shape] : parts) {
-    *rows = {next, shape.count, shape.width};
-    next += floats_of(shape);
-  }
-  return a;
-}
-
 /// Runs what has been added, and moves `logits` past those written.
 void Transformer::Impl::flush_pass(KvPool& pool, float*& logits) {
   if (ids.empty()) return;
   extend_tables(pool);
   const Rows wanted{logits, static_cast<std::int32_t>(logit_rows.size()), config.vocab_size};
   const Pass pass{ids, slices, logit_rows};
-  const Activations activations = make_activations();
+  const Activations activations =
+      make_activations(config, static_cast<std::int32_t>(ids.size()), wanted.count, workspace);
   if (profile == nullptr) {
     run_pass(backend, config, weights, rope, pass, pool, activations, wanted);
   } else {

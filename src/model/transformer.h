@@ -77,6 +77,9 @@ struct StageTime {
 /// or weights are too few, or no files.
 enum class PackedCacheUse : std::uint8_t { off, miss, hit };
 
+/// What ModelOptions::num_threads comes to.
+int choose_threads(int requested);
+
 /// A model ready to run on one device.
 class Transformer {
  public:

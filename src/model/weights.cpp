@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "kernels/int_blocks.h"
 #include "model/packed_cache.h"
 
 namespace touchstone {
@@ -18,9 +19,6 @@ std::string describe(std::span<const std::int64_t> shape) {
 struct Loader {
   const Checkpoint& checkpoint;
   const Config& config;
-  PackAs as;
-  ThreadPool& pool;
-  PackedCache& cache;
 
   const Tensor& tensor(const std::string& name, std::initializer_list<std::int64_t> shape) const {
     const Tensor& found = checkpoint.tensor(name);
@@ -42,15 +40,20 @@ struct Loader {
 
   StoredMatrix matrix(const std::string& name, std::int64_t rows, std::int64_t columns) const {
     const Tensor& found = tensor(name, {rows, columns});
+    if (pads_rows(found.dtype) && !are_int_blocks_valid(found.dtype, found.bytes)) {
+      throw Error(checkpoint.id + ": tensor '" + name + "' has factors outside ±" +
+                      std::to_string(kMostInt4Factor),
+                  "the file is damaged: quantize the model again");
+    }
     return {found.dtype, static_cast<std::int32_t>(rows), static_cast<std::int32_t>(columns), found.bytes};
   }
 
-  /// A bias that config announces must be there. One that it does not: GGUF files have no such announcement,
-  /// and in other formats something is amiss.
+  /// A bias that config announces must be there. One that it does not: GGUF files, and what was made of them,
+  /// have no such announcement, and in other formats something is amiss.
   std::vector<float> bias(const std::string& name, std::int64_t size, bool announced) const {
     if (!announced) {
       if (checkpoint.find_tensor(name) == nullptr) return {};
-      if (checkpoint.format != "gguf") {
+      if (checkpoint.format == "safetensors") {
         throw Error(checkpoint.id + ": tensor '" + name + "' is there, but config announces no such bias",
                     "set attention_bias or mlp_bias in config.json if the model was trained with it");
       }
@@ -58,20 +61,10 @@ struct Loader {
     return vector(name, size);
   }
 
-  PackedMatrix pack(const StoredMatrix& stored, PackAs form, std::span<const std::int32_t> row_order) const {
-    std::optional<PackedMatrix> packed = cache.take(plan_packing(stored, form));
-    if (!packed) {
-      packed = pack_matrix(stored, form, row_order, pool);
-      for (const Blob& blob : checkpoint.blobs) drop_pages(blob, stored.bytes);
-    }
-    cache.add(*packed);
-    return *packed;
-  }
-
-  Linear linear(const std::string& name, std::int64_t rows, std::int64_t columns, bool has_bias,
-                std::span<const std::int32_t> row_order = {}) const {
+  Linear linear(const PackFunction& pack, const std::string& name, std::int64_t rows, std::int64_t columns,
+                bool has_bias, std::span<const std::int32_t> row_order = {}) const {
     Linear result;
-    result.weight = pack(matrix(name + ".weight", rows, columns), as, row_order);
+    result.weight = pack(name + ".weight", matrix(name + ".weight", rows, columns), row_order);
     const std::vector<float> stored = bias(name + ".bias", rows, has_bias);
     result.bias = stored;
     for (std::size_t i = 0; i < row_order.size() && !stored.empty(); ++i) {
@@ -93,7 +86,7 @@ struct Loader {
     return order;
   }
 
-  LayerWeights layer(std::int32_t index) const {
+  LayerWeights layer(std::int32_t index, const PackFunction& pack) const {
     const std::string prefix = "model.layers." + std::to_string(index) + ".";
     const std::int64_t hidden = config.hidden_size;
     const std::int64_t mlp = config.intermediate_size;
@@ -103,18 +96,18 @@ struct Loader {
     const bool o_bias = bias && config.model_type != "qwen2";
     LayerWeights w;
     w.attention_norm = vector(prefix + "input_layernorm.weight", hidden);
-    w.q = linear(prefix + "self_attn.q_proj", q_size, hidden, bias, head_row_order(config.num_heads));
-    w.k = linear(prefix + "self_attn.k_proj", kv_size, hidden, bias, head_row_order(config.num_kv_heads));
-    w.v = linear(prefix + "self_attn.v_proj", kv_size, hidden, bias);
+    w.q = linear(pack, prefix + "self_attn.q_proj", q_size, hidden, bias, head_row_order(config.num_heads));
+    w.k = linear(pack, prefix + "self_attn.k_proj", kv_size, hidden, bias, head_row_order(config.num_kv_heads));
+    w.v = linear(pack, prefix + "self_attn.v_proj", kv_size, hidden, bias);
     if (config.qk_norm) {
       w.q_norm = vector(prefix + "self_attn.q_norm.weight", config.head_dim);
       w.k_norm = vector(prefix + "self_attn.k_norm.weight", config.head_dim);
     }
-    w.o = linear(prefix + "self_attn.o_proj", hidden, q_size, o_bias);
+    w.o = linear(pack, prefix + "self_attn.o_proj", hidden, q_size, o_bias);
     w.mlp_norm = vector(prefix + "post_attention_layernorm.weight", hidden);
-    w.gate = linear(prefix + "mlp.gate_proj", mlp, hidden, config.mlp_bias);
-    w.up = linear(prefix + "mlp.up_proj", mlp, hidden, config.mlp_bias);
-    w.down = linear(prefix + "mlp.down_proj", hidden, mlp, config.mlp_bias);
+    w.gate = linear(pack, prefix + "mlp.gate_proj", mlp, hidden, config.mlp_bias);
+    w.up = linear(pack, prefix + "mlp.up_proj", mlp, hidden, config.mlp_bias);
+    w.down = linear(pack, prefix + "mlp.down_proj", hidden, mlp, config.mlp_bias);
     return w;
   }
 };
@@ -125,21 +118,46 @@ std::size_t bytes_of(const Linear& linear) {
 
 }  // namespace
 
+LayerWeights load_layer(const Checkpoint& checkpoint, const Config& config, std::int32_t index,
+                        const PackFunction& pack) {
+  return Loader{checkpoint, config}.layer(index, pack);
+}
+
+StoredMatrix find_matrix(const Checkpoint& checkpoint, const std::string& name, std::int64_t rows,
+                         std::int64_t columns) {
+  return Loader{checkpoint, {}}.matrix(name, rows, columns);
+}
+
+std::string head_name(const Config& config) {
+  return config.tie_word_embeddings ? kEmbeddingName : "lm_head.weight";
+}
+
 Weights load_weights(const Checkpoint& checkpoint, const Config& config, PackAs as,
                      const ModelOptions& options, ThreadPool& pool) {
   PackedCache cache(checkpoint, as, options, pool);
-  const Loader loader{checkpoint, config, as, pool, cache};
-  const std::string embedding = "model.embed_tokens.weight";
+  const auto pack_as = [&](const StoredMatrix& stored, PackAs form, std::span<const std::int32_t> row_order) {
+    std::optional<PackedMatrix> packed = cache.take(plan_packing(stored, form));
+    if (!packed) {
+      packed = pack_matrix(stored, form, row_order, pool);
+      for (const Blob& blob : checkpoint.blobs) drop_pages(blob, stored.bytes);
+    }
+    cache.add(*packed);
+    return *packed;
+  };
+  const PackFunction pack = [&](const std::string&, const StoredMatrix& stored,
+                                std::span<const std::int32_t> row_order) {
+    return pack_as(stored, as, row_order);
+  };
+  const Loader loader{checkpoint, config};
   Weights weights;
   weights.blobs = checkpoint.blobs;
-  weights.embedding = loader.matrix(embedding, config.vocab_size, config.hidden_size);
-  const std::string head = config.tie_word_embeddings ? embedding : "lm_head.weight";
+  weights.embedding = loader.matrix(kEmbeddingName, config.vocab_size, config.hidden_size);
   // Its rounding is felt the most: 4 bits are too few for it.
   const PackAs head_as = as == PackAs::int4 ? PackAs::int8 : as;
   // The largest matrix goes first: its stored form is in memory when no other packed one is.
   weights.lm_head.weight =
-      loader.pack(loader.matrix(head, config.vocab_size, config.hidden_size), head_as, {});
-  for (std::int32_t i = 0; i < config.num_layers; ++i) weights.layers.push_back(loader.layer(i));
+      pack_as(loader.matrix(head_name(config), config.vocab_size, config.hidden_size), head_as, {});
+  for (std::int32_t i = 0; i < config.num_layers; ++i) weights.layers.push_back(loader.layer(i, pack));
   weights.norm = loader.vector("model.norm.weight", config.hidden_size);
   weights.cache_use = cache.finish();
   return weights;

@@ -1,6 +1,9 @@
 // A model's weights, ready for the kernels.
 #pragma once
 
+#include <functional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "base/blob.h"
@@ -28,6 +31,22 @@ struct Weights {
   std::vector<Blob> blobs;  // what the embedding views
   PackedCacheUse cache_use = PackedCacheUse::off;
 };
+
+/// Makes of a stored matrix what the kernels multiply with; `row_order` as for pack_matrix.
+using PackFunction = std::function<PackedMatrix(const std::string& name, const StoredMatrix& stored,
+                                                std::span<const std::int32_t> row_order)>;
+
+/// One layer's weights; `pack` is given q, k, v, o, gate, up and down in this order. Throws as load_weights.
+LayerWeights load_layer(const Checkpoint& checkpoint, const Config& config, std::int32_t index,
+                        const PackFunction& pack);
+
+/// A matrix that is not packed yet. Throws as load_weights.
+StoredMatrix find_matrix(const Checkpoint& checkpoint, const std::string& name, std::int64_t rows,
+                         std::int64_t columns);
+
+/// The name of the tensor that makes logits: the embedding itself in a model whose head is tied to it.
+std::string head_name(const Config& config);
+inline constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
 
 /// Packs all weights, or finds them packed in the cache. Throws Error for a missing tensor or one of another
 /// shape than the config says, naming it.

@@ -57,6 +57,7 @@ int run(int argc, char** argv) {
   cli::add_tokenize(app, command);
   cli::add_detokenize(app, command);
   cli::add_render(app, command);
+  cli::add_quantize(app, command);
   cli::add_inspect(app, command);
   cli::add_list(app, command);
   cli::add_bench(app, command);

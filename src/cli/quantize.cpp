@@ -1,0 +1,192 @@
+#include "model/quantize.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "base/blob.h"
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/resources.h"
+#include "cli/cli.h"
+#include "engine/prompt.h"
+#include "engine/score.h"
+
+namespace touchstone::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct QuantizeArguments {
+  std::string model, to, out, eval;
+  CommonOptions common;
+};
+
+/// Thrown where work polls for Ctrl-C.
+struct Interrupted {};
+
+void stop_if_interrupted() {
+  if (interrupted()) throw Interrupted{};
+}
+
+/// One line that is written over, on a terminal only.
+void show_progress(const std::string& text) {
+  if (isatty(STDERR_FILENO) == 1) std::fprintf(stderr, "\r\033[Ktouchstone: quantize: %s", text.c_str());
+}
+
+void clear_progress() {
+  if (isatty(STDERR_FILENO) == 1) std::fprintf(stderr, "\r\033[K");
+}
+
+/// `text` in sequences of at most `length` tokens, each with the token that begins a text, if the model has
+/// one.
+std::vector<std::vector<std::int32_t>> cut_text(const Checkpoint& checkpoint, std::string_view text,
+                                                std::int32_t length) {
+  const Prompter prompter = make_prompter(checkpoint, true);
+  const std::vector<std::int32_t> start = make_raw_prompt(prompter, "").ids;
+  const std::vector<std::int32_t> ids = make_raw_prompt(prompter, text).ids;
+  const std::size_t each = static_cast<std::size_t>(length) - start.size();
+  std::vector<std::vector<std::int32_t>> sequences;
+  for (std::size_t begin = start.size(); begin < ids.size(); begin += each) {
+    sequences.push_back(start);
+    const auto first = ids.begin() + static_cast<std::ptrdiff_t>(begin);
+    sequences.back().insert(sequences.back().end(), first,
+                            first + static_cast<std::ptrdiff_t>(std::min(each, ids.size() - begin)));
+  }
+  return sequences;
+}
+
+/// Mean over all tokens but the first of each part; parts are as long as the context, and not so long that
+/// attention takes the time.
+double measure_nll(const std::string& model, const std::string& text, const ModelOptions& options,
+                   int context_tokens) {
+  constexpr std::int32_t kMostTokens = 8192;
+  const Checkpoint checkpoint = open_checkpoint(model);
+  Transformer transformer(checkpoint, options);
+  std::int32_t length = std::min(kMostTokens, transformer.config().max_position_embeddings);
+  if (context_tokens > 0) length = std::min(length, context_tokens);
+  double nll = 0;
+  std::size_t count = 0;
+  for (const auto& ids : cut_text(checkpoint, text, length)) {
+    const auto on_position = [&](const ScoredPosition& position) {
+      stop_if_interrupted();
+      nll -= position.logprob;
+      ++count;
+    };
+    score_ids(transformer, ids, 0, on_position, {});
+  }
+  if (count == 0) throw Error("the text of --eval has less than two tokens", "give a longer one");
+  return nll / static_cast<double>(count);
+}
+
+void check_output(const Checkpoint& checkpoint, const fs::path& out) {
+  std::error_code ignored;
+  if (fs::exists(out, ignored) && !fs::is_regular_file(out, ignored)) {
+    throw Error(out.string() + " is not a regular file", "name a file to write");
+  }
+  for (const Blob& blob : checkpoint.blobs) {
+    if (fs::equivalent(blob.name, out, ignored)) {
+      throw Error(out.string() + " is the model itself", "name another file");
+    }
+  }
+}
+
+void write_quantized(const Checkpoint& checkpoint, const QuantizeArguments& arguments,
+                     const ModelOptions& options) {
+  // As long as what small models are asked; a sequence's first tokens see little before them.
+  constexpr std::int32_t kTokens = 512;
+  const std::optional<Blob> text = find_embedded("demo/calibration.txt");
+  if (!text) throw Error("this build lacks the calibration text", "build touchstone again");
+  const std::int32_t length = std::min(kTokens, parse_config(checkpoint).max_position_embeddings);
+  QuantizeOptions quantize;
+  quantize.to = arguments.to == "int8" ? DType::int8_128 : DType::int4_128;
+  quantize.num_threads = options.num_threads;
+  quantize.isa = options.isa;
+  quantize.on_progress = [](int done, int total) {
+    stop_if_interrupted();
+    show_progress(fmt::format("{} of {} matrices", done, total));
+  };
+  quantize_model(checkpoint, cut_text(checkpoint, text->text(), length), quantize, arguments.out);
+}
+
+int run(const QuantizeArguments& arguments) {
+  const ModelOptions options = model_options(arguments.common);
+  const Checkpoint checkpoint = open_checkpoint(arguments.model);
+  check_output(checkpoint, arguments.out);
+  std::optional<std::string> eval_text;
+  if (!arguments.eval.empty()) eval_text = std::string(map_file(arguments.eval).text());
+  const auto measure = [&](const std::string& model, const ModelOptions& how) -> std::optional<double> {
+    if (!eval_text) return std::nullopt;
+    show_progress("mean NLL of " + model);
+    return measure_nll(model, *eval_text, how, arguments.common.context_tokens);
+  };
+
+  catch_interrupts();
+  std::optional<double> before, after;
+  try {
+    before = measure(arguments.model, options);
+    write_quantized(checkpoint, arguments, options);
+    ModelOptions as_stored = options;
+    as_stored.dtype = "auto";
+    after = measure(arguments.out, as_stored);
+  } catch (const Interrupted&) {
+    clear_progress();
+    return kExitInterrupted;
+  } catch (...) {
+    clear_progress();
+    throw;
+  }
+  clear_progress();
+
+  std::uint64_t bytes_in = 0;
+  for (const Blob& blob : checkpoint.blobs) bytes_in += blob.bytes.size();
+  const std::uint64_t bytes_out = fs::file_size(arguments.out);
+  if (arguments.common.json) {
+    const auto or_null = [](std::optional<double> x) { return x ? boost::json::value(*x) : boost::json::value(); };
+    print_json({{"bytes_in", bytes_in},
+                {"bytes_out", bytes_out},
+                {"nll_before", or_null(before)},
+                {"nll_after", or_null(after)}});
+    return kExitDone;
+  }
+  std::string text = fmt::format("{}: {:.1f} MB, from {:.1f} MB\n", arguments.out,
+                                 static_cast<double>(bytes_out) / 1e6, static_cast<double>(bytes_in) / 1e6);
+  if (before && after) {
+    text += fmt::format("mean NLL {:.5f}, before {:.5f} ({:+.2f} %)\n", *after, *before,
+                        100 * (*after / *before - 1));
+  }
+  print_text(text);
+  return kExitDone;
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app, Command& command) {
+  auto arguments = std::make_shared<QuantizeArguments>();
+  CLI::App* sub = app.add_subcommand("quantize", "Write a model in 8-bit or 4-bit integers, as one file");
+  sub->add_option("MODEL", arguments->model, "Folder, .gguf file, ORG/NAME in a local cache, or demo:native")
+      ->required();
+  sub->add_option("--to", arguments->to, "int8, or int4 (embedding and head int8)")
+      ->required()
+      ->check(CLI::IsMember({"int8", "int4"}));
+  sub->add_option("-o,--out", arguments->out, "The file to write, .safetensors; a MODEL for all commands")
+      ->required()
+      ->check([](const std::string& path) {
+        return path.ends_with(".safetensors") ? std::string() : path + " does not end in .safetensors";
+      });
+  sub->add_option("--eval", arguments->eval, "Also score this text with the model before and after");
+  add_common_options(*sub, arguments->common);
+  sub->footer(
+      "Examples:\n"
+      "  touchstone quantize ./model.gguf --to int4 -o model-int4.safetensors\n"
+      "  touchstone quantize ORG/NAME --to int8 -o model-int8.safetensors --eval text.txt --json");
+  sub->callback([arguments, &command] { command = [arguments] { return run(*arguments); }; });
+}
+
+}  // namespace touchstone::cli

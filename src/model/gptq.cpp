@@ -1,0 +1,351 @@
+#include "model/gptq.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "kernels/int_blocks.h"
+#include "kernels/parallel.h"
+
+namespace touchstone {
+namespace {
+
+/// Columns that are factorised at a time, and inputs of a block.
+constexpr std::int32_t kBlock = kIntGroup;
+
+std::size_t to_size(std::int32_t n) { return static_cast<std::size_t>(n); }
+
+/// Weights whose row o is column o of `rows`: weight(o, k) = rows[k * stride + o].
+PackedMatrix pack_transposed(const float* rows, std::size_t stride, std::int32_t num_inputs,
+                             std::int32_t num_outputs) {
+  PackedMatrix packed;
+  packed.rows = num_outputs;
+  packed.columns = num_inputs;
+  packed.format = PanelFormat::f32;
+  packed.panel_bytes = to_size(num_inputs) * kLanes * sizeof(float);
+  auto memory = std::make_shared<Buffer>(packed.bytes(), "a matrix product");
+  packed.panels = {memory->data(), memory->size()};
+  float* to = memory->floats();
+  packed.owner = std::move(memory);
+  for (std::int32_t first = 0; first < num_outputs; first += kLanes) {
+    const std::size_t bytes = to_size(std::min(kLanes, num_outputs - first)) * sizeof(float);
+    for (std::int32_t k = 0; k < num_inputs; ++k, to += kLanes) {
+      std::memcpy(to, rows + to_size(k) * stride + first, bytes);
+    }
+  }
+  return packed;
+}
+
+// ---- Cholesky ----
+
+/// Factorises the block at the diagonal, [count, count] from row and column `first`; `least` bounds the
+/// pivots, as they would be but for rounding.
+void factorize_diagonal(const SquareMatrix& h, std::int32_t first, std::int32_t count, float least) {
+  for (std::int32_t j = 0; j < count; ++j) {
+    float* row = h.row(first + j) + first;
+    for (std::int32_t k = 0; k < j; ++k) {
+      const float* above = h.row(first + k) + first;
+      float sum = row[k];
+      for (std::int32_t i = 0; i < k; ++i) sum -= row[i] * above[i];
+      row[k] = sum / above[k];
+    }
+    float pivot = row[j];
+    for (std::int32_t i = 0; i < j; ++i) pivot -= row[i] * row[i];
+    row[j] = std::sqrt(std::max(pivot, least));
+  }
+}
+
+/// The rows below the block at the diagonal: each is divided by the block's transpose.
+void solve_below(CpuBackend& on, const SquareMatrix& h, std::int32_t first, std::int32_t count) {
+  std::vector<float> columns(to_size(count) * to_size(count));  // of the block, one after the other
+  for (std::int32_t j = 0; j < count; ++j) {
+    for (std::int32_t i = j; i < count; ++i)
+      columns[to_size(j) * to_size(count) + to_size(i)] = h.row(first + i)[first + j];
+  }
+  const std::int32_t below = first + count;
+  for_each(on.pool(), h.size - below, [&](std::int32_t r, int) {
+    float* row = h.row(below + r) + first;
+    for (std::int32_t j = 0; j < count; ++j) {
+      const float* column = columns.data() + to_size(j) * to_size(count);
+      const float x = row[j] / column[j];
+      row[j] = x;
+      for (std::int32_t i = j + 1; i < count; ++i) row[i] -= x * column[i];
+    }
+  });
+}
+
+/// Subtracts from columns [first, first + count) what the columns before them account for.
+void subtract_products(CpuBackend& on, const SquareMatrix& h, std::int32_t first, std::int32_t count) {
+  if (first == 0) return;
+  std::vector<float> negative(to_size(count) * to_size(first));
+  for (std::int32_t j = 0; j < count; ++j) {
+    std::transform(h.row(first + j), h.row(first + j) + first,
+                   negative.begin() + std::ptrdiff_t{j} * first, std::negate<>());
+  }
+  const StoredMatrix stored{DType::f32, count, first, std::as_bytes(std::span(negative))};
+  const Linear linear{pack_matrix(stored, PackAs::stored, {}, on.pool()), {}};
+  const std::int32_t rows = h.size - first;
+  on.add_projection({h.row(first), rows, h.size}, linear, {h.row(first) + first, rows, h.size});
+}
+
+// ---- Rounding ----
+
+/// Numbers of 16 rows, side by side.
+using Lane = std::array<float, kLanes>;
+
+/// Sixteen rows of one block on their way to integers, [kBlock]; k counts columns from the block's first.
+struct RowBlock {
+  std::array<Lane, kBlock> weights;  // as they are
+  std::array<Lane, kBlock> targets;  // as they are to be, to make up for the errors so far
+  std::array<Lane, kBlock> errors;   // weight - rounded weight
+  std::array<Lane, kBlock> q;
+};
+
+/// What the columns of a block have to do with each other: `mixed[k][i]` is M's, for i < k.
+struct BlockFactors {
+  std::array<std::array<float, kBlock>, kBlock> mixed;
+  std::array<float, kBlock> pivots;
+};
+
+float round_nearest(float x) {  // ties to even, for |x| < 2^22
+  return (x + 12582912.0F) - 12582912.0F;
+}
+
+/// Rounds columns [first, last) to multiples of `step` within [low, high], from the last to the first, and
+/// gives each row's error of the outputs.
+Lane round_columns(RowBlock& rows, const BlockFactors& factors, std::size_t first, std::size_t last,
+                   const Lane& step, float low, float high) {
+  Lane loss{};
+  Lane inverse;
+  for (std::size_t r = 0; r < kLanes; ++r) inverse[r] = step[r] != 0 ? 1.0F / step[r] : 0.0F;
+  for (std::size_t k = last; k-- > first;) {
+    Lane target = rows.targets[k];
+    for (std::size_t j = k + 1; j < last; ++j) {
+      const float mixed = factors.mixed[j][k];
+      for (std::size_t r = 0; r < kLanes; ++r) target[r] += rows.errors[j][r] * mixed;
+    }
+    for (std::size_t r = 0; r < kLanes; ++r) {
+      const float q = round_nearest(std::min(high, std::max(low, target[r] * inverse[r])));  // a NaN gives low
+      const float rounded = q * step[r];
+      const float missed = target[r] - rounded;
+      rows.q[k][r] = q;
+      rows.errors[k][r] = rows.weights[k][r] - rounded;
+      loss[r] += factors.pivots[k] * missed * missed;
+    }
+  }
+  return loss;
+}
+
+/// Moves the targets of columns [0, first) by the errors of [first, last).
+void feed_back(RowBlock& rows, const BlockFactors& factors, std::size_t first, std::size_t last) {
+  for (std::size_t k = 0; k < first; ++k) {
+    for (std::size_t j = first; j < last; ++j) {
+      const float mixed = factors.mixed[j][k];
+      for (std::size_t r = 0; r < kLanes; ++r) rows.targets[k][r] += rows.errors[j][r] * mixed;
+    }
+  }
+}
+
+Lane find_magnitudes(const RowBlock& rows, std::size_t first, std::size_t last) {
+  Lane most{};
+  for (std::size_t k = first; k < last; ++k) {
+    for (std::size_t r = 0; r < kLanes; ++r) most[r] = std::max(most[r], std::fabs(rows.targets[k][r]));
+  }
+  return most;
+}
+
+using Int8Blocks = std::array<Int8Block, kLanes>;
+using Int4Blocks = std::array<Int4Block, kLanes>;
+
+void round_block(RowBlock& rows, const BlockFactors& factors, std::size_t count, Int8Blocks& blocks) {
+  Lane scale = find_magnitudes(rows, 0, count);
+  for (float& s : scale) s /= 127.0F;
+  round_columns(rows, factors, 0, count, scale, -127.0F, 127.0F);
+  for (std::size_t r = 0; r < kLanes; ++r) {
+    blocks[r].scale = scale[r];
+    for (std::size_t k = 0; k < count; ++k) blocks[r].q[k] = static_cast<std::int8_t>(rows.q[k][r]);
+  }
+}
+
+/// Rounds a part with each factor near what its largest weight asks for, of either sign (-8 has no
+/// counterpart), and keeps each row's best.
+Lane round_part(RowBlock& rows, const BlockFactors& factors, std::size_t first, std::size_t last,
+                const Lane& scale) {
+  constexpr int kDown = 4, kUp = 1;  // cutting off the largest weights may pay
+  Lane most = find_magnitudes(rows, first, last);
+  Lane best, best_factor{};
+  best.fill(std::numeric_limits<float>::infinity());
+  std::array<Lane, kIntPart> best_errors{}, best_q{};
+  for (int sign : {-1, 1}) {
+    for (int change = -kDown; change <= kUp; ++change) {
+      Lane factor, step;
+      for (std::size_t r = 0; r < kLanes; ++r) {
+        const float wanted = scale[r] > 0 ? round_nearest(most[r] / (8.0F * scale[r])) : 1.0F;
+        factor[r] = static_cast<float>(sign) *
+                    std::clamp(wanted + static_cast<float>(change), 1.0F, static_cast<float>(kMostInt4Factor));
+        step[r] = factor[r] * scale[r];
+      }
+      const Lane loss = round_columns(rows, factors, first, last, step, -8.0F, 7.0F);
+      for (std::size_t r = 0; r < kLanes; ++r) {
+        if (!(loss[r] < best[r])) continue;
+        best[r] = loss[r];
+        best_factor[r] = factor[r];
+        for (std::size_t k = first; k < last; ++k) {
+          best_errors[k - first][r] = rows.errors[k][r];
+          best_q[k - first][r] = rows.q[k][r];
+        }
+      }
+    }
+  }
+  std::copy_n(best_errors.begin(), last - first, rows.errors.begin() + static_cast<std::ptrdiff_t>(first));
+  std::copy_n(best_q.begin(), last - first, rows.q.begin() + static_cast<std::ptrdiff_t>(first));
+  return best_factor;
+}
+
+void round_block(RowBlock& rows, const BlockFactors& factors, std::size_t count, Int4Blocks& blocks) {
+  Lane scale = find_magnitudes(rows, 0, count);
+  for (float& s : scale) s /= 8.0F * kMostInt4Factor;
+  for (std::size_t r = 0; r < kLanes; ++r) blocks[r].scale = scale[r];
+  for (std::size_t part = kPartsInBlock; part-- > 0;) {
+    const std::size_t first = part * kIntPart;
+    const std::size_t last = std::min(first + kIntPart, count);
+    if (first >= last) continue;
+    const Lane factor = round_part(rows, factors, first, last, scale);
+    feed_back(rows, factors, first, last);
+    for (std::size_t r = 0; r < kLanes; ++r) {
+      blocks[r].factors[part] = static_cast<std::int8_t>(factor[r]);
+      for (std::size_t k = first; k < last; ++k) blocks[r].set(k, static_cast<int>(rows.q[k][r]));
+    }
+  }
+}
+
+BlockFactors cut_factors(const InputFactors& inputs, std::int32_t first, std::int32_t count) {
+  BlockFactors block{};
+  for (std::int32_t k = 0; k < count; ++k) {
+    std::copy_n(inputs.unit_lower.row(first + k) + first, k, block.mixed[to_size(k)].begin());
+    block.pivots[to_size(k)] = inputs.pivots[to_size(first + k)];
+  }
+  return block;
+}
+
+/// A matrix on its way to integers.
+struct Rounding {
+  std::int32_t rows, columns;
+  std::vector<float> weights;  // [rows, columns]
+  std::vector<float> targets;  // [rows, columns]
+  std::vector<float> errors;   // [rows, kBlock]: of the block at hand
+  std::vector<std::byte> blocks;
+};
+
+/// Rounds one block of the 16 rows from `first_row` on, and writes its errors.
+template <class Blocks>
+void round_rows(Rounding& m, const BlockFactors& factors, std::int32_t first_row, std::int32_t first_column,
+                std::int32_t count) {
+  const std::int32_t num_rows = std::min(kLanes, m.rows - first_row);
+  RowBlock rows{};
+  for (std::int32_t r = 0; r < num_rows; ++r) {
+    const std::size_t at = to_size(first_row + r) * to_size(m.columns) + to_size(first_column);
+    for (std::size_t k = 0; k < to_size(count); ++k) {
+      rows.weights[k][to_size(r)] = m.weights[at + k];
+      rows.targets[k][to_size(r)] = m.targets[at + k];
+    }
+  }
+  Blocks blocks{};
+  round_block(rows, factors, to_size(count), blocks);
+  constexpr std::size_t kBytes = sizeof(typename Blocks::value_type);
+  const std::size_t row_bytes = m.blocks.size() / to_size(m.rows);
+  for (std::int32_t r = 0; r < num_rows; ++r) {
+    float* errors = m.errors.data() + to_size(first_row + r) * to_size(count);
+    for (std::size_t k = 0; k < to_size(count); ++k) errors[k] = rows.errors[k][to_size(r)];
+    std::memcpy(m.blocks.data() + to_size(first_row + r) * row_bytes + to_size(first_column / kBlock) * kBytes,
+                &blocks[to_size(r)], kBytes);
+  }
+}
+
+}  // namespace
+
+SquareMatrix::SquareMatrix(std::int32_t size)
+    : size(size), values(to_size(size) * to_size(size) * sizeof(float), "the statistics of a layer's inputs") {}
+
+void add_gram(CpuBackend& on, Rows x, SquareMatrix& gram) {
+  assert(x.width == gram.size);
+  constexpr std::int32_t kTokens = 1024;  // at a time
+  constexpr std::int32_t kRows = 256;     // of the result; a multiple of kLanes
+  const std::int32_t n = gram.size;
+  std::vector<float> transposed(to_size(n) * kTokens);
+  for (std::int32_t begin = 0; begin < x.count; begin += kTokens) {
+    const std::int32_t count = std::min(kTokens, x.count - begin);
+    for_each(on.pool(), n, [&](std::int32_t i, int) {
+      float* to = transposed.data() + to_size(i) * to_size(count);
+      for (std::int32_t t = 0; t < count; ++t) to[t] = x.row(begin + t)[i];
+    });
+    Linear linear{pack_transposed(x.row(begin), to_size(n), count, n), {}};
+    for (std::int32_t first = 0; first < n; first += kRows) {
+      const std::int32_t last = std::min(n, first + kRows);
+      linear.weight.rows = last;  // no outputs right of the diagonal's blocks
+      on.add_projection({transposed.data() + to_size(first) * to_size(count), last - first, count}, linear,
+                        {gram.row(first), last - first, n});
+    }
+  }
+}
+
+InputFactors factorize(CpuBackend& on, SquareMatrix gram) {
+  const std::int32_t n = gram.size;
+  constexpr double kDampening = 0.01;
+  double sum = 0;
+  for (std::int32_t i = 0; i < n; ++i) sum += static_cast<double>(gram.row(i)[i]);
+  // Where no input was ever anything but zero, all weights are as good, and rounded by themselves.
+  const float added = sum > 0 ? static_cast<float>(kDampening * sum / n) : 1.0F;
+  for (std::int32_t i = 0; i < n; ++i) gram.row(i)[i] += added;
+  for (std::int32_t first = 0; first < n; first += kBlock) {
+    const std::int32_t count = std::min(kBlock, n - first);
+    subtract_products(on, gram, first, count);
+    factorize_diagonal(gram, first, count, added);
+    solve_below(on, gram, first, count);
+  }
+  std::vector<float> diagonal(to_size(n));
+  for (std::int32_t i = 0; i < n; ++i) diagonal[to_size(i)] = gram.row(i)[i];
+  for_each(on.pool(), n, [&](std::int32_t i, int) {
+    for (std::int32_t k = 0; k < i; ++k) gram.row(i)[k] /= diagonal[to_size(k)];
+  });
+  for (float& d : diagonal) d *= d;
+  return {std::move(gram), std::move(diagonal)};
+}
+
+std::vector<std::byte> round_with_feedback(CpuBackend& on, const StoredMatrix& weights,
+                                           const InputFactors& inputs, DType to) {
+  assert(pads_rows(to) && inputs.unit_lower.size == weights.columns);
+  Rounding m{.rows = weights.rows, .columns = weights.columns, .weights = {}, .targets = {}, .errors = {}, .blocks = {}};
+  const std::size_t columns = to_size(m.columns);
+  m.weights.resize(to_size(m.rows) * columns);
+  m.blocks.resize(to_size(m.rows) * dtype_bytes(to, columns));
+  for_each(on.pool(), m.rows, [&](std::int32_t r, int) {
+    read_row(weights, r, std::span(m.weights).subspan(to_size(r) * columns, columns));
+  });
+  m.targets = m.weights;
+  m.errors.resize(to_size(m.rows) * kBlock);
+  for (std::int32_t first = (m.columns - 1) / kBlock * kBlock; first >= 0; first -= kBlock) {
+    const std::int32_t count = std::min(kBlock, m.columns - first);
+    const BlockFactors factors = cut_factors(inputs, first, count);
+    for_each(on.pool(), (m.rows + kLanes - 1) / kLanes, [&](std::int32_t i, int) {
+      if (to == DType::int8_128) {
+        round_rows<Int8Blocks>(m, factors, i * kLanes, first, count);
+      } else {
+        round_rows<Int4Blocks>(m, factors, i * kLanes, first, count);
+      }
+    });
+    if (first == 0) break;
+    const Linear feedback{pack_transposed(inputs.unit_lower.row(first), columns, count, first), {}};
+    on.add_projection({m.errors.data(), m.rows, count}, feedback, {m.targets.data(), m.rows, m.columns});
+  }
+  return std::move(m.blocks);
+}
+
+}  // namespace touchstone
