@@ -60,7 +60,9 @@ TEST_F(FindModel, APathIsTakenAsItIs) {
   EXPECT_EQ(find(folder), folder);
   write_file(root() / "m.gguf", "");
   EXPECT_EQ(find_model((root() / "m.gguf").string()).kind, ModelPlace::Kind::gguf_file);
-  EXPECT_THAT(error_of([&] { find(folder / "model.safetensors"); }), HasSubstr("name the folder"));
+  EXPECT_EQ(find_model((folder / "model.safetensors").string()).kind, ModelPlace::Kind::safetensors_file);
+  EXPECT_THAT(error_of([&] { open_checkpoint((folder / "model.safetensors").string()); }),
+              HasSubstr("model.safetensors"));
   EXPECT_THAT(error_of([&] { find(root() / "none.gguf"); }), HasSubstr("none.gguf"));
   EXPECT_THAT(error_of([&] { find(""); }), HasSubstr("there is no model"));
 }

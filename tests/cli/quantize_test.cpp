@@ -1,0 +1,68 @@
+// `touchstone quantize` through the binary.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "support/golden.h"
+#include "support/process.h"
+
+namespace touchstone::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+ProcessResult touchstone(std::vector<std::string> arguments, const std::string& input = {}) {
+  arguments.insert(arguments.begin(), TOUCHSTONE_BINARY);
+  return run_process(arguments, input);
+}
+
+TEST(QuantizeCommand, WritesAFileThatTheOtherCommandsTakeAsModel) {
+  const TemporaryFolder folder;
+  const std::string text = (folder.path() / "text.txt").string();
+  std::ofstream(text) << "Kim has 38 apples, then finds 9, then loses 6. How many apples does Kim have now?";
+  for (const char* to : {"int8", "int4"}) {
+    const std::string out = (folder.path() / (std::string(to) + ".safetensors")).string();
+    const ProcessResult result =
+        touchstone({"quantize", "demo:native", "--to", to, "-o", out, "--eval", text, "--json"});
+    ASSERT_EQ(result.exit_status, 0) << result.err;
+    const boost::json::value report = boost::json::parse(result.out);
+    EXPECT_EQ(report.at("bytes_out").to_number<std::uintmax_t>(), std::filesystem::file_size(out));
+    EXPECT_LT(report.at("bytes_out").to_number<double>(), 0.6 * report.at("bytes_in").to_number<double>());
+    const double before = report.at("nll_before").as_double();
+    EXPECT_NEAR(report.at("nll_after").as_double(), before, 0.05 * before);
+
+    EXPECT_EQ(touchstone({"inspect", out, "--doctor"}).exit_status, 0);
+    EXPECT_EQ(touchstone({"generate", out, "--prompt", "Hi", "--greedy"}).exit_status, 0);
+    EXPECT_EQ(touchstone({"tokenize", out}, "Tom").out, touchstone({"tokenize", "demo:native"}, "Tom").out);
+  }
+}
+
+TEST(QuantizeCommand, WithoutATextThereIsNoNll) {
+  const TemporaryFolder folder;
+  const std::string out = (folder.path() / "q.safetensors").string();
+  const ProcessResult result = touchstone({"quantize", "demo:native", "--to", "int8", "-o", out, "--json"});
+  ASSERT_EQ(result.exit_status, 0) << result.err;
+  EXPECT_TRUE(boost::json::parse(result.out).at("nll_before").is_null());
+  // Over itself: the file that is being read stays as it is.
+  const ProcessResult again = touchstone({"quantize", out, "--to", "int4", "-o", out});
+  EXPECT_EQ(again.exit_status, 1);
+  EXPECT_THAT(again.err, HasSubstr("is the model itself"));
+}
+
+TEST(QuantizeCommand, WrongUseIsNamed) {
+  const TemporaryFolder folder;
+  const std::string out = (folder.path() / "q.safetensors").string();
+  EXPECT_EQ(touchstone({"quantize", "demo:native", "--to", "int3", "-o", out}).exit_status, 2);
+  EXPECT_EQ(touchstone({"quantize", "demo:native", "--to", "int4"}).exit_status, 2);
+  EXPECT_EQ(touchstone({"quantize", "demo:native", "--to", "int4", "-o", out + ".gguf"}).exit_status, 2);
+  const std::string nowhere = (folder.path() / "none" / "q.safetensors").string();
+  const ProcessResult result = touchstone({"quantize", "demo:native", "--to", "int4", "-o", nowhere});
+  EXPECT_EQ(result.exit_status, 1);
+  EXPECT_THAT(result.err, HasSubstr("cannot create"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+}  // namespace
+}  // namespace touchstone::testing
