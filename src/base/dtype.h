@@ -33,8 +33,8 @@ struct DTypeInfo {
 
 const DTypeInfo& dtype_info(DType dtype);
 
-/// Whether values are in blocks whose last one in a row is filled up: int8_128 and int4_128. Rows of the other
-/// types are whole blocks.
+/// Whether values are in blocks whose last one in a row is filled up: int8_128 and int4_128. Rows of the
+/// other types are whole blocks.
 constexpr bool pads_rows(DType dtype) { return dtype == DType::int8_128 || dtype == DType::int4_128; }
 
 /// Bytes of a row of `num_values` values, in whole blocks.

@@ -148,7 +148,9 @@ int run(const QuantizeArguments& arguments) {
   for (const Blob& blob : checkpoint.blobs) bytes_in += blob.bytes.size();
   const std::uint64_t bytes_out = fs::file_size(arguments.out);
   if (arguments.common.json) {
-    const auto or_null = [](std::optional<double> x) { return x ? boost::json::value(*x) : boost::json::value(); };
+    const auto or_null = [](std::optional<double> x) {
+      return x ? boost::json::value(*x) : boost::json::value();
+    };
     print_json({{"bytes_in", bytes_in},
                 {"bytes_out", bytes_out},
                 {"nll_before", or_null(before)},

@@ -227,7 +227,8 @@ ModelPlace find_model(std::string_view model) {
   if (fs::is_directory(status)) return look_into_folder(path);
   if (fs::exists(status) && !model.empty()) return look_at_file(path);
   if (model.starts_with(kDemo)) return find_embedded_model(model.substr(kDemo.size()));
-  const bool looks_like_path = model.ends_with(".gguf") || model.ends_with(".safetensors") || model.ends_with("/");
+  const bool looks_like_path =
+      model.ends_with(".gguf") || model.ends_with(".safetensors") || model.ends_with("/");
   if (const auto id = parse_hub_id(model); id && !looks_like_path) return find_in_caches(*id);
   throw Error(
       "there is no model " + quote(model) + ": no such file or folder",

@@ -41,7 +41,8 @@ json::object to_json(const GgufTokenizer& t) {
 template <class T>
 T read_field(const Blob& file, const json::object& object, const char* key) {
   const json::value* field = object.if_contains(key);
-  const auto result = field != nullptr ? json::try_value_to<T>(*field) : json::result<T>(json::error::not_found);
+  const auto result =
+      field != nullptr ? json::try_value_to<T>(*field) : json::result<T>(json::error::not_found);
   if (!result) throw Error(file.name + ": its tokenizer has no valid " + quote(key), kAgain);
   return *result;
 }
@@ -84,10 +85,12 @@ GgufTokenizer read_tokenizer(const Blob& file, const json::object& object) {
 // ---- Reading ----
 
 /// One of the metadata's JSON texts, or nothing.
-std::optional<json::object> find_object(const Blob& file, const SafetensorsFile& content, const std::string& key) {
+std::optional<json::object> find_object(const Blob& file, const SafetensorsFile& content,
+                                        const std::string& key) {
   const auto found = content.metadata.find(key);
   if (found == content.metadata.end()) return std::nullopt;
-  return parse_json_object({file.name + ": its " + quote(key), std::as_bytes(std::span(found->second)), nullptr});
+  return parse_json_object(
+      {file.name + ": its " + quote(key), std::as_bytes(std::span(found->second)), nullptr});
 }
 
 std::optional<DType> parse_block_type(const json::value* name) {
@@ -104,12 +107,13 @@ Tensor read_blocks(const Blob& file, const Tensor& bytes, const json::value& des
   const json::object* fields = described.if_object();
   const auto dtype = parse_block_type(fields != nullptr ? fields->if_contains("dtype") : nullptr);
   const json::value* columns = fields != nullptr ? fields->if_contains("columns") : nullptr;
-  const bool sound = dtype && columns != nullptr && columns->is_int64() && columns->get_int64() > 0 &&
-                     columns->get_int64() <= kMostColumns && bytes.shape.size() == 2 &&
-                     std::cmp_equal(bytes.shape[1],
-                                    dtype_bytes(*dtype, static_cast<std::size_t>(columns->get_int64())));
+  const bool sound =
+      dtype && columns != nullptr && columns->is_int64() && columns->get_int64() > 0 &&
+      columns->get_int64() <= kMostColumns && bytes.shape.size() == 2 &&
+      std::cmp_equal(bytes.shape[1], dtype_bytes(*dtype, static_cast<std::size_t>(columns->get_int64())));
   if (!sound) {
-    throw Error(file.name + ": tensor " + quote(bytes.name) + " is not of the size that its blocks need", kAgain);
+    throw Error(file.name + ": tensor " + quote(bytes.name) + " is not of the size that its blocks need",
+                kAgain);
   }
   return {bytes.name, *dtype, {bytes.shape[0], columns->get_int64()}, bytes.bytes};
 }
@@ -118,7 +122,8 @@ Tensor read_blocks(const Blob& file, const Tensor& bytes, const json::value& des
 
 std::uint64_t count_bytes(const PlannedTensor& tensor) {
   std::uint64_t rows = 1;
-  for (std::size_t i = 0; i + 1 < tensor.shape.size(); ++i) rows *= static_cast<std::uint64_t>(tensor.shape[i]);
+  for (std::size_t i = 0; i + 1 < tensor.shape.size(); ++i)
+    rows *= static_cast<std::uint64_t>(tensor.shape[i]);
   return rows * dtype_bytes(tensor.dtype, static_cast<std::size_t>(tensor.shape.back()));
 }
 
@@ -155,7 +160,8 @@ std::string make_quantized_header(const Checkpoint& source, std::span<const Plan
     std::vector<std::int64_t> shape = tensor.shape;
     if (pads_rows(tensor.dtype)) {
       blocks[tensor.name] = {{"dtype", dtype_info(tensor.dtype).name}, {"columns", shape.back()}};
-      shape.back() = static_cast<std::int64_t>(dtype_bytes(tensor.dtype, static_cast<std::size_t>(shape.back())));
+      shape.back() =
+          static_cast<std::int64_t>(dtype_bytes(tensor.dtype, static_cast<std::size_t>(shape.back())));
     }
     header[tensor.name] = {{"dtype", pads_rows(tensor.dtype) ? "U8" : "F32"},
                            {"shape", json::value_from(shape)},
@@ -179,8 +185,9 @@ Checkpoint read_quantized_model(const std::filesystem::path& path) {
     throw Error(file.name + " is one file of a model", "name the folder it lies in");
   }
   if (version->second != kVersion) {
-    throw Error(file.name + " is of version " + quote(version->second) + ", and only " + kVersion + " is read",
-                "quantize the model with this touchstone");
+    throw Error(
+        file.name + " is of version " + quote(version->second) + ", and only " + kVersion + " is read",
+        "quantize the model with this touchstone");
   }
   Checkpoint checkpoint;
   checkpoint.format = "touchstone";
@@ -192,7 +199,8 @@ Checkpoint read_quantized_model(const std::filesystem::path& path) {
   checkpoint.generation_config = take("generation_config").value_or(json::object());
   checkpoint.tokenizer_json = take("tokenizer");
   checkpoint.tokenizer_config_json = take("tokenizer_config");
-  if (const auto tokenizer = take("gguf_tokenizer")) checkpoint.gguf_tokenizer = read_tokenizer(file, *tokenizer);
+  if (const auto tokenizer = take("gguf_tokenizer"))
+    checkpoint.gguf_tokenizer = read_tokenizer(file, *tokenizer);
   if (const auto text = content.metadata.find("chat_template"); text != content.metadata.end()) {
     checkpoint.chat_template = text->second;
   }

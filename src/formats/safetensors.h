@@ -13,8 +13,8 @@ namespace touchstone {
 struct SafetensorsFile {
   std::vector<Tensor> tensors;  // F32, F16 and BF16, in order of their bytes; they view the file
   std::map<std::string, std::string>
-      other_dtypes;  // of the remaining tensors: name -> dtype ("I64", "BOOL", …)
-  std::map<std::string, Tensor> bytes;          // those of them that are U8; their `dtype` says nothing
+      other_dtypes;                     // of the remaining tensors: name -> dtype ("I64", "BOOL", …)
+  std::map<std::string, Tensor> bytes;  // those of them that are U8; their `dtype` says nothing
   std::map<std::string, std::string> metadata;  // __metadata__, as far as it is strings
 };
 

@@ -11,6 +11,7 @@
 #include <span>
 #include <utility>
 
+#include "base/error.h"
 #include "kernels/int_blocks.h"
 #include "kernels/parallel.h"
 
@@ -45,9 +46,10 @@ PackedMatrix pack_transposed(const float* rows, std::size_t stride, std::int32_t
 
 // ---- Cholesky ----
 
-/// Factorises the block at the diagonal, [count, count] from row and column `first`; `least` bounds the
-/// pivots, as they would be but for rounding.
-void factorize_diagonal(const SquareMatrix& h, std::int32_t first, std::int32_t count, float least) {
+/// Factorises the block at the diagonal, [count, count] from row and column `first`; pivots are `least` at
+/// least.
+void factorize_diagonal(const SquareMatrix& h, std::int32_t first, std::int32_t count,
+                        std::span<const float> least) {
   for (std::int32_t j = 0; j < count; ++j) {
     float* row = h.row(first + j) + first;
     for (std::int32_t k = 0; k < j; ++k) {
@@ -58,7 +60,7 @@ void factorize_diagonal(const SquareMatrix& h, std::int32_t first, std::int32_t 
     }
     float pivot = row[j];
     for (std::int32_t i = 0; i < j; ++i) pivot -= row[i] * row[i];
-    row[j] = std::sqrt(std::max(pivot, least));
+    row[j] = std::sqrt(std::max(pivot, least[to_size(j)]));
   }
 }
 
@@ -86,8 +88,8 @@ void subtract_products(CpuBackend& on, const SquareMatrix& h, std::int32_t first
   if (first == 0) return;
   std::vector<float> negative(to_size(count) * to_size(first));
   for (std::int32_t j = 0; j < count; ++j) {
-    std::transform(h.row(first + j), h.row(first + j) + first,
-                   negative.begin() + std::ptrdiff_t{j} * first, std::negate<>());
+    std::transform(h.row(first + j), h.row(first + j) + first, negative.begin() + std::ptrdiff_t{j} * first,
+                   std::negate<>());
   }
   const StoredMatrix stored{DType::f32, count, first, std::as_bytes(std::span(negative))};
   const Linear linear{pack_matrix(stored, PackAs::stored, {}, on.pool()), {}};
@@ -132,7 +134,8 @@ Lane round_columns(RowBlock& rows, const BlockFactors& factors, std::size_t firs
       for (std::size_t r = 0; r < kLanes; ++r) target[r] += rows.errors[j][r] * mixed;
     }
     for (std::size_t r = 0; r < kLanes; ++r) {
-      const float q = round_nearest(std::min(high, std::max(low, target[r] * inverse[r])));  // a NaN gives low
+      const float q =
+          round_nearest(std::min(high, std::max(low, target[r] * inverse[r])));  // a NaN gives low
       const float rounded = q * step[r];
       const float missed = target[r] - rounded;
       rows.q[k][r] = q;
@@ -188,8 +191,8 @@ Lane round_part(RowBlock& rows, const BlockFactors& factors, std::size_t first, 
       Lane factor, step;
       for (std::size_t r = 0; r < kLanes; ++r) {
         const float wanted = scale[r] > 0 ? round_nearest(most[r] / (8.0F * scale[r])) : 1.0F;
-        factor[r] = static_cast<float>(sign) *
-                    std::clamp(wanted + static_cast<float>(change), 1.0F, static_cast<float>(kMostInt4Factor));
+        factor[r] = static_cast<float>(sign) * std::clamp(wanted + static_cast<float>(change), 1.0F,
+                                                          static_cast<float>(kMostInt4Factor));
         step[r] = factor[r] * scale[r];
       }
       const Lane loss = round_columns(rows, factors, first, last, step, -8.0F, 7.0F);
@@ -264,15 +267,17 @@ void round_rows(Rounding& m, const BlockFactors& factors, std::int32_t first_row
   for (std::int32_t r = 0; r < num_rows; ++r) {
     float* errors = m.errors.data() + to_size(first_row + r) * to_size(count);
     for (std::size_t k = 0; k < to_size(count); ++k) errors[k] = rows.errors[k][to_size(r)];
-    std::memcpy(m.blocks.data() + to_size(first_row + r) * row_bytes + to_size(first_column / kBlock) * kBytes,
-                &blocks[to_size(r)], kBytes);
+    std::memcpy(
+        m.blocks.data() + to_size(first_row + r) * row_bytes + to_size(first_column / kBlock) * kBytes,
+        &blocks[to_size(r)], kBytes);
   }
 }
 
 }  // namespace
 
 SquareMatrix::SquareMatrix(std::int32_t size)
-    : size(size), values(to_size(size) * to_size(size) * sizeof(float), "the statistics of a layer's inputs") {}
+    : size(size),
+      values(to_size(size) * to_size(size) * sizeof(float), "the statistics of a layer's inputs") {}
 
 void add_gram(CpuBackend& on, Rows x, SquareMatrix& gram) {
   assert(x.width == gram.size);
@@ -298,16 +303,23 @@ void add_gram(CpuBackend& on, Rows x, SquareMatrix& gram) {
 
 InputFactors factorize(CpuBackend& on, SquareMatrix gram) {
   const std::int32_t n = gram.size;
-  constexpr double kDampening = 0.01;
-  double sum = 0;
-  for (std::int32_t i = 0; i < n; ++i) sum += static_cast<double>(gram.row(i)[i]);
-  // Where no input was ever anything but zero, all weights are as good, and rounded by themselves.
-  const float added = sum > 0 ? static_cast<float>(kDampening * sum / n) : 1.0F;
-  for (std::int32_t i = 0; i < n; ++i) gram.row(i)[i] += added;
+  constexpr float kDampening = 0.05F;
+  std::vector<float> least(to_size(n));  // of the pivots, as they would be but for rounding
+  for (std::int32_t i = 0; i < n; ++i) {
+    float& d = gram.row(i)[i];
+    if (!std::isfinite(d)) {
+      throw Error("a layer's inputs are not finite when the model reads the calibration text",
+                  "the model may be damaged: download it again");
+    }
+    // Where an input was never anything but zero, its weights are as good as any, and rounded by themselves.
+    constexpr float kNothing = 1e-20F;
+    least[to_size(i)] = d > kNothing ? kDampening * d : 1.0F;
+    d += least[to_size(i)];
+  }
   for (std::int32_t first = 0; first < n; first += kBlock) {
     const std::int32_t count = std::min(kBlock, n - first);
     subtract_products(on, gram, first, count);
-    factorize_diagonal(gram, first, count, added);
+    factorize_diagonal(gram, first, count, std::span(least).subspan(to_size(first)));
     solve_below(on, gram, first, count);
   }
   std::vector<float> diagonal(to_size(n));
@@ -322,7 +334,12 @@ InputFactors factorize(CpuBackend& on, SquareMatrix gram) {
 std::vector<std::byte> round_with_feedback(CpuBackend& on, const StoredMatrix& weights,
                                            const InputFactors& inputs, DType to) {
   assert(pads_rows(to) && inputs.unit_lower.size == weights.columns);
-  Rounding m{.rows = weights.rows, .columns = weights.columns, .weights = {}, .targets = {}, .errors = {}, .blocks = {}};
+  Rounding m{.rows = weights.rows,
+             .columns = weights.columns,
+             .weights = {},
+             .targets = {},
+             .errors = {},
+             .blocks = {}};
   const std::size_t columns = to_size(m.columns);
   m.weights.resize(to_size(m.rows) * columns);
   m.blocks.resize(to_size(m.rows) * dtype_bytes(to, columns));

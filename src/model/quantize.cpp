@@ -82,20 +82,26 @@ class RoundingBackend : public CpuBackend {
   }
 };
 
+/// Keys and values are few where queries share them, and all queries feel them: 8 bits cost next to nothing.
+DType choose_type(const std::string& name, DType to) {
+  const bool is_key_or_value = name.ends_with("k_proj.weight") || name.ends_with("v_proj.weight");
+  return is_key_or_value ? DType::int8_128 : to;
+}
+
 LayerWeights load_targets(const Checkpoint& checkpoint, const Config& config, std::int32_t layer, DType to,
                           std::vector<Target>& targets) {
   targets.clear();
-  return load_layer(checkpoint, config, layer,
-                    [&](const std::string& name, const StoredMatrix& stored,
-                        std::span<const std::int32_t> row_order) {
-                      targets.push_back({.name = name,
-                                         .stored = stored,
-                                         .row_order = {row_order.begin(), row_order.end()},
-                                         .to = to,
-                                         .linear = nullptr,
-                                         .blocks = {}});
-                      return PackedMatrix{};
-                    });
+  return load_layer(
+      checkpoint, config, layer,
+      [&](const std::string& name, const StoredMatrix& stored, std::span<const std::int32_t> row_order) {
+        targets.push_back({.name = name,
+                           .stored = stored,
+                           .row_order = {row_order.begin(), row_order.end()},
+                           .to = choose_type(name, to),
+                           .linear = nullptr,
+                           .blocks = {}});
+        return PackedMatrix{};
+      });
 }
 
 /// The tensors of the file in their order: embedding, head, the layers' matrices, and then all vectors.
@@ -191,7 +197,8 @@ void quantize_model(const Checkpoint& checkpoint, const std::vector<std::vector<
   const std::vector<std::byte> embedding = round_matrix(on.pool(), table, DType::int8_128);
   file.write(embedding);
   if (!config.tie_word_embeddings) {
-    const StoredMatrix head = find_matrix(checkpoint, head_name(config), config.vocab_size, config.hidden_size);
+    const StoredMatrix head =
+        find_matrix(checkpoint, head_name(config), config.vocab_size, config.hidden_size);
     file.write(round_matrix(on.pool(), head, DType::int8_128));
   }
   table = {DType::int8_128, config.vocab_size, config.hidden_size, embedding};

@@ -41,9 +41,9 @@ struct Loader {
   StoredMatrix matrix(const std::string& name, std::int64_t rows, std::int64_t columns) const {
     const Tensor& found = tensor(name, {rows, columns});
     if (pads_rows(found.dtype) && !are_int_blocks_valid(found.dtype, found.bytes)) {
-      throw Error(checkpoint.id + ": tensor '" + name + "' has factors outside ±" +
-                      std::to_string(kMostInt4Factor),
-                  "the file is damaged: quantize the model again");
+      throw Error(
+          checkpoint.id + ": tensor '" + name + "' has factors outside ±" + std::to_string(kMostInt4Factor),
+          "the file is damaged: quantize the model again");
     }
     return {found.dtype, static_cast<std::int32_t>(rows), static_cast<std::int32_t>(columns), found.bytes};
   }
@@ -97,7 +97,8 @@ struct Loader {
     LayerWeights w;
     w.attention_norm = vector(prefix + "input_layernorm.weight", hidden);
     w.q = linear(pack, prefix + "self_attn.q_proj", q_size, hidden, bias, head_row_order(config.num_heads));
-    w.k = linear(pack, prefix + "self_attn.k_proj", kv_size, hidden, bias, head_row_order(config.num_kv_heads));
+    w.k =
+        linear(pack, prefix + "self_attn.k_proj", kv_size, hidden, bias, head_row_order(config.num_kv_heads));
     w.v = linear(pack, prefix + "self_attn.v_proj", kv_size, hidden, bias);
     if (config.qk_norm) {
       w.q_norm = vector(prefix + "self_attn.q_norm.weight", config.head_dim);

@@ -40,8 +40,8 @@ void expect_one_error_line(const ProcessResult& result, const std::string& what)
 }
 
 TEST(CommandLine, EverySubcommandHasHelpWithAnExample) {
-  for (const char* name : {"tokenize", "detokenize", "render", "score", "quantize", "generate", "chat", "inspect", "list",
-                           "bench", "grade", "compare"}) {
+  for (const char* name : {"tokenize", "detokenize", "render", "score", "quantize", "generate", "chat",
+                           "inspect", "list", "bench", "grade", "compare"}) {
     const ProcessResult result = touchstone({name, "--help"});
     EXPECT_EQ(result.exit_status, 0) << name;
     EXPECT_THAT(result.out, HasSubstr(std::string("touchstone ") + name)) << name;

@@ -35,7 +35,9 @@ Checkpoint make_source() {
   return source;
 }
 
-std::string make_file() { return make_quantized_header(make_source(), kPlan) + std::string(kDataBytes, '\1'); }
+std::string make_file() {
+  return make_quantized_header(make_source(), kPlan) + std::string(kDataBytes, '\1');
+}
 
 Checkpoint read(const std::string& bytes) {
   const TemporaryFolder folder;
