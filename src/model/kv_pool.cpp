@@ -22,8 +22,8 @@ KvPool allocate_kv_pool(const Config& config, std::int32_t num_layers, KvFormat 
   pool.layer_bytes = pool.head_bytes * to_size(config.num_kv_heads);
   pool.key_offsets.resize(to_size(num_layers));
   std::size_t bytes = 0;
-  if (__builtin_mul_overflow(kv_token_bytes(config, num_layers, format) * kKvBlockTokens,
-                             to_size(num_blocks), &bytes)) {
+  if (__builtin_mul_overflow(kv_token_bytes(config, num_layers, format) * kKvBlockTokens, to_size(num_blocks),
+                             &bytes)) {
     bytes = SIZE_MAX / 2;  // refused like any other size that cannot be had
   }
   pool.memory = Buffer(bytes, "keys and values");
