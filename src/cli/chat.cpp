@@ -19,6 +19,7 @@ struct ChatOptions {
   std::string model;
   std::string system;
   SamplingOptions sampling;
+  Lookup lookup = Lookup::automatic;
   CommonOptions common;
 };
 
@@ -42,7 +43,9 @@ struct Chat {
   Chat(std::shared_ptr<LoadedModel> loaded, const ChatOptions& options)
       : model(std::move(loaded)),
         prompter(make_prompter(*model, false)),
-        engine(model, {.max_batch = 1, .max_sequence_tokens = options.common.context_tokens}),
+        engine(
+            model,
+            {.max_batch = 1, .max_sequence_tokens = options.common.context_tokens, .lookup = options.lookup}),
         sampling(apply(options.sampling, model->defaults)) {
     if (!prompter.chat_template) {
       throw Error(model->id + " has no chat template, so it can't chat", "use generate --raw");
@@ -160,6 +163,7 @@ void add_chat(CLI::App& app, Command& command) {
       ->required();
   sub->add_option("--system", options->system, "System message");
   add_sampling_options(*sub, options->sampling);
+  add_lookup_option(*sub, options->lookup);
   add_common_options(*sub, options->common);
   sub->footer(
       "Example:\n  touchstone chat ./model.gguf --system 'Be brief.'\nIn the chat, /help lists its "

@@ -22,6 +22,7 @@ struct GenerateOptions {
   bool raw = false;
   std::int32_t n = 1;
   SamplingOptions sampling;
+  Lookup lookup = Lookup::automatic;
   CommonOptions common;
 };
 
@@ -90,6 +91,8 @@ boost::json::object to_json(const GenerateResult& result, const LoadedModel& mod
             {"ttft_ms", ttft_ms},
             {"prefill_tok_s", ttft_ms > 0 ? result.prompt_tokens / ttft_ms * 1e3 : 0.0},
             {"decode_tok_s", decode_ms > 0 ? decoded / decode_ms * 1e3 : 0.0},
+            {"drafted_tokens", result.drafted_tokens},
+            {"accepted_tokens", result.accepted_tokens},
             {"peak_rss_bytes", peak_rss_bytes()},
             {"peak_device_bytes", 0}}}};
 }
@@ -101,7 +104,7 @@ int run_generate(const GenerateOptions& options) {
   spdlog::info("loaded {} in {:.0f} ms: {}, {} threads", model->id, model->load_ms, model->transformer->isa(),
                model->transformer->num_threads());
   Prompt prompt = read_prompt(options, *model);
-  Engine engine(model, {.max_sequence_tokens = options.common.context_tokens});
+  Engine engine(model, {.max_sequence_tokens = options.common.context_tokens, .lookup = options.lookup});
   const bool streams = !options.common.json && options.n == 1;
   GenerateRequest request{.prompt_ids = std::move(prompt.ids),
                           .sampling = apply(options.sampling, model->defaults),
@@ -142,6 +145,7 @@ void add_generate(CLI::App& app, Command& command) {
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   add_sampling_options(*sub, options->sampling);
+  add_lookup_option(*sub, options->lookup);
   add_common_options(*sub, options->common);
   sub->footer(
       "Examples:\n"

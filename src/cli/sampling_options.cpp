@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <limits>
+#include <string>
 
 namespace touchstone::cli {
 
@@ -28,6 +29,18 @@ void add_sampling_options(CLI::App& app, SamplingOptions& o) {
   app.add_flag("--ignore-eos", o.ignore_eos, "Go on to --max-new-tokens whatever the model says");
   app.add_option("--reasoning-budget", o.reasoning_budget, "Tokens of thinking, after which it is closed")
       ->check(CLI::Range(0, kMost));
+}
+
+void add_lookup_option(CLI::App& app, Lookup& lookup) {
+  const auto set = [&lookup](const std::string& name) {
+    lookup = name == "off" ? Lookup::off : name == "on" ? Lookup::on : Lookup::automatic;
+  };
+  app.add_option_function<std::string>(
+         "--lookup", set,
+         "Guess tokens from the text so far and verify several in a pass, for the same answer: auto (where "
+         "it measures faster), on, off")
+      ->check(CLI::IsMember({"auto", "on", "off"}))
+      ->default_str("auto");
 }
 
 SamplingParams apply(const SamplingOptions& o, SamplingParams params) {

@@ -1,4 +1,4 @@
-// The sampling options that `generate` and `chat` share.
+// The options that `generate` and `chat` share.
 #pragma once
 
 #include <optional>
@@ -22,5 +22,8 @@ void add_sampling_options(CLI::App& app, SamplingOptions& options);
 
 /// The model's defaults with what the user asked for.
 SamplingParams apply(const SamplingOptions& options, SamplingParams defaults);
+
+/// --lookup auto|on|off.
+void add_lookup_option(CLI::App& app, Lookup& lookup);
 
 }  // namespace touchstone::cli

@@ -11,6 +11,7 @@
 #include "engine/answer_text.h"
 #include "engine/block_pool.h"
 #include "engine/check_logits.h"
+#include "engine/lookup.h"
 #include "engine/memory.h"
 #include "engine/sampler.h"
 
@@ -57,6 +58,8 @@ struct Sequence {
   std::size_t reasoning_tokens = 0;
   bool reasoning_cut = false;        // the budget is spent
   std::vector<std::int32_t> forced;  // ids to append instead of sampled ones, last first
+  Drafter drafter;
+  std::vector<std::int32_t> draft;  // the last id and guesses at what follows; empty: no guesses
   GeneratedSample result;
 
   bool generating() const { return ids.size() > prompt_size; }
@@ -66,6 +69,7 @@ struct Request {
   GenerateRequest input;
   Clock::time_point submitted;
   std::vector<Sequence> sequences;
+  std::int64_t drafted_tokens = 0, accepted_tokens = 0;
 };
 
 }  // namespace
@@ -82,17 +86,21 @@ struct Engine::Impl {
   RequestId next_id = 1;
   std::vector<float> logits;
   SamplerBuffers sampler;
+  PassTimes pass_times;
   std::vector<std::int32_t> close_reasoning;  // ids of "\n</think>\n\n"
 
   Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& wanted);
   void admit();
   std::vector<Sequence*> schedule(std::vector<ForwardSlice>& slices);
   bool reserve(Sequence& sequence, std::size_t tokens);
+  void draft(std::span<Sequence* const> decoding);
+  void drop_draft(Sequence& sequence);
   void preempt(Sequence& sequence);
   void release(Sequence& sequence);
   void share_prompt(Sequence& from);
   std::int32_t choose_token(Sequence& sequence, std::span<float> row);
   void append(Sequence& sequence, std::int32_t id);
+  void take_rows(Sequence& sequence, std::span<float> rows);
   std::optional<FinishReason> take_text(Sequence& sequence, std::int32_t id, std::string& text);
   void finish(Sequence& sequence, FinishReason reason);
   void cancel(RequestId id);
@@ -123,7 +131,8 @@ Engine::Impl::Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& wan
       options{.max_batch = std::max(wanted.max_batch, 1),
               .context_tokens = wanted.context_tokens,
               .max_sequence_tokens = wanted.max_sequence_tokens,
-              .prefill_chunk = std::max(wanted.prefill_chunk, 1)},
+              .prefill_chunk = std::max(wanted.prefill_chunk, 1),
+              .lookup = wanted.lookup},
       max_sequence_tokens(
           wanted.max_sequence_tokens > 0
               ? std::min(wanted.max_sequence_tokens, model->transformer->config().max_position_embeddings)
@@ -192,15 +201,68 @@ std::vector<Sequence*> Engine::Impl::schedule(std::vector<ForwardSlice>& slices)
       chosen.emplace_back(sequence, count);
     }
   }
+  // Some gave way to others that came after them in the list.
+  std::erase_if(chosen, [](const auto& choice) { return choice.first->status != Status::running; });
   std::vector<Sequence*> scheduled;
   for (const auto& [sequence, count] : chosen) {
-    if (sequence->status != Status::running) continue;  // gave way to one that came after it in the list
-    const auto ids = std::span<const std::int32_t>(sequence->ids).subspan(sequence->computed, count);
-    const bool whole = sequence->computed + count == sequence->ids.size();
-    slices.push_back({ids, static_cast<std::int32_t>(sequence->computed), sequence->blocks, whole ? 1 : 0});
+    sequence->draft.clear();  // an error may have left one behind
     scheduled.push_back(sequence);
   }
+  draft(scheduled);
+  for (const auto& [sequence, count] : chosen) {
+    const auto first = static_cast<std::int32_t>(sequence->computed);
+    if (!sequence->draft.empty()) {
+      const auto num_logits = static_cast<std::int32_t>(sequence->draft.size());
+      slices.push_back({sequence->draft, first, sequence->blocks, num_logits});
+      continue;
+    }
+    const auto ids = std::span<const std::int32_t>(sequence->ids).subspan(sequence->computed, count);
+    const bool whole = sequence->computed + count == sequence->ids.size();
+    slices.push_back({ids, first, sequence->blocks, whole ? 1 : 0});
+  }
   return scheduled;
+}
+
+/// Gives drafts to the sequences of a pass, unless it has prompts to compute: those fill it. Takes blocks
+/// that are free, and nobody's.
+void Engine::Impl::draft(std::span<Sequence* const> scheduled) {
+  if (options.lookup == Lookup::off) return;
+  const bool all_decode = std::all_of(scheduled.begin(), scheduled.end(), [](const Sequence* sequence) {
+    return sequence->generating() && sequence->computed + 1 == sequence->ids.size();
+  });
+  if (!all_decode) return;
+  std::vector<std::vector<double>> chances;
+  for (const Sequence* sequence : scheduled) {
+    const std::size_t left = sequence->max_size - sequence->ids.size();  // one of them needs no guess
+    chances.push_back(sequence->drafter.chances(std::min(kMostDrafted, left - 1)));
+  }
+  std::vector<std::size_t> lengths;
+  if (options.lookup == Lookup::automatic) {
+    lengths = choose_drafts(chances, pass_times);
+  } else {
+    for (const std::vector<double>& guesses : chances) lengths.push_back(guesses.size());
+  }
+  for (std::size_t i = 0; i < scheduled.size(); ++i) {
+    Sequence& sequence = *scheduled[i];
+    const std::size_t size = sequence.ids.size();
+    while (lengths[i] > 0 && blocks_for(size + lengths[i]) >
+                                 static_cast<std::int32_t>(sequence.blocks.size()) + pool.num_free()) {
+      --lengths[i];
+    }
+    if (lengths[i] == 0) continue;
+    reserve(sequence, size + lengths[i]);
+    sequence.draft.push_back(sequence.ids.back());
+    sequence.drafter.guess(sequence.ids, lengths[i], sequence.draft);
+  }
+}
+
+/// Gives back the blocks that only rejected guesses needed.
+void Engine::Impl::drop_draft(Sequence& sequence) {
+  sequence.draft.clear();
+  while (static_cast<std::int32_t>(sequence.blocks.size()) > blocks_for(sequence.ids.size())) {
+    pool.release(sequence.blocks.back());
+    sequence.blocks.pop_back();
+  }
 }
 
 /// The other samples of a request start from the first one's keys and values, all but those of the last
@@ -263,6 +325,7 @@ void Engine::Impl::append(Sequence& sequence, std::int32_t id) {
   sequence.ids.push_back(id);
   sequence.result.ids.push_back(id);
   if (needs_counts(request.input.sampling)) ++sequence.counts.generated[id];
+  if (options.lookup != Lookup::off) sequence.drafter.follow(sequence.ids);
   std::string text;
   const auto reason = take_text(sequence, id, text);
   const bool goes_on =
@@ -270,6 +333,26 @@ void Engine::Impl::append(Sequence& sequence, std::int32_t id) {
   if (sequence.status == Status::finished) return;  // the callback cancelled it
   if (reason) finish(sequence, *reason);
   if (!goes_on) cancel(sequence.request);
+}
+
+/// Appends the token of the first row, and of each row behind it as long as the draft's guess before that row
+/// was right: the rows of a sequence's last ids, one for each of the draft.
+void Engine::Impl::take_rows(Sequence& sequence, std::span<float> rows) {
+  const auto vocab_size = static_cast<std::size_t>(model->transformer->config().vocab_size);
+  const std::vector<std::int32_t> draft = std::move(sequence.draft);
+  Request& request = request_of(sequence);
+  if (!draft.empty()) request.drafted_tokens += std::ssize(draft) - 1;
+  for (std::size_t row = 0; row * vocab_size < rows.size(); ++row) {
+    if (row > 0) {
+      if (sequence.status != Status::running || sequence.ids.back() != draft[row]) break;
+      ++sequence.computed;
+      ++request.accepted_tokens;
+    }
+    const std::span<float> logits = rows.subspan(row * vocab_size, vocab_size);
+    check_logits(logits, "model " + model->id);
+    append(sequence, choose_token(sequence, logits));
+  }
+  if (sequence.status == Status::running) drop_draft(sequence);
 }
 
 void Engine::Impl::finish(Sequence& sequence, FinishReason reason) {
@@ -282,6 +365,7 @@ void Engine::Impl::finish(Sequence& sequence, FinishReason reason) {
   result.finish_reason = reason;
   result.total_ms = ms_since(request_of(sequence).submitted);
   release(sequence);
+  sequence.drafter = {};
   std::erase(running, &sequence);
   std::erase(queue, &sequence);
   sequence.status = Status::finished;
@@ -308,6 +392,8 @@ std::vector<std::pair<RequestId, GenerateResult>> Engine::Impl::collect() {
     }
     GenerateResult result;
     result.prompt_tokens = static_cast<std::int32_t>(it->second.input.prompt_ids.size());
+    result.drafted_tokens = it->second.drafted_tokens;
+    result.accepted_tokens = it->second.accepted_tokens;
     for (Sequence& sequence : sequences) result.samples.push_back(std::move(sequence.result));
     done.emplace_back(it->first, std::move(result));
     it = requests.erase(it);
@@ -365,6 +451,8 @@ Engine::RequestId Engine::submit(GenerateRequest input) {
                                  .text = AnswerText(impl_->model->tokenizer, request.input.sampling.stop,
                                                     request.input.reasoning_opened),
                                  .forced = {},
+                                 .drafter = {},
+                                 .draft = {},
                                  .result = {}});
   }
   impl_->queue.push_back(&request.sequences.front());  // the others follow when its prompt is computed
@@ -381,23 +469,28 @@ std::vector<std::pair<Engine::RequestId, GenerateResult>> Engine::step() {
   if (!scheduled.empty()) {
     const auto vocab_size = static_cast<std::size_t>(e.model->transformer->config().vocab_size);
     std::size_t rows = 0;
-    for (const ForwardSlice& slice : slices) rows += static_cast<std::size_t>(slice.num_logits);
+    std::size_t tokens = 0;
+    for (const ForwardSlice& slice : slices) {
+      rows += static_cast<std::size_t>(slice.num_logits);
+      tokens += slice.ids.size();
+    }
     if (e.logits.size() < rows * vocab_size) e.logits.resize(rows * vocab_size);
     const std::span<float> logits = std::span(e.logits).first(rows * vocab_size);
+    const auto start = Clock::now();
     e.model->transformer->forward(*e.kv, slices, logits);
+    e.pass_times.record(tokens, ms_since(start) / 1e3);
 
     std::size_t row = 0;
     for (std::size_t i = 0; i < scheduled.size(); ++i) {
       Sequence& sequence = *scheduled[i];
-      const std::size_t logits_row = row;
-      row += static_cast<std::size_t>(slices[i].num_logits);
+      const std::size_t first_row = row;
+      const auto own_rows = static_cast<std::size_t>(slices[i].num_logits);
+      row += own_rows;
       if (sequence.status != Status::running) continue;  // cancelled by another sample's callback
-      sequence.computed += slices[i].ids.size();
-      if (slices[i].num_logits == 0) continue;
+      sequence.computed += sequence.draft.empty() ? slices[i].ids.size() : 1;
+      if (own_rows == 0) continue;
       if (sequence.sample == 0 && !sequence.generating()) e.share_prompt(sequence);
-      const std::span<float> own = logits.subspan(logits_row * vocab_size, vocab_size);
-      check_logits(own, "model " + e.model->id);
-      e.append(sequence, e.choose_token(sequence, own));
+      e.take_rows(sequence, logits.subspan(first_row * vocab_size, own_rows * vocab_size));
     }
   }
   return e.collect();

@@ -74,6 +74,15 @@ struct GenerateResult {
   std::vector<GeneratedSample> samples;
   std::int32_t prompt_tokens = 0;
   std::int32_t cached_tokens = 0;
+  std::int64_t drafted_tokens = 0;   // guesses that were verified, over all samples
+  std::int64_t accepted_tokens = 0;  // those that were right
+};
+
+/// Whether the next tokens are guessed from the text so far (lookup.h). Changes no byte of any answer.
+enum class Lookup {
+  automatic,  // where it measures faster
+  on,         // whenever the end of the text stood in it before
+  off,
 };
 
 struct EngineOptions {
@@ -82,6 +91,7 @@ struct EngineOptions {
       0;  // KV memory in tokens over all sequences; 0: as max_batch needs, within free memory
   std::int32_t max_sequence_tokens = 0;  // prompt and answer of one sequence; 0: the model's own limit
   std::int32_t prefill_chunk = 256;
+  Lookup lookup = Lookup::automatic;
 };
 
 /// Continuous batching over one model. Not thread-safe: one thread submits and steps.
