@@ -4,9 +4,12 @@
 #include <cstdio>
 #include <memory>
 
+#include "base/error.h"
 #include "base/interrupt.h"
 #include "cli/cli.h"
+#include "cli/sampling_options.h"
 #include "engine/benchmark.h"
+#include "engine/lookup_benchmark.h"
 
 namespace touchstone::cli {
 namespace {
@@ -15,6 +18,7 @@ struct BenchOptions {
   std::string model;
   CommonOptions common;
   BenchmarkOptions benchmark;
+  Lookup lookup = Lookup::off;  // off: not measured
 };
 
 std::string format_profile(const boost::json::object& profile) {
@@ -29,6 +33,23 @@ std::string format_profile(const boost::json::object& profile) {
                       stage.at("ms").to_number<double>(), 100 * stage.at("share").to_number<double>(),
                       stage.at("weight_gb_s").to_number<double>(), stage.at("gop_s").to_number<double>());
     }
+  }
+  return text;
+}
+
+std::string format_lookup(const boost::json::object& lookup) {
+  const auto number = [](const boost::json::value& value) { return value.to_number<double>(); };
+  std::string text = "\ntokens of a pass:";
+  for (const boost::json::value& pass : lookup.at("passes").as_array()) {
+    text += fmt::format("  {}: {:.1f} ms", pass.at("tokens").as_int64(), number(pass.at("ms").at("median")));
+  }
+  text += "\nanswer that            tokens   tok/s  with lookup   ratio  guesses right/made\n";
+  for (const boost::json::value& row : lookup.at("rows").as_array()) {
+    text += fmt::format("{:<22} {:>6} {:>7.1f} {:>12.1f} {:>7.2f} {:>13}/{}\n",
+                        row.at("text").as_string().c_str(), row.at("new_tokens").to_number<int>(),
+                        number(row.at("decode_tok_s_without").at("median")),
+                        number(row.at("decode_tok_s").at("median")), number(row.at("ratio").at("median")),
+                        row.at("accepted_tokens").as_int64(), row.at("drafted_tokens").as_int64());
   }
   return text;
 }
@@ -67,6 +88,7 @@ std::string format_table(const boost::json::object& document) {
     for (const boost::json::value& profile : profiles->as_array())
       text += format_profile(profile.as_object());
   }
+  if (const auto* lookup = document.if_contains("lookup")) text += format_lookup(lookup->as_object());
   return text;
 }
 
@@ -75,9 +97,22 @@ int run_bench(const BenchOptions& options) {
   const auto progress = [](const std::string& stage) {
     std::fprintf(stderr, "touchstone: bench: %s\n", stage.c_str());
   };
+  const bool measures_lookup = options.lookup != Lookup::off;
+  if (measures_lookup && options.model.starts_with("shape:")) {
+    throw Error("--lookup needs a model that answers, and random weights do not", "leave one of them out");
+  }
   try {
-    const boost::json::object document =
+    boost::json::object document =
         run_benchmark(options.model, model_options(options.common), options.benchmark, progress);
+    if (measures_lookup) {
+      const auto model =
+          std::make_shared<LoadedModel>(load_model(options.model, {model_options(options.common)}));
+      document["lookup"] = run_lookup_benchmark(model,
+                                                {.lookup = options.lookup,
+                                                 .new_tokens = options.benchmark.new_tokens,
+                                                 .repeats = options.benchmark.repeats},
+                                                progress);
+    }
     options.common.json ? print_json(document) : print_text(format_table(document));
   } catch (const std::exception&) {
     if (interrupted()) return kExitInterrupted;
@@ -110,11 +145,15 @@ void add_bench(CLI::App& app, Command& command) {
   sub->add_flag("--roofline", options->benchmark.roofline,
                 "Also measure this machine's read bandwidth and arithmetic peaks, around each row");
   sub->add_flag("--profile", options->benchmark.profile, "Also take the time of each stage of a pass");
+  add_lookup_option(*sub, options->lookup,
+                    "Also answer built-in prompts, by turns with and without guesses from the text so far: "
+                    "auto, on; off leaves it out");
   add_common_options(*sub, options->common);
   sub->footer(
       "Examples:\n"
       "  touchstone bench demo:native --roofline\n"
       "  touchstone bench shape:qwen2-1.5b --batch 1,32 --json\n"
+      "  touchstone bench ./model.gguf --dtype int8 --lookup auto --new-tokens 256\n"
       "Shapes: " +
       fmt::format("{}", fmt::join(benchmark_shapes(), ", ")));
   sub->callback([options, &command] { command = [options] { return run_bench(*options); }; });

@@ -163,7 +163,7 @@ void add_chat(CLI::App& app, Command& command) {
       ->required();
   sub->add_option("--system", options->system, "System message");
   add_sampling_options(*sub, options->sampling);
-  add_lookup_option(*sub, options->lookup);
+  add_lookup_option(*sub, options->lookup, kLookupHelp);
   add_common_options(*sub, options->common);
   sub->footer(
       "Example:\n  touchstone chat ./model.gguf --system 'Be brief.'\nIn the chat, /help lists its "

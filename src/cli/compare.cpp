@@ -173,7 +173,8 @@ void add_compare(CLI::App& app, Command& command) {
       ->delimiter(',');
   sub->add_option("--baseline", options.baseline,
                   "Compare all others with this one (default: each with each)");
-  sub->add_flag("--no-perf", arguments->no_perf, "Skip the latency pass");
+  sub->add_flag("--no-perf", arguments->no_perf,
+                "Skip the latency pass (which runs without lookup: one token, one pass)");
   add_common_options(*sub, arguments->common);
   sub->footer(
       "Examples:\n"

@@ -145,7 +145,7 @@ void add_generate(CLI::App& app, Command& command) {
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   add_sampling_options(*sub, options->sampling);
-  add_lookup_option(*sub, options->lookup);
+  add_lookup_option(*sub, options->lookup, kLookupHelp);
   add_common_options(*sub, options->common);
   sub->footer(
       "Examples:\n"

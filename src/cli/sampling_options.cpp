@@ -31,16 +31,13 @@ void add_sampling_options(CLI::App& app, SamplingOptions& o) {
       ->check(CLI::Range(0, kMost));
 }
 
-void add_lookup_option(CLI::App& app, Lookup& lookup) {
+void add_lookup_option(CLI::App& app, Lookup& lookup, const std::string& description) {
   const auto set = [&lookup](const std::string& name) {
     lookup = name == "off" ? Lookup::off : name == "on" ? Lookup::on : Lookup::automatic;
   };
-  app.add_option_function<std::string>(
-         "--lookup", set,
-         "Guess tokens from the text so far and verify several in a pass, for the same answer: auto (where "
-         "it measures faster), on, off")
+  app.add_option_function<std::string>("--lookup", set, description)
       ->check(CLI::IsMember({"auto", "on", "off"}))
-      ->default_str("auto");
+      ->default_str(lookup == Lookup::off ? "off" : "auto");
 }
 
 SamplingParams apply(const SamplingOptions& o, SamplingParams params) {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "cli/cli.h"
 #include "engine/engine.h"
@@ -18,12 +20,16 @@ struct SamplingOptions {
   std::vector<std::string> stop;
 };
 
+inline constexpr const char* kLookupHelp =
+    "Guess tokens from the text so far and verify several in a pass, for the same answer: auto (where that "
+    "measures faster), on, off";
+
 void add_sampling_options(CLI::App& app, SamplingOptions& options);
 
 /// The model's defaults with what the user asked for.
 SamplingParams apply(const SamplingOptions& options, SamplingParams defaults);
 
-/// --lookup auto|on|off.
-void add_lookup_option(CLI::App& app, Lookup& lookup);
+/// --lookup auto|on|off; the default is what `lookup` holds.
+void add_lookup_option(CLI::App& app, Lookup& lookup, const std::string& description);
 
 }  // namespace touchstone::cli

@@ -25,14 +25,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-MedianRange summarize(std::vector<double> values) {
-  assert(!values.empty());
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  const double median = values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-  return {median, values.front(), values.back()};
-}
-
 struct Shape {
   std::string_view name;
   std::int32_t hidden_size, intermediate_size, num_layers, num_heads, num_kv_heads, head_dim, vocab_size;
@@ -276,10 +268,6 @@ const char* packed_cache_name(PackedCacheUse use) {
   return "";
 }
 
-boost::json::object to_json(const MedianRange& range) {
-  return {{"median", range.median}, {"min", range.min}, {"max", range.max}};
-}
-
 boost::json::object to_json(const BenchmarkRow& row) {
   return {{"batch", row.batch},
           {"prefill_tok_s", row.prefill_tok_s.median},
@@ -310,6 +298,18 @@ void check_memory(const Transformer& transformer, const BenchmarkOptions& option
 }
 
 }  // namespace
+
+MedianRange summarize(std::vector<double> values) {
+  assert(!values.empty());
+  std::sort(values.begin(), values.end());
+  const std::size_t middle = values.size() / 2;
+  const double median = values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+  return {median, values.front(), values.back()};
+}
+
+boost::json::object to_json(const MedianRange& range) {
+  return {{"median", range.median}, {"min", range.min}, {"max", range.max}};
+}
 
 std::vector<std::string> benchmark_shapes() {
   std::vector<std::string> names;

@@ -27,6 +27,10 @@ struct MedianRange {
   double median = 0, min = 0, max = 0;
 };
 
+/// Of at least one value.
+MedianRange summarize(std::vector<double> values);
+boost::json::object to_json(const MedianRange& range);
+
 struct BenchmarkRow {
   std::int32_t batch = 0;
   MedianRange ttft_ms;           // one prompt alone: prefill, head and choice of the first token

@@ -40,8 +40,10 @@ Runner make_runner(const RunnerCandidate& candidate, std::span<const std::string
     longest = std::max(longest, runner.prompts.back().ids.size());
   }
   const int tokens = std::min(static_cast<int>(longest) + runner.new_tokens, limit);
-  runner.engine =
-      std::make_unique<Engine>(candidate.model, EngineOptions{.max_batch = 1, .max_sequence_tokens = tokens});
+  // Without lookup: how often an answer repeats itself is no property of a model's speed, and these answers
+  // go on behind their ends.
+  runner.engine = std::make_unique<Engine>(
+      candidate.model, EngineOptions{.max_batch = 1, .max_sequence_tokens = tokens, .lookup = Lookup::off});
   return runner;
 }
 

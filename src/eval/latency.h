@@ -24,7 +24,7 @@ Prompt make_prompt_of_length(const Prompter& prompter, std::span<const std::stri
                              int prompt_tokens);
 
 /// Warms up each candidate, then measures A B A B …; every repetition has a text of its own, so that no
-/// prefix cache helps. Nothing when it was stopped.
+/// prefix cache helps, and no token is guessed (Lookup::off). Nothing when it was stopped.
 std::optional<std::vector<StoredLatency>> measure_latency(std::span<const RunnerCandidate> candidates,
                                                           std::span<const Suite> suites,
                                                           const RunSettings& settings,
