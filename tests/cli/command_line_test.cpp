@@ -49,6 +49,24 @@ TEST(CommandLine, EverySubcommandHasHelpWithAnExample) {
   }
 }
 
+TEST(CommandLine, LookupChangesNothingButTheCountsOfGuesses) {
+  const auto generate = [](const char* lookup) {
+    return parse_only_document(
+        touchstone({"generate", "demo:native", "--prompt", "Tom has 3 boxes with 4 pens each.",
+                    "--ignore-eos", "--max-new-tokens", "100", "--lookup", lookup, "--json"}));
+  };
+  const boost::json::value off = generate("off");
+  const boost::json::value on = generate("on");
+  EXPECT_EQ(on.at("choices"), off.at("choices"));
+  EXPECT_EQ(generate("auto").at("choices"), off.at("choices"));
+  EXPECT_EQ(off.at("timings").at("drafted_tokens").as_int64(), 0);
+  EXPECT_GT(on.at("timings").at("accepted_tokens").as_int64(), 0);
+  EXPECT_GE(on.at("timings").at("drafted_tokens").as_int64(),
+            on.at("timings").at("accepted_tokens").as_int64());
+  EXPECT_EQ(touchstone({"generate", kTiny, "--lookup", "maybe"}).exit_status, 2);
+  expect_one_error_line(touchstone({"bench", "shape:qwen2-0.5b", "--lookup", "on"}), "--lookup");
+}
+
 TEST(CommandLine, GreedyAnswersAreTheReferencesWhateverTheModelsDefaults) {
   int with_penalty = 0;
   for (const auto& entry : std::filesystem::directory_iterator(golden_dir() / "models")) {

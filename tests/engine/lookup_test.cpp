@@ -291,6 +291,17 @@ TEST(HeavyLookupLaws, AnswersOfAllModelsHaveTheSameBytesWithLookupAndWithout) {
   }
 }
 
+TEST(LookupLaws, RejectedGuessesLeaveNothingInKeysAndValuesOfEightBits) {
+  LoadOptions in_8_bits;
+  in_8_bits.kv_dtype = "int8";
+  const auto model = std::make_shared<LoadedModel>(load_model(kRepeats, in_8_bits));
+  const std::vector<GenerateRequest> requests = repeating_requests(14, 8, *model);
+  const std::vector<GenerateResult> expected = run_together(model, with(Lookup::off), requests).results;
+  const std::vector<GenerateResult> actual = run_together(model, with(Lookup::on), requests).results;
+  EXPECT_GT(count_accepted(actual), 20);
+  expect_same(actual, expected);
+}
+
 TEST(LookupLaws, SequencesThatGiveWayForMemoryEndWithTheSameBytes) {
   const auto model = load(kRepeats);
   std::vector<GenerateRequest> requests = repeating_requests(13, 10, *model);
