@@ -16,8 +16,6 @@ namespace {
 /// Below this many numbers a loop is done before a second thread has woken up.
 constexpr std::int64_t kWorthSharing = 16384;
 
-constexpr std::size_t kSumsInGroup = kIntGroup / kIntPart;
-
 std::int32_t divide_up(std::int32_t a, std::int32_t b) { return (a + b - 1) / b; }
 
 std::size_t to_size(std::int32_t n) { return static_cast<std::size_t>(n); }
@@ -183,7 +181,7 @@ float* CpuBackend::multiply_piece(const Linear& linear, Rows x, const Piece& pie
     kernels_.multiply_pairs(panels, piece.first_panel, piece.num_panels,
                             rows + to_size(piece.first_token) * stride, stride, piece.num_tokens, sums);
   } else if (is_integer(w.format)) {
-    kernels_.multiply_ints(panels, piece.first_panel, piece.num_panels, int_rows(x.width, piece.first_token),
+    kernels_.multiply_ints(panels, piece.first_panel, piece.num_panels, int_rows(x, piece.first_token),
                            piece.num_tokens, scratch.tile.floats(), sums);
   } else {
     kernels_.multiply(panels, piece.first_panel, piece.num_panels, x.row(piece.first_token), to_size(x.width),
@@ -199,17 +197,16 @@ float* CpuBackend::multiply_piece(const Linear& linear, Rows x, const Piece& pie
 
 /// Makes integers of the activations, for products with weights that are integers.
 void CpuBackend::quantize(Rows x) {
-  const std::size_t groups = to_size(divide_up(x.width, kIntGroup));
-  const std::size_t count = groups * to_size(x.count);
+  const std::size_t rows = to_size(x.count);
+  const std::size_t count = to_size(divide_up(x.width, kIntGroup)) * rows;
   int_values_.reserve(count * kIntGroup, "activations");
   int_scales_.reserve(count * sizeof(float), "activations");
-  int_sums_.reserve(count * kSumsInGroup * sizeof(std::int32_t), "activations");
+  int_sums_.reserve(count * kIntSums * sizeof(std::int32_t), "activations");
   for_each_row(pool_, x.count, x.width, [&](std::int32_t row) {
-    const std::size_t first = to_size(row) * groups;
-    kernels_.quantize(x.row(row), x.width,
-                      reinterpret_cast<std::int8_t*>(int_values_.data()) + first * kIntGroup,
-                      int_scales_.floats() + first,
-                      reinterpret_cast<std::int32_t*>(int_sums_.data()) + first * kSumsInGroup);
+    kernels_.quantize(x.row(row), x.width, rows,
+                      reinterpret_cast<std::int8_t*>(int_values_.data()) + to_size(row) * kIntGroup,
+                      int_scales_.floats() + row,
+                      reinterpret_cast<std::int32_t*>(int_sums_.data()) + to_size(row) * kIntSums);
   });
 }
 
@@ -224,14 +221,14 @@ void CpuBackend::round_to_bf16(Rows x) {
   });
 }
 
-/// What quantize() made of rows of this width, from first_row on.
-IntRows CpuBackend::int_rows(std::int32_t width, std::int32_t first_row) const {
-  const std::int32_t groups = divide_up(width, kIntGroup);
-  const std::size_t first = to_size(first_row) * to_size(groups);
+/// What quantize() made of x, from first_row on.
+IntRows CpuBackend::int_rows(Rows x, std::int32_t first_row) const {
+  const std::size_t first = to_size(first_row);
   return {.q = reinterpret_cast<const std::int8_t*>(int_values_.data()) + first * kIntGroup,
           .scales = int_scales_.floats() + first,
-          .sums = reinterpret_cast<const std::int32_t*>(int_sums_.data()) + first * kSumsInGroup,
-          .num_groups = groups};
+          .sums = reinterpret_cast<const std::int32_t*>(int_sums_.data()) + first * kIntSums,
+          .num_groups = divide_up(x.width, kIntGroup),
+          .group_rows = to_size(x.count)};
 }
 
 /// Cuts the products of x into pieces and calls finish(linear_index, piece, thread) for each, on all threads.

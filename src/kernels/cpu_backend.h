@@ -131,7 +131,7 @@ class CpuBackend {
 
   void quantize(Rows x);
   void round_to_bf16(Rows x);
-  IntRows int_rows(std::int32_t width, std::int32_t first_row) const;
+  IntRows int_rows(Rows x, std::int32_t first_row) const;
   void plan_attention(std::span<const PassSlice> slices, const AttentionShape& shape);
   void attend_rows(const AttentionItem& item, const PassSlice& slice, const AttentionShape& shape, Rows q,
                    const KvLayer& cache, Rows y, float* scratch) const;

@@ -205,20 +205,17 @@ struct Quantized {
     const auto groups = static_cast<std::size_t>(num_groups * num_rows);
     q.resize(groups * kIntGroup);
     scales.resize(groups);
-    sums.resize(groups * kSums);
+    sums.resize(groups * kIntSums);
     for (int row = 0; row < num_rows; ++row) {
-      const auto at = static_cast<std::size_t>(row * num_groups);
-      kernels.quantize(x.data() + row * columns, columns, q.data() + at * kIntGroup, scales.data() + at,
-                       sums.data() + at * kSums);
+      kernels.quantize(x.data() + row * columns, columns, static_cast<std::size_t>(num_rows),
+                       q.data() + row * kIntGroup, scales.data() + row, sums.data() + row * kIntSums);
     }
   }
   IntRows from(int row) const {
-    const int at = row * num_groups;
-    return {q.data() + at * kIntGroup, scales.data() + at, sums.data() + at * static_cast<int>(kSums),
-            num_groups};
+    return {q.data() + row * kIntGroup, scales.data() + row, sums.data() + row * kIntSums, num_groups,
+            static_cast<std::size_t>(num_rows)};
   }
 
-  static constexpr std::size_t kSums = kIntGroup / kIntPart;
   int num_groups, num_rows;
   std::vector<std::int8_t> q;
   Floats scales;
@@ -259,11 +256,11 @@ TEST(Quantize, RoundsToTheNearestWithTheLargestAt127) {
     }
     for (std::size_t group = 0; group < scalar.scales.size(); ++group) {
       const auto q = std::span(scalar.q).subspan(group * kIntGroup, kIntGroup);
-      for (std::size_t part = 0; part < Quantized::kSums; ++part) {
+      for (std::size_t part = 0; part + 1 < kIntSums; ++part) {
         const auto of_part = q.subspan(part * kIntPart, kIntPart);
-        EXPECT_EQ(std::accumulate(of_part.begin(), of_part.end(), 0),
-                  scalar.sums[group * Quantized::kSums + part]);
+        EXPECT_EQ(std::accumulate(of_part.begin(), of_part.end(), 0), scalar.sums[group * kIntSums + part]);
       }
+      EXPECT_EQ(std::accumulate(q.begin(), q.end(), 0), scalar.sums[group * kIntSums + kIntSums - 1]);
       EXPECT_TRUE(std::any_of(q.begin(), q.end(), [](std::int8_t n) { return std::abs(n) == 127; }));
     }
     for (const KernelTable* kernels : list_tables()) {

@@ -16,8 +16,9 @@ typename V::Vec round_to_bits(typename V::Vec x, typename V::Vec inverse) {
 }
 
 template <class V>
-void quantize(const float* x, std::int32_t n, std::int8_t* q, float* scales, std::int32_t* sums) {
-  for (std::int32_t begin = 0; begin < n; begin += kIntGroup, ++scales) {
+void quantize(const float* x, std::int32_t n, std::size_t group_rows, std::int8_t* q, float* scales,
+              std::int32_t* sums) {
+  for (std::int32_t begin = 0; begin < n; begin += kIntGroup) {
     const std::int32_t count = n - begin < kIntGroup ? n - begin : kIntGroup;
     typename V::Vec largest = V::zero();
     for (std::int32_t i = 0; i < count; i += kLanes) {
@@ -27,7 +28,8 @@ void quantize(const float* x, std::int32_t n, std::int8_t* q, float* scales, std
     const float most = V::max_lane(largest);
     const typename V::Vec inverse = V::set1(most > 0.0F ? 127.0F / most : 0.0F);
     *scales = most / 127.0F;
-    for (std::int32_t part = 0; part < kIntGroup; part += kIntPart, q += kIntPart, ++sums) {
+    std::int32_t total = 0;
+    for (std::int32_t part = 0; part < kIntGroup; part += kIntPart) {
       float rounded[kIntPart];
       for (std::int32_t i = 0; i < kIntPart; i += kLanes) {
         V::store(rounded + i,
@@ -37,11 +39,16 @@ void quantize(const float* x, std::int32_t n, std::int8_t* q, float* scales, std
       __builtin_memcpy(bits, rounded, sizeof bits);
       std::int32_t sum = 0;
       for (std::int32_t i = 0; i < kIntPart; ++i) {
-        q[i] = static_cast<std::int8_t>(bits[i] & 0xFF);
-        sum += q[i];
+        q[part + i] = static_cast<std::int8_t>(bits[i] & 0xFF);
+        sum += q[part + i];
       }
-      *sums = sum;
+      sums[part / kIntPart] = sum;
+      total += sum;
     }
+    sums[kIntSums - 1] = total;
+    q += group_rows * kIntGroup;
+    scales += group_rows;
+    sums += group_rows * kIntSums;
   }
 }
 
@@ -55,10 +62,8 @@ inline constexpr std::size_t kIntAhead = 4096;
 
 /// The activations of one group, and how many of its steps there are.
 struct IntGroup {
-  const std::int8_t* q;  // from one token to the next: row_bytes
-  std::size_t row_bytes;
-  const std::int32_t* sums;  // [kPartsInGroup], from one token to the next: row_sums
-  std::size_t row_sums;
+  const std::int8_t* q;      // [num_tokens, kIntGroup]
+  const std::int32_t* sums;  // [num_tokens, kIntSums]
   int steps;
 };
 
@@ -69,8 +74,9 @@ struct Int8Panel {
   template <class V, int kTokens, int kPanels>
   static void sum_group(const std::uint8_t* group, std::size_t panel_bytes, const IntGroup& x,
                         typename V::Ints (&sum)[kTokens][kPanels]) {
-    for (auto& row : sum) {
-      for (auto& s : row) s = V::set_ints(0);
+    // The weights carry 128 too much, which comes to 128 times the sum of the activations.
+    for (int t = 0; t < kTokens; ++t) {
+      for (auto& s : sum[t]) s = V::set_ints(-128 * x.sums[t * kIntSums + kIntSums - 1]);
     }
     const std::uint8_t* lines = group + kIntScaleBytes;
     for (int i = 0; i < x.steps; ++i, lines += kIntLine) {
@@ -78,17 +84,9 @@ struct Int8Panel {
       for (int p = 0; p < kPanels; ++p)
         w[p] = V::load_line(lines + static_cast<std::size_t>(p) * panel_bytes);
       for (int t = 0; t < kTokens; ++t) {
-        const auto four = V::load_four(x.q + static_cast<std::size_t>(t) * x.row_bytes + i * kIntDepth);
+        const auto four = V::load_four(x.q + t * kIntGroup + i * kIntDepth);
         for (int p = 0; p < kPanels; ++p) sum[t][p] = V::dot(sum[t][p], w[p], four);
       }
-    }
-    for (int t = 0; t < kTokens; ++t) {
-      std::int32_t total = 0;
-      for (int part = 0; part < kPartsInGroup; ++part) {
-        total += x.sums[static_cast<std::size_t>(t) * x.row_sums + static_cast<std::size_t>(part)];
-      }
-      // The weights carry 128 too much, which comes to 128 times the sum of the activations.
-      for (auto& s : sum[t]) s = V::add_ints(s, V::set_ints(-128 * total));
     }
   }
 };
@@ -107,9 +105,7 @@ struct Int4Panel {
     for (int part = 0; part * kPartSteps < x.steps; ++part) {
       typename V::Ints of_part[kTokens][kPanels];
       for (int t = 0; t < kTokens; ++t) {
-        const std::int32_t total =
-            x.sums[static_cast<std::size_t>(t) * x.row_sums + static_cast<std::size_t>(part)];
-        for (auto& s : of_part[t]) s = V::set_ints(-8 * total);
+        for (auto& s : of_part[t]) s = V::set_ints(-8 * x.sums[t * kIntSums + part]);
       }
       const std::uint8_t* lines = group + kIntScaleBytes + kInt4FactorBytes +
                                   static_cast<std::size_t>(part * (kPartSteps / 2)) * kIntLine;
@@ -122,7 +118,7 @@ struct Int4Panel {
           high[p] = V::high_nibbles(both);
         }
         for (int t = 0; t < kTokens; ++t) {
-          const std::int8_t* at = q + static_cast<std::size_t>(t) * x.row_bytes;
+          const std::int8_t* at = q + t * kIntGroup;
           const auto first = V::load_four(at);
           const auto second = V::load_four(at + kIntDepth);
           for (int p = 0; p < kPanels; ++p) {
@@ -167,19 +163,16 @@ struct Int4Panel {
 template <class V, class Panel, int kTokens, int kPanels>
 void multiply_int_group(const std::uint8_t* group, std::size_t panel_bytes, int steps, const IntRows& x,
                         int token, int index, float* sums) {
-  const auto groups = static_cast<std::size_t>(x.num_groups);
-  const std::size_t at = static_cast<std::size_t>(token) * groups + static_cast<std::size_t>(index);
+  const std::size_t at = static_cast<std::size_t>(index) * x.group_rows + static_cast<std::size_t>(token);
   typename V::Ints sum[kTokens][kPanels];
-  Panel::template sum_group<V, kTokens, kPanels>(
-      group, panel_bytes,
-      {x.q + at * kIntGroup, groups * kIntGroup, x.sums + at * kPartsInGroup, groups * kPartsInGroup, steps},
-      sum);
+  Panel::template sum_group<V, kTokens, kPanels>(group, panel_bytes,
+                                                 {x.q + at * kIntGroup, x.sums + at * kIntSums, steps}, sum);
   for (int p = 0; p < kPanels; ++p) {
     const typename V::Vec scale =
         V::load(reinterpret_cast<const float*>(group + static_cast<std::size_t>(p) * panel_bytes));
     for (int t = 0; t < kTokens; ++t) {
       float* out = sums + t * kSumStride + p * kLanes;
-      const float x_scale = x.scales[at + static_cast<std::size_t>(t) * groups];
+      const float x_scale = x.scales[at + static_cast<std::size_t>(t)];
       const typename V::Vec before = index == 0 ? V::zero() : V::load(out);
       V::store(out, V::fma(V::to_floats(sum[t][p]), V::mul(scale, V::set1(x_scale)), before));
     }

@@ -71,12 +71,17 @@ struct PanelMatrix {
   const std::uint8_t* panels;
 };
 
-/// Activations as integers: x = scale * q. Rows are filled up with zeros to whole groups.
+/// Sums of a group's activations: of each part, and of them all.
+inline constexpr std::int32_t kIntSums = kIntGroup / kIntPart + 1;
+
+/// Activations as integers: x = scale * q. Rows are filled up with zeros to whole groups. The rows of a group
+/// lie together: all of them meet the same weights.
 struct IntRows {
-  const std::int8_t* q;      // [num_rows, num_groups * kIntGroup]
-  const float* scales;       // [num_rows, num_groups]
-  const std::int32_t* sums;  // [num_rows, num_groups * kIntGroup / kIntPart]: of the q of a part
+  const std::int8_t* q;      // [num_groups, group_rows, kIntGroup], from the first row on
+  const float* scales;       // [num_groups, group_rows]
+  const std::int32_t* sums;  // [num_groups, group_rows, kIntSums]
   std::int32_t num_groups;
+  std::size_t group_rows;
 };
 
 /// How keys and values are stored. Each is a block's matrix of one head, keys [head_dim, 32] and values [32,
@@ -120,9 +125,10 @@ struct KernelTable {
   void (*multiply)(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t num_panels,
                    const float* x, std::size_t x_stride, std::int32_t num_tokens, float* tile, float* sums);
 
-  /// q, scales and sums of one row, as IntRows has them: x / scale rounded to the nearest integer, ties to
-  /// even; the largest number of a group becomes 127.
-  void (*quantize)(const float* x, std::int32_t n, std::int8_t* q, float* scales, std::int32_t* sums);
+  /// q, scales and sums of one row among group_rows, as IntRows has them: x / scale rounded to the nearest
+  /// integer, ties to even; the largest number of a group becomes 127.
+  void (*quantize)(const float* x, std::int32_t n, std::size_t group_rows, std::int8_t* q, float* scales,
+                   std::int32_t* sums);
 
   /// As multiply, for weights and activations in integers. A group's products are summed exactly, and the
   /// groups by fused multiply-adds in their order.

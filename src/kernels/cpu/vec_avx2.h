@@ -124,7 +124,6 @@ struct Avx2 {
     return {_mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8), _mm256_srai_epi16(x, 8)};
   }
   static Ints dot(Ints sum, Bytes w, Four x) { return {dot(sum.low, w.low, x), dot(sum.high, w.high, x)}; }
-  static Ints add_ints(Ints a, Ints b) { return {a.low + b.low, a.high + b.high}; }
   /// sum + a * b.
   static Ints add_product(Ints sum, Ints a, Ints b) {
     return {sum.low + a.low * b.low, sum.high + a.high * b.high};

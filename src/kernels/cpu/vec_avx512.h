@@ -102,7 +102,6 @@ struct Avx512 {
     __builtin_memcpy(&four, p, sizeof four);
     return _mm512_set1_epi32(four);
   }
-  static Ints add_ints(Ints a, Ints b) { return a + b; }
   /// sum + a * b.
   static Ints add_product(Ints sum, Ints a, Ints b) { return sum + a * b; }
   static Ints load_small_ints(const std::int8_t* p) {

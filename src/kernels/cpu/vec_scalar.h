@@ -144,10 +144,6 @@ struct Scalar {
     }
     return sum;
   }
-  static Ints add_ints(Ints a, const Ints& b) {
-    for (int i = 0; i < 16; ++i) a.lane[i] += b.lane[i];
-    return a;
-  }
   /// sum + a * b.
   static Ints add_product(Ints sum, const Ints& a, const Ints& b) {
     for (int i = 0; i < 16; ++i) sum.lane[i] += a.lane[i] * b.lane[i];
