@@ -18,7 +18,7 @@ ProcessResult touchstone(std::vector<std::string> arguments, const std::string& 
   return run_process(arguments, input);
 }
 
-TEST(QuantizeCommand, WritesAFileThatTheOtherCommandsTakeAsModel) {
+TEST(HeavyQuantizeCommand, WritesAFileThatTheOtherCommandsTakeAsModel) {
   const TemporaryFolder folder;
   const std::string text = (folder.path() / "text.txt").string();
   std::ofstream(text) << "Kim has 38 apples, then finds 9, then loses 6. How many apples does Kim have now?";
@@ -39,7 +39,7 @@ TEST(QuantizeCommand, WritesAFileThatTheOtherCommandsTakeAsModel) {
   }
 }
 
-TEST(QuantizeCommand, WithoutATextThereIsNoNll) {
+TEST(HeavyQuantizeCommand, WithoutATextThereIsNoNll) {
   const TemporaryFolder folder;
   const std::string out = (folder.path() / "q.safetensors").string();
   const ProcessResult result = touchstone({"quantize", "demo:native", "--to", "int8", "-o", out, "--json"});
@@ -51,7 +51,7 @@ TEST(QuantizeCommand, WithoutATextThereIsNoNll) {
   EXPECT_THAT(again.err, HasSubstr("is the model itself"));
 }
 
-TEST(QuantizeCommand, WrongUseIsNamed) {
+TEST(HeavyQuantizeCommand, WrongUseIsNamed) {
   const TemporaryFolder folder;
   const std::string out = (folder.path() / "q.safetensors").string();
   EXPECT_EQ(touchstone({"quantize", "demo:native", "--to", "int3", "-o", out}).exit_status, 2);
