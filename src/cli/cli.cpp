@@ -72,11 +72,11 @@ ModelOptions model_options(const CommonOptions& options) {
     throw Error("device '" + options.device + "' is not available: this build runs on the CPU",
                 "use --device cpu");
   }
-  const ModelOptions model{.num_threads = options.threads,
-                           .isa = options.isa,
-                           .dtype = options.dtype,
-                           .kv_dtype = options.kv_dtype,
-                           .packed_cache = !options.no_cache};
+  ModelOptions model{.num_threads = options.threads,
+                     .isa = options.isa,
+                     .dtype = options.dtype,
+                     .kv_dtype = options.kv_dtype,
+                     .packed_cache = !options.no_cache};
   check_dtypes(model);
   return model;
 }

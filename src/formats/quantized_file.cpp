@@ -127,14 +127,14 @@ std::uint64_t count_bytes(const PlannedTensor& tensor) {
   return rows * dtype_bytes(tensor.dtype, static_cast<std::size_t>(tensor.shape.back()));
 }
 
-void add_text(const Checkpoint& source, json::object& metadata, const char* key, std::string text) {
+void add_text(const Checkpoint& source, json::object& metadata, const char* key, const std::string& text) {
   if (replace_invalid_utf8(text) != text) {
     throw Error(source.id + ": its " + key + " is not valid UTF-8", "correct it, and quantize again");
   }
-  metadata[key] = std::move(text);
+  metadata[key] = text;
 }
 
-json::object make_metadata(const Checkpoint& source, json::object blocks) {
+json::object make_metadata(const Checkpoint& source, const json::object& blocks) {
   json::object metadata{{kVersionKey, kVersion}};
   const auto add = [&](const char* key, const json::object& object) {
     add_text(source, metadata, key, json::serialize(object));
