@@ -82,10 +82,10 @@ class RoundingBackend : public CpuBackend {
   }
 };
 
-/// Attention's matrices are an eighth of a layer, and feel rounding more than the others: 8 bits for them cost
-/// a twentieth of a step's bytes.
+/// Keys and values are few where queries share them, and all queries feel them: 8 bits cost next to nothing.
 DType choose_type(const std::string& name, DType to) {
-  return name.find(".self_attn.") != std::string::npos ? DType::int8_128 : to;
+  const bool is_key_or_value = name.ends_with("k_proj.weight") || name.ends_with("v_proj.weight");
+  return is_key_or_value ? DType::int8_128 : to;
 }
 
 LayerWeights load_targets(const Checkpoint& checkpoint, const Config& config, std::int32_t layer, DType to,
