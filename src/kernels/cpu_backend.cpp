@@ -281,7 +281,8 @@ void CpuBackend::project(Rows x, std::initializer_list<Projection> projections) 
     const Rows y = projections.begin()[i].y;
     const float* sums = multiply_piece(*linears[i], x, piece, 0, thread);
     const std::int32_t first_output = piece.first_panel * kLanes;
-    const std::int32_t num_outputs = std::min(piece.num_panels * kLanes, y.width - first_output);
+    const std::int32_t num_outputs =
+        std::min(piece.num_panels * kLanes, linears[i]->weight.rows - first_output);
     for (std::int32_t t = 0; t < piece.num_tokens; ++t, sums += kSumStride) {
       std::memcpy(y.row(piece.first_token + t) + first_output, sums, to_size(num_outputs) * sizeof(float));
     }
@@ -293,7 +294,7 @@ void CpuBackend::add_projection(Rows x, const Linear& linear, Rows y) {
   for_each_piece(x, linears, [&](std::size_t, const Piece& piece, int thread) {
     const float* sums = multiply_piece(linear, x, piece, 0, thread);
     const std::int32_t first_output = piece.first_panel * kLanes;
-    const std::int32_t num_outputs = std::min(piece.num_panels * kLanes, y.width - first_output);
+    const std::int32_t num_outputs = std::min(piece.num_panels * kLanes, linear.weight.rows - first_output);
     for (std::int32_t t = 0; t < piece.num_tokens; ++t, sums += kSumStride) {
       float* out = y.row(piece.first_token + t) + first_output;
       for (std::int32_t o = 0; o < num_outputs; ++o) out[o] += sums[o];
@@ -307,7 +308,7 @@ void CpuBackend::gated_projection(Rows x, const Linear& gate, const Linear& up, 
     const float* gates = multiply_piece(gate, x, piece, 0, thread);
     const float* ups = multiply_piece(up, x, piece, 1, thread);
     const std::int32_t first_output = piece.first_panel * kLanes;
-    const std::int32_t num_outputs = std::min(piece.num_panels * kLanes, y.width - first_output);
+    const std::int32_t num_outputs = std::min(piece.num_panels * kLanes, gate.weight.rows - first_output);
     for (std::int32_t t = 0; t < piece.num_tokens; ++t, gates += kSumStride, ups += kSumStride) {
       kernels_.gate(gates, ups, num_outputs, y.row(piece.first_token + t) + first_output);
     }

@@ -98,7 +98,7 @@ class CpuBackend {
   /// Several products of the same x.
   void project(Rows x, std::initializer_list<Projection> projections);
 
-  /// y += x W^T + bias.
+  /// y += x W^T + bias. Rows of y may be wider than the output, and those of x than the input.
   void add_projection(Rows x, const Linear& linear, Rows y);
 
   /// y = silu(x G^T) * (x U^T).
