@@ -168,7 +168,7 @@ std::string make_quantized_header(const Checkpoint& source, std::span<const Plan
                            {"data_offsets", json::array{begin, end}}};
     begin = end;
   }
-  header["__metadata__"] = make_metadata(source, std::move(blocks));
+  header["__metadata__"] = make_metadata(source, blocks);
   std::string text = json::serialize(header);
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the tensors' numbers are aligned then
   const auto length = static_cast<std::uint64_t>(text.size());
