@@ -5,8 +5,8 @@
 #include <cassert>
 #include <cmath>
 #include <cstring>
-#include <limits>
 
+#include "kernels/int_blocks.h"
 #include "kernels/parallel.h"
 #include "kernels/quant_blocks.h"
 
@@ -56,16 +56,9 @@ void store_token(KvFormat format, const float* x, std::size_t n, std::size_t fir
                  std::byte* matrix, std::size_t size, std::size_t slot) {
   float inverse = 0;
   if (format == KvFormat::int8) {
-    float most = 0;
-    bool finite = true;
-    for (std::size_t i = 0; i < n; ++i) {
-      most = std::max(most, std::fabs(x[i]));
-      finite = finite && std::isfinite(x[i]);
-    }
-    // What isn't finite is passed on by the scale.
-    const float scale = finite ? most / 127.0F : std::numeric_limits<float>::quiet_NaN();
-    write_number(matrix + size, slot, scale);
-    inverse = finite && most > 0 ? 127.0F / most : 0.0F;
+    const float most = find_magnitude({x, n});
+    write_number(matrix + size, slot, most / 127.0F);  // what isn't finite is passed on by the scale
+    inverse = most > 0 ? 127.0F / most : 0.0F;         // a NaN is not > 0
   }
   for (std::size_t i = 0; i < n; ++i) {
     const std::size_t at = first + i * step;

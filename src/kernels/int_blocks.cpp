@@ -33,17 +33,6 @@ void store_block(const Block& block, std::span<std::byte> blocks, std::size_t in
   std::memcpy(blocks.data() + index * sizeof block, &block, sizeof block);
 }
 
-/// The largest magnitude of a group; not a number where the group holds one that isn't finite.
-float find_magnitude(std::span<const float> group) {
-  float most = 0;
-  bool finite = true;
-  for (const float value : group) {
-    most = std::max(most, std::fabs(value));
-    finite = finite && std::isfinite(value);
-  }
-  return finite ? most : std::numeric_limits<float>::quiet_NaN();
-}
-
 Int8Block round_to_int8(std::span<const float> group) {
   Int8Block block{.scale = find_magnitude(group) / 127.0F};
   if (!(block.scale > 0)) return block;  // zeros; or not a number, as the products are to be, too
@@ -101,6 +90,16 @@ Int4Block round_to_int4(std::span<const float> group) {
 }
 
 }  // namespace
+
+float find_magnitude(std::span<const float> group) {
+  float most = 0;
+  bool finite = true;
+  for (const float value : group) {
+    most = std::max(most, std::fabs(value));
+    finite = finite && std::isfinite(value);
+  }
+  return finite ? most : std::numeric_limits<float>::quiet_NaN();
+}
 
 void decode_int_blocks(DType dtype, std::span<const std::byte> blocks, std::span<float> values) {
   assert(pads_rows(dtype) && blocks.size() == dtype_bytes(dtype, values.size()));

@@ -48,6 +48,9 @@ struct Int4Block {
 
 static_assert(sizeof(Int8Block) == 132 && sizeof(Int4Block) == 72);
 
+/// The largest magnitude of a group; not a number where the group holds one that isn't finite.
+float find_magnitude(std::span<const float> group);
+
 /// The float32 values of one row of int8_128 or int4_128 blocks.
 void decode_int_blocks(DType dtype, std::span<const std::byte> blocks, std::span<float> values);
 
