@@ -117,20 +117,19 @@ PanelMatrix view(const PackedMatrix& packed) {
           reinterpret_cast<const std::uint8_t*>(packed.panels.data())};
 }
 
-/// All products of x [num_tokens, columns], calling the kernel with the given numbers of panels and tokens.
-Floats multiply_all(const KernelTable& kernels, const PackedMatrix& packed, const Floats& x, int panels_each,
-                    int tokens_each) {
-  const int num_tokens = static_cast<int>(x.size()) / packed.columns;
+/// All outputs of num_tokens tokens, [num_tokens, 16 * panels]: multiply(first panel, panels, first token,
+/// tokens, sums) is called for parts of the given numbers of panels and tokens.
+template <class Multiply>
+Floats multiply_in_parts(const PackedMatrix& packed, int num_tokens, int panels_each, int tokens_each,
+                         const Multiply& multiply) {
   const int stride = packed.num_panels() * kLanes;
   Floats result(static_cast<std::size_t>(num_tokens * stride));
-  Floats tile(std::size_t{3} * kSumBlock * kLanes);
   Floats sums(std::size_t{kMaxTokens} * kSumStride);
   for (int token = 0; token < num_tokens; token += tokens_each) {
     const int tokens = std::min(tokens_each, num_tokens - token);
     for (int panel = 0; panel < packed.num_panels(); panel += panels_each) {
       const int panels = std::min(panels_each, packed.num_panels() - panel);
-      kernels.multiply(view(packed), panel, panels, x.data() + token * packed.columns,
-                       static_cast<std::size_t>(packed.columns), tokens, tile.data(), sums.data());
+      multiply(panel, panels, token, tokens, sums.data());
       for (int t = 0; t < tokens; ++t) {
         std::copy_n(sums.data() + t * kSumStride, panels * kLanes,
                     result.data() + (token + t) * stride + panel * kLanes);
@@ -138,6 +137,18 @@ Floats multiply_all(const KernelTable& kernels, const PackedMatrix& packed, cons
     }
   }
   return result;
+}
+
+/// The products of x [num_tokens, columns].
+Floats multiply_all(const KernelTable& kernels, const PackedMatrix& packed, const Floats& x, int panels_each,
+                    int tokens_each) {
+  Floats tile(std::size_t{3} * kSumBlock * kLanes);
+  return multiply_in_parts(packed, static_cast<int>(x.size()) / packed.columns, panels_each, tokens_each,
+                           [&](int panel, int panels, int token, int tokens, float* sums) {
+                             kernels.multiply(view(packed), panel, panels, x.data() + token * packed.columns,
+                                              static_cast<std::size_t>(packed.columns), tokens, tile.data(),
+                                              sums);
+                           });
 }
 
 class Multiply : public ::testing::TestWithParam<DType> {};
@@ -225,22 +236,12 @@ struct Quantized {
 /// As multiply_all, in integers.
 Floats multiply_all_ints(const KernelTable& kernels, const PackedMatrix& packed, const Quantized& x,
                          int panels_each, int tokens_each) {
-  const int stride = packed.num_panels() * kLanes;
-  Floats result(static_cast<std::size_t>(x.num_rows * stride));
   Floats tile(std::size_t{3} * kSumBlock * kLanes);
-  Floats sums(std::size_t{kMaxTokens} * kSumStride);
-  for (int token = 0; token < x.num_rows; token += tokens_each) {
-    const int tokens = std::min(tokens_each, x.num_rows - token);
-    for (int panel = 0; panel < packed.num_panels(); panel += panels_each) {
-      const int panels = std::min(panels_each, packed.num_panels() - panel);
-      kernels.multiply_ints(view(packed), panel, panels, x.from(token), tokens, tile.data(), sums.data());
-      for (int t = 0; t < tokens; ++t) {
-        std::copy_n(sums.data() + t * kSumStride, panels * kLanes,
-                    result.data() + (token + t) * stride + panel * kLanes);
-      }
-    }
-  }
-  return result;
+  return multiply_in_parts(packed, x.num_rows, panels_each, tokens_each,
+                           [&](int panel, int panels, int token, int tokens, float* sums) {
+                             kernels.multiply_ints(view(packed), panel, panels, x.from(token), tokens,
+                                                   tile.data(), sums);
+                           });
 }
 
 TEST(Quantize, RoundsToTheNearestWithTheLargestAt127) {
@@ -347,22 +348,11 @@ Floats multiply_all_pairs(const KernelTable& kernels, const PackedMatrix& packed
     std::transform(x.begin() + t * columns, x.begin() + (t + 1) * columns, rows.begin() + t * stride,
                    float_to_bfloat16);
   }
-  const int width = packed.num_panels() * kLanes;
-  Floats result(static_cast<std::size_t>(num_tokens * width));
-  Floats sums(std::size_t{kMaxTokens} * kSumStride);
-  for (int token = 0; token < num_tokens; token += tokens_each) {
-    const int tokens = std::min(tokens_each, num_tokens - token);
-    for (int panel = 0; panel < packed.num_panels(); panel += panels_each) {
-      const int panels = std::min(panels_each, packed.num_panels() - panel);
-      kernels.multiply_pairs(view(packed), panel, panels, rows.data() + token * stride,
-                             static_cast<std::size_t>(stride), tokens, sums.data());
-      for (int t = 0; t < tokens; ++t) {
-        std::copy_n(sums.data() + t * kSumStride, panels * kLanes,
-                    result.data() + (token + t) * width + panel * kLanes);
-      }
-    }
-  }
-  return result;
+  return multiply_in_parts(packed, num_tokens, panels_each, tokens_each,
+                           [&](int panel, int panels, int token, int tokens, float* sums) {
+                             kernels.multiply_pairs(view(packed), panel, panels, rows.data() + token * stride,
+                                                    static_cast<std::size_t>(stride), tokens, sums);
+                           });
 }
 
 TEST(Pairs, GiveTheSameBitsOnEveryInstructionSetAndHoweverAProductIsCut) {
