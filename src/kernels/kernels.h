@@ -50,7 +50,7 @@ struct PackedMatrix {
 
 /// To be raised when the same weights come to be packed into other bytes, or PackAs or PanelFormat are
 /// renumbered: packed weights outlive the program.
-inline constexpr std::uint32_t kPackedVersion = 1;
+inline constexpr std::uint32_t kPackedVersion = 2;
 
 /// What packed weights are: the stored values, exactly, in their own type or as float32; or rounded to the
 /// nearest, to half precision, to bfloat16 (activations, too), or to integers of 8 or 4 bits with a scale for

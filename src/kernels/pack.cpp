@@ -223,9 +223,8 @@ PackedMatrix pack_matrix(const StoredMatrix& stored, PackAs as, std::span<const 
                                                     : pack_block_row;
   for_each(pool, packed.num_panels(), [&](std::int32_t p, int thread) {
     std::byte* panel = memory->data() + static_cast<std::size_t>(p) * packed.panel_bytes;
-    // The weight 0, for the rows that are not there.
+    // The weight 0, for the rows that are not there. Elsewhere zero bytes are one: int4's factors, too.
     if (packed.format == PanelFormat::int8) std::memset(panel, 128, packed.panel_bytes);
-    if (packed.format == PanelFormat::int4) std::memset(panel, 0x88, packed.panel_bytes);
     for (std::int32_t lane = 0; lane < kLanes && p * kLanes + lane < stored.rows; ++lane) {
       std::int32_t row = p * kLanes + lane;
       if (!row_order.empty()) row = row_order[static_cast<std::size_t>(row)];

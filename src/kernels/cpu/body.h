@@ -19,6 +19,7 @@ template <class V, PanelFormat kFormat>
 struct FloatPanel {
   struct Group {};
   static constexpr int kGroup = kSumBlock;
+  static constexpr int kStreams = 1;  // panels that one token reads side by side: memory is the limit
   static constexpr std::size_t kStep = kFormat == PanelFormat::f32 ? 64 : 32;  // bytes of 16 weights
   static constexpr std::size_t kGroupBytes = kGroup * kStep;
 
@@ -39,6 +40,7 @@ struct BytePanel {
     typename V::Vec scale, min;
   };
   static constexpr int kGroup = kGroupSize;
+  static constexpr int kStreams = 6;  // widening is the limit, and wants independent sums
   static constexpr std::size_t kScaleBytes = kHalfScales ? 32 : 64;
   static constexpr std::size_t kHeaderBytes = kScaleBytes * (kMins ? 2 : 1);
   static constexpr std::size_t kGroupBytes = kHeaderBytes + std::size_t{kGroup} * kLanes;
@@ -71,7 +73,9 @@ inline void prefetch(const std::uint8_t* from, std::size_t bytes) {
 /// Adds the sums of one block to those of the blocks before it.
 template <class V, int kTokens, int kPanels>
 void add_sums(const typename V::Vec (&sum)[kTokens][kPanels], bool first, float* sums) {
+#pragma GCC unroll 8
   for (int t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 8
     for (int p = 0; p < kPanels; ++p) {
       float* out = sums + t * kSumStride + p * kLanes;
       V::store(out, V::add(first ? V::zero() : V::load(out), sum[t][p]));
@@ -207,9 +211,11 @@ void multiply_panels(const PanelMatrix& weights, std::int32_t first_panel, std::
   const std::uint8_t* panels = weights.panels + static_cast<std::size_t>(first_panel) * stride;
   const int k = weights.num_inputs;
   if (num_tokens == 1) {
-    if (num_panels == 6) return multiply_few<V, Panel, 1, 6>(panels, stride, k, x, x_stride, sums);
-    for (; num_panels >= 3; num_panels -= 3, panels += 3 * stride, sums += 3 * kLanes) {
-      multiply_few<V, Panel, 1, 3>(panels, stride, k, x, x_stride, sums);
+    constexpr int kStreams = Panel::kStreams;
+    for (; num_panels >= kStreams; num_panels -= kStreams) {
+      multiply_few<V, Panel, 1, kStreams>(panels, stride, k, x, x_stride, sums);
+      panels += kStreams * stride;
+      sums += kStreams * kLanes;
     }
   }
   if (num_tokens <= V::kFewTokens) {
@@ -485,6 +491,9 @@ void attend_in(const AttentionTile& tile) {
   state.total = state.maximum + kAttentionRows;
   state.scores = state.total + kAttentionRows;
   state.weighted = state.scores + kAttentionRows * kKeysPerBlock;
+  constexpr int kNumberBytes = kFormat == KvFormat::f32 ? 4 : kFormat == KvFormat::int8 ? 1 : 2;
+  const auto key_bytes = static_cast<std::size_t>(tile.head_dim * kKeysPerBlock * kNumberBytes);
+  const auto value_bytes = static_cast<std::size_t>(padded_dim * kKeysPerBlock * kNumberBytes);
   std::int32_t most_keys = 0;
   for (int r = 0; r < tile.num_rows; ++r) {
     state.maximum[r] = -__builtin_inff();
@@ -494,6 +503,11 @@ void attend_in(const AttentionTile& tile) {
   }
   for (std::int32_t first = 0, block = 0; first < most_keys; first += kKeysPerBlock, ++block) {
     const std::size_t place = static_cast<std::size_t>(tile.blocks[block]) * tile.block_stride;
+    if (first + kKeysPerBlock < most_keys) {  // the next block, while this one is computed with
+      const std::size_t next = static_cast<std::size_t>(tile.blocks[block + 1]) * tile.block_stride;
+      prefetch(tile.keys + next, key_bytes);
+      prefetch(tile.values + next, value_bytes);
+    }
     const float* offset = tile.key_offsets == nullptr
                               ? nullptr
                               : tile.key_offsets + static_cast<std::size_t>(block) * tile.key_offset_stride;

@@ -37,11 +37,12 @@ void quantize(const float* x, std::int32_t n, std::size_t group_rows, std::int8_
       }
       std::int32_t bits[kIntPart];
       __builtin_memcpy(bits, rounded, sizeof bits);
+      // Apart, so that compilers make vectors of each.
+      std::int8_t bytes[kIntPart];
+      for (std::int32_t i = 0; i < kIntPart; ++i) bytes[i] = static_cast<std::int8_t>(bits[i]);
       std::int32_t sum = 0;
-      for (std::int32_t i = 0; i < kIntPart; ++i) {
-        q[part + i] = static_cast<std::int8_t>(bits[i] & 0xFF);
-        sum += q[part + i];
-      }
+      for (const std::int8_t byte : bytes) sum += byte;
+      __builtin_memcpy(q + part, bytes, sizeof bytes);
       sums[part / kIntPart] = sum;
       total += sum;
     }
@@ -136,22 +137,37 @@ struct Int4Panel {
 
   /// The group as Int8Panel has it.
   static void unpack(const std::uint8_t* group, std::uint8_t* unpacked) {
+    constexpr int kWords = kIntLine / 2;
     __builtin_memcpy(unpacked, group, kIntScaleBytes);
     const std::uint8_t* factors = group + kIntScaleBytes;
     const std::uint8_t* line = factors + kInt4FactorBytes;
     std::uint8_t* out = unpacked + kIntScaleBytes;
     for (int part = 0; part < kPartsInGroup; ++part, factors += kLanes) {
-      // Bytes wrap around, and come out right: factor * (n - 8) + 128 is one.
-      std::uint8_t factor[kIntLine], offset[kIntLine];
-      for (std::size_t i = 0; i < kIntLine; ++i) {
-        factor[i] = factors[i / kIntDepth];
-        offset[i] = static_cast<std::uint8_t>(128 - 8 * factor[i]);
+      // factor * (n - 8) + 128 of two neighbouring bytes in one product of 16 bits: with |factor| <= 15
+      // neither overflows its byte. A negative factor takes 15 - n for n.
+      std::uint32_t flips[kLanes], magnitudes[kLanes],
+          offsets[kLanes];  // the same for an output's four bytes
+      for (int i = 0; i < kLanes; ++i) {
+        const int f = static_cast<std::int8_t>(factors[i]);
+        const int negative = f >> 31;
+        const int magnitude = (f ^ negative) - negative;
+        flips[i] = static_cast<std::uint32_t>(negative) & 0x0F0F0F0FU;
+        magnitudes[i] = static_cast<std::uint32_t>(magnitude) * 0x00010001U;
+        offsets[i] = static_cast<std::uint32_t>(128 - 8 * magnitude + (negative & magnitude)) * 0x01010101U;
       }
+      std::uint16_t flip[kWords], factor[kWords], offset[kWords];
+      __builtin_memcpy(flip, flips, kIntLine);
+      __builtin_memcpy(factor, magnitudes, kIntLine);
+      __builtin_memcpy(offset, offsets, kIntLine);
       for (int step = 0; step < kPartSteps; step += 2, line += kIntLine, out += 2 * kIntLine) {
-        for (std::size_t i = 0; i < kIntLine; ++i) {
-          out[i] = static_cast<std::uint8_t>((line[i] & 15) * factor[i] + offset[i]);
-          out[i + kIntLine] = static_cast<std::uint8_t>((line[i] >> 4) * factor[i] + offset[i]);
+        std::uint16_t both[kWords], low[kWords], high[kWords];
+        __builtin_memcpy(both, line, kIntLine);
+        for (int i = 0; i < kWords; ++i) {
+          low[i] = static_cast<std::uint16_t>(((both[i] & 0x0F0F) ^ flip[i]) * factor[i] + offset[i]);
+          high[i] = static_cast<std::uint16_t>((((both[i] >> 4) & 0x0F0F) ^ flip[i]) * factor[i] + offset[i]);
         }
+        __builtin_memcpy(out, low, kIntLine);
+        __builtin_memcpy(out + kIntLine, high, kIntLine);
       }
     }
   }
@@ -167,9 +183,11 @@ void multiply_int_group(const std::uint8_t* group, std::size_t panel_bytes, int 
   typename V::Ints sum[kTokens][kPanels];
   Panel::template sum_group<V, kTokens, kPanels>(group, panel_bytes,
                                                  {x.q + at * kIntGroup, x.sums + at * kIntSums, steps}, sum);
+#pragma GCC unroll 8
   for (int p = 0; p < kPanels; ++p) {
     const typename V::Vec scale =
         V::load(reinterpret_cast<const float*>(group + static_cast<std::size_t>(p) * panel_bytes));
+#pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) {
       float* out = sums + t * kSumStride + p * kLanes;
       const float x_scale = x.scales[at + static_cast<std::size_t>(t)];
@@ -197,23 +215,35 @@ template <class V, class Panel, int kTokens, int kPanels>
 void multiply_int_panels(const std::uint8_t* panels, std::size_t panel_bytes, int num_inputs,
                          const IntRows& x, int num_tokens, std::uint8_t* tile, float* sums) {
   constexpr bool kUnpacks = std::is_same_v<Panel, Int4Panel>;
+  constexpr int kLines = Panel::kGroupBytes / 64;
+  const int num_tiles = (num_tokens + kTokens - 1) / kTokens;
   for (int index = 0; index < x.num_groups; ++index) {
     const std::uint8_t* group = panels + static_cast<std::size_t>(index) * Panel::kGroupBytes;
     const int left = num_inputs - index * kIntGroup;
     const int steps = ((left < kIntGroup ? left : kIntGroup) + kIntDepth - 1) / kIntDepth;
-    for (int p = 0; p < kPanels; ++p) {
-      prefetch(group + static_cast<std::size_t>(p) * panel_bytes + kIntAhead, Panel::kGroupBytes);
-    }
+    // Spread over the tiles: more at once than the core can have under way would hold up its loads.
+    const auto prefetch_share = [&](int token) {
+      const int index = token / kTokens;
+      const auto first = static_cast<std::size_t>(index * kLines / num_tiles) * 64;
+      const auto end = static_cast<std::size_t>((index + 1) * kLines / num_tiles) * 64;
+      for (int p = 0; p < kPanels; ++p) {
+        const std::uint8_t* ahead = group + static_cast<std::size_t>(p) * panel_bytes + kIntAhead;
+        if (num_tiles == 1) prefetch(ahead, Panel::kGroupBytes);
+        if (num_tiles > 1) prefetch(ahead + first, end - first);
+      }
+    };
     if (kUnpacks && num_tokens > V::kFewTokens) {
       for (std::size_t p = 0; p < kPanels; ++p)
         Int4Panel::unpack(group + p * panel_bytes, tile + p * kInt8GroupBytes);
       for (int t = 0; t < num_tokens; t += kTokens) {
+        prefetch_share(t);
         multiply_int_group_of<V, Int8Panel, kTokens, kPanels>(num_tokens - t, tile, kInt8GroupBytes, steps, x,
                                                               t, index, sums + t * kSumStride);
       }
       continue;
     }
     for (int t = 0; t < num_tokens; t += kTokens) {
+      prefetch_share(t);
       multiply_int_group_of<V, Panel, kTokens, kPanels>(num_tokens - t, group, panel_bytes, steps, x, t,
                                                         index, sums + t * kSumStride);
     }
@@ -226,10 +256,8 @@ void multiply_ints_in(const PanelMatrix& weights, std::int32_t first_panel, std:
   const std::size_t stride = weights.panel_bytes;
   const std::uint8_t* panels = weights.panels + static_cast<std::size_t>(first_panel) * stride;
   const int k = weights.num_inputs;
-  if (num_tokens == 1 && num_panels == 6) {
-    return multiply_int_panels<V, Panel, 1, 6>(panels, stride, k, x, 1, tile, sums);
-  }
-  for (; num_panels >= V::kTilePanels; num_panels -= V::kTilePanels) {
+  // One token reads a single stream, which memory delivers fastest.
+  for (; num_tokens > 1 && num_panels >= V::kTilePanels; num_panels -= V::kTilePanels) {
     multiply_int_panels<V, Panel, V::kTileTokens, V::kTilePanels>(panels, stride, k, x, num_tokens, tile,
                                                                   sums);
     panels += V::kTilePanels * stride;
