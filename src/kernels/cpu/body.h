@@ -337,6 +337,11 @@ struct AttentionState {
   float* scores;    // [kAttentionRows, kKeysPerBlock]
 };
 
+template <KvFormat kFormat>
+inline constexpr std::ptrdiff_t kStoredBytes = kFormat == KvFormat::f32    ? 4
+                                               : kFormat == KvFormat::int8 ? 1
+                                                                           : 2;
+
 /// 16 neighbouring numbers of stored keys or values.
 template <class V, KvFormat kFormat>
 typename V::Vec load_stored(const std::uint8_t* matrix, int index) {
@@ -360,13 +365,15 @@ float dot(const float* a, const float* b, int n) {
   return V::sum(sum);
 }
 
-/// scores = queries · (keys + offset) * scale for kRows rows and the 32 keys of a block.
+/// scores = queries · (keys + offset) * scale for kRows rows and the 32 keys of a block. What lies `ahead`
+/// bytes behind the keys is prefetched.
 template <class V, int kRows, KvFormat kFormat>
-void score_block(const float* const* queries, const std::uint8_t* keys, const float* offset, int head_dim,
-                 float scale, float* scores) {
+void score_block(const float* const* queries, const std::uint8_t* keys, std::ptrdiff_t ahead,
+                 const float* offset, int head_dim, float scale, float* scores) {
   typename V::Vec sum[kRows][2];
   for (auto& row : sum) row[0] = row[1] = V::zero();
   for (int d = 0; d < head_dim; ++d) {
+    __builtin_prefetch(keys + d * kKeysPerBlock * kStoredBytes<kFormat> + ahead, 0, 2);
     const typename V::Vec low = load_stored<V, kFormat>(keys, d * kKeysPerBlock);
     const typename V::Vec high = load_stored<V, kFormat>(keys, d * kKeysPerBlock + kLanes);
     for (int r = 0; r < kRows; ++r) {
@@ -419,15 +426,16 @@ void soften_row(int count, int padded_dim, float* scores, float& maximum, float&
 }
 
 /// weighted += p · values for kRows rows, kWide vectors of the head's dimensions from `first` on and the
-/// first `count` keys.
+/// first `count` keys. Prefetches as score_block.
 template <class V, int kRows, int kWide, KvFormat kFormat>
-void weigh_values(const float* p, const std::uint8_t* values, int first, int padded_dim, int count,
-                  float* weighted) {
+void weigh_values(const float* p, const std::uint8_t* values, std::ptrdiff_t ahead, int first, int padded_dim,
+                  int count, float* weighted) {
   typename V::Vec sum[kRows][kWide];
   for (int r = 0; r < kRows; ++r) {
     for (int w = 0; w < kWide; ++w) sum[r][w] = V::load(weighted + r * padded_dim + first + w * kLanes);
   }
   for (int key = 0; key < count; ++key) {
+    __builtin_prefetch(values + (key * padded_dim + first) * kStoredBytes<kFormat> + ahead, 0, 2);
     typename V::Vec value[kWide];
     for (int w = 0; w < kWide; ++w) {
       value[w] = load_stored<V, kFormat>(values, key * padded_dim + first + w * kLanes);
@@ -446,11 +454,12 @@ void weigh_values(const float* p, const std::uint8_t* values, int first, int pad
 /// is). `offset`: what is to be added to its keys, or null.
 template <class V, int kRows, KvFormat kFormat>
 void attend_block(const AttentionTile& tile, int row, const std::int32_t* counts, const std::uint8_t* keys,
-                  const std::uint8_t* values, const float* offset, const AttentionState& state) {
+                  const std::uint8_t* values, std::ptrdiff_t ahead, const float* offset,
+                  const AttentionState& state) {
   const int padded_dim = (tile.head_dim + kLanes - 1) / kLanes * kLanes;
   float* scores = state.scores + row * kKeysPerBlock;
   float* weighted = state.weighted + row * padded_dim;
-  score_block<V, kRows, kFormat>(tile.queries + row, keys, offset, tile.head_dim, tile.scale, scores);
+  score_block<V, kRows, kFormat>(tile.queries + row, keys, ahead, offset, tile.head_dim, tile.scale, scores);
   int most = 0;
   for (int r = 0; r < kRows; ++r) {
     float* p = scores + r * kKeysPerBlock;
@@ -465,22 +474,24 @@ void attend_block(const AttentionTile& tile, int row, const std::int32_t* counts
   }
   int d = 0;
   for (; d + 2 * kLanes <= padded_dim; d += 2 * kLanes) {
-    weigh_values<V, kRows, 2, kFormat>(scores, values, d, padded_dim, most, weighted);
+    weigh_values<V, kRows, 2, kFormat>(scores, values, ahead, d, padded_dim, most, weighted);
   }
-  if (d < padded_dim) weigh_values<V, kRows, 1, kFormat>(scores, values, d, padded_dim, most, weighted);
+  if (d < padded_dim)
+    weigh_values<V, kRows, 1, kFormat>(scores, values, ahead, d, padded_dim, most, weighted);
 }
 
 /// As attend_block, for a number of rows known at run time.
 template <class V, int kRows, KvFormat kFormat>
 void attend_block_of(int rows, const AttentionTile& tile, int row, const std::int32_t* counts,
-                     const std::uint8_t* keys, const std::uint8_t* values, const float* offset,
-                     const AttentionState& state) {
+                     const std::uint8_t* keys, const std::uint8_t* values, std::ptrdiff_t ahead,
+                     const float* offset, const AttentionState& state) {
   if constexpr (kRows > 1) {
     if (rows < kRows) {
-      return attend_block_of<V, kRows - 1, kFormat>(rows, tile, row, counts, keys, values, offset, state);
+      return attend_block_of<V, kRows - 1, kFormat>(rows, tile, row, counts, keys, values, ahead, offset,
+                                                    state);
     }
   }
-  attend_block<V, kRows, kFormat>(tile, row, counts, keys, values, offset, state);
+  attend_block<V, kRows, kFormat>(tile, row, counts, keys, values, ahead, offset, state);
 }
 
 template <class V, KvFormat kFormat>
@@ -491,9 +502,6 @@ void attend_in(const AttentionTile& tile) {
   state.total = state.maximum + kAttentionRows;
   state.scores = state.total + kAttentionRows;
   state.weighted = state.scores + kAttentionRows * kKeysPerBlock;
-  constexpr int kNumberBytes = kFormat == KvFormat::f32 ? 4 : kFormat == KvFormat::int8 ? 1 : 2;
-  const auto key_bytes = static_cast<std::size_t>(tile.head_dim * kKeysPerBlock * kNumberBytes);
-  const auto value_bytes = static_cast<std::size_t>(padded_dim * kKeysPerBlock * kNumberBytes);
   std::int32_t most_keys = 0;
   for (int r = 0; r < tile.num_rows; ++r) {
     state.maximum[r] = -__builtin_inff();
@@ -503,11 +511,11 @@ void attend_in(const AttentionTile& tile) {
   }
   for (std::int32_t first = 0, block = 0; first < most_keys; first += kKeysPerBlock, ++block) {
     const std::size_t place = static_cast<std::size_t>(tile.blocks[block]) * tile.block_stride;
-    if (first + kKeysPerBlock < most_keys) {  // the next block, while this one is computed with
-      const std::size_t next = static_cast<std::size_t>(tile.blocks[block + 1]) * tile.block_stride;
-      prefetch(tile.keys + next, key_bytes);
-      prefetch(tile.values + next, value_bytes);
-    }
+    // The next block is asked for, line by line, while this one is computed with.
+    const std::size_t next = first + kKeysPerBlock < most_keys
+                                 ? static_cast<std::size_t>(tile.blocks[block + 1]) * tile.block_stride
+                                 : place;
+    const auto ahead = static_cast<std::ptrdiff_t>(next) - static_cast<std::ptrdiff_t>(place);
     const float* offset = tile.key_offsets == nullptr
                               ? nullptr
                               : tile.key_offsets + static_cast<std::size_t>(block) * tile.key_offset_stride;
@@ -518,7 +526,8 @@ void attend_in(const AttentionTile& tile) {
     }
     for (int row = 0; row < tile.num_rows; row += V::kAttentionTile) {
       attend_block_of<V, V::kAttentionTile, kFormat>(tile.num_rows - row, tile, row, counts + row,
-                                                     tile.keys + place, tile.values + place, offset, state);
+                                                     tile.keys + place, tile.values + place, ahead, offset,
+                                                     state);
     }
   }
   for (int r = 0; r < tile.num_rows; ++r) {
