@@ -19,6 +19,8 @@ struct Choice {
 /// No CPU has AVX2 and FMA without F16C, which not every compiler can ask for.
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
+bool has_avxvnni() { return has_avx2() && __builtin_cpu_supports("avxvnni"); }
+
 bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
@@ -60,11 +62,8 @@ std::vector<Choice> list_choices() {
   const bool bf16_first = bf16 && is_bf16_faster();
   const Choice dots{&kAvx512Bf16Kernels, bf16};
   const Choice widens{&kAvx512VnniKernels, has_avx512vnni()};
-  return {bf16_first ? dots : widens,
-          bf16_first ? widens : dots,
-          {&kAvx512Kernels, has_avx512()},
-          {&kAvx2Kernels, has_avx2()},
-          {&kScalarKernels, true}};
+  return {bf16_first ? dots : widens,        bf16_first ? widens : dots,  {&kAvx512Kernels, has_avx512()},
+          {&kAvxVnniKernels, has_avxvnni()}, {&kAvx2Kernels, has_avx2()}, {&kScalarKernels, true}};
 }
 
 #else

@@ -99,6 +99,24 @@ __attribute__((target("avx512f,avx512bf16"))) float burn_avx512bf16() {
   return sum;
 }
 
+__attribute__((target("avx2,avxvnni"))) float burn_avxvnni() {
+  Ints8 chains[kChains];
+  for (int i = 0; i < kChains; ++i) chains[i] = reinterpret_cast<Ints8>(_mm256_set1_epi32(i));
+  const __m256i ones = _mm256_set1_epi8(1);
+  for (std::int64_t i = 0; i < kFmaIterations; ++i) {
+    __m256i factor = ones;
+    __asm__("" : "+x"(factor));
+#pragma GCC unroll 12
+    for (Ints8& chain : chains) {
+      chain =
+          reinterpret_cast<Ints8>(_mm256_dpbusd_avx_epi32(reinterpret_cast<__m256i>(chain), factor, ones));
+    }
+  }
+  std::int32_t sum = 0;
+  for (const Ints8& chain : chains) sum += chain[0];
+  return static_cast<float>(sum);
+}
+
 /// Products of 16 bits: AVX2 has none of 8 whose sums are exact.
 __attribute__((target("avx2"))) float burn_avx2_ints() {
   Ints8 chains[kChains];
@@ -172,10 +190,13 @@ Roofline measure_roofline(ThreadPool& pool, const std::string& isa) {
     roofline.fma_flops = roofline.bf16_flops = roofline.int8_ops = measure_peak(pool, burn_scalar, 1);
     return roofline;
   }
-  roofline.fma_flops = isa == "avx2" ? measure_peak(pool, burn_avx2, 8) : measure_peak(pool, burn_avx512, 16);
+  const bool is_avx2 = isa == "avx2" || isa == "avxvnni";
+  const bool has_vnni = isa == "avx512vnni" || isa == "avx512bf16";
+  roofline.fma_flops = is_avx2 ? measure_peak(pool, burn_avx2, 8) : measure_peak(pool, burn_avx512, 16);
   roofline.bf16_flops = isa == "avx512bf16" ? measure_peak(pool, burn_avx512bf16, 32) : roofline.fma_flops;
-  roofline.int8_ops = isa == "avx512vnni" || isa == "avx512bf16" ? measure_peak(pool, burn_avx512vnni, 64)
-                                                                 : measure_peak(pool, burn_avx2_ints, 16);
+  roofline.int8_ops = has_vnni           ? measure_peak(pool, burn_avx512vnni, 64)
+                      : isa == "avxvnni" ? measure_peak(pool, burn_avxvnni, 32)
+                                         : measure_peak(pool, burn_avx2_ints, 16);
   return roofline;
 }
 

@@ -23,7 +23,7 @@ using Floats = std::vector<float>;
 /// The tables that this CPU can run, scalar excepted.
 std::vector<const KernelTable*> list_tables() {
   std::vector<const KernelTable*> tables;
-  for (const char* isa : {"avx2", "avx512", "avx512vnni", "avx512bf16"}) {
+  for (const char* isa : {"avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16"}) {
     try {
       tables.push_back(&choose_kernels(isa));
     } catch (const Error&) {  // this CPU lacks it

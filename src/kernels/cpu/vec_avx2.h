@@ -12,7 +12,11 @@ struct Avx2 {
   struct Vec {
     __m256 low, high;
   };
+#if defined(__AVXVNNI__)
+  static constexpr const char* kName = "avxvnni";
+#else
   static constexpr const char* kName = "avx2";
+#endif
   static constexpr int kTileTokens = 6, kTilePanels = 1;  // 12 sums, 2 weights, 1 input of 16 registers
   static constexpr int kFewTokens = 4;                    // up to which weights are widened in registers
   static constexpr int kAttentionTile = 3;
@@ -106,9 +110,13 @@ struct Avx2 {
   struct Bytes {
     __m256i low, high;
   };
+#if defined(__AVXVNNI__)
+  using Four = __m256i;
+#else
   struct Four {
     __m256i even, odd;  // in 16 bits
   };
+#endif
 
   static Ints set_ints(std::int32_t n) {
     return {to_ints(_mm256_set1_epi32(n)), to_ints(_mm256_set1_epi32(n))};
@@ -121,7 +129,11 @@ struct Avx2 {
     std::int32_t four;
     __builtin_memcpy(&four, p, sizeof four);
     const __m256i x = _mm256_set1_epi32(four);
+#if defined(__AVXVNNI__)
+    return x;
+#else
     return {_mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8), _mm256_srai_epi16(x, 8)};
+#endif
   }
   static Ints dot(Ints sum, Bytes w, Four x) { return {dot(sum.low, w.low, x), dot(sum.high, w.high, x)}; }
   /// sum + a * b.
@@ -156,12 +168,18 @@ struct Avx2 {
     return {_mm256_castsi256_ps(_mm256_and_si256(v.low, mask)),
             _mm256_castsi256_ps(_mm256_and_si256(v.high, mask))};
   }
+#if defined(__AVXVNNI__)
+  static Ints8 dot(Ints8 sum, __m256i w, Four x) {
+    return to_ints(_mm256_dpbusd_avx_epi32(reinterpret_cast<__m256i>(sum), w, x));
+  }
+#else
   /// The even and the odd products apart: _mm256_maddubs_epi16 would overflow where it adds them up.
   static Ints8 dot(Ints8 sum, __m256i w, Four x) {
     const __m256i even = _mm256_madd_epi16(_mm256_and_si256(w, _mm256_set1_epi16(0xFF)), x.even);
     const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(w, 8), x.odd);
     return sum + to_ints(_mm256_add_epi32(even, odd));
   }
+#endif
   static __m256i first(int n) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
   }
