@@ -43,40 +43,53 @@ void rotate(float* x, const float* cos, const float* sin, std::int32_t half) {
   }
 }
 
-constexpr float kMostHalf = 65504.0F;
-
 template <class T>
 void write_number(std::byte* matrix, std::size_t index, T number) {
   std::memcpy(matrix + index * sizeof number, &number, sizeof number);
 }
 
-/// Writes one token's n numbers into a block's matrix of `size` numbers: the first at `first`, the others
+/// Where one token's numbers go in a block's matrix of `size` numbers: the first at `first`, the others
 /// `step` apart.
-void store_token(KvFormat format, const float* x, std::size_t n, std::size_t first, std::size_t step,
-                 std::byte* matrix, std::size_t size, std::size_t slot) {
-  float inverse = 0;
-  if (format == KvFormat::int8) {
-    const float most = find_magnitude({x, n});
-    write_number(matrix + size, slot, most / 127.0F);  // what isn't finite is passed on by the scale
-    inverse = most > 0 ? 127.0F / most : 0.0F;         // a NaN is not > 0
-  }
+struct TokenPlace {
+  std::byte* matrix;
+  std::size_t size, first, step, slot;
+};
+
+/// Rounds n numbers to 8 bits, and writes their scale behind the matrix.
+void store_token_int8(const float* x, std::size_t n, const TokenPlace& to) {
+  const float most = find_magnitude({x, n});
+  write_number(to.matrix + to.size, to.slot, most / 127.0F);  // what isn't finite is passed on by the scale
+  const float inverse = most > 0 ? 127.0F / most : 0.0F;      // a NaN is not > 0
   for (std::size_t i = 0; i < n; ++i) {
-    const std::size_t at = first + i * step;
-    switch (format) {
-      case KvFormat::f32:
-        write_number(matrix, at, x[i]);
-        break;
-      case KvFormat::f16:
-        write_number(matrix, at, float_to_half(std::clamp(x[i], -kMostHalf, kMostHalf)));
-        break;
-      case KvFormat::bf16:
-        write_number(matrix, at, float_to_bfloat16(x[i]));
-        break;
-      case KvFormat::int8:
-        write_number(matrix, at,
-                     inverse > 0 ? static_cast<std::int8_t>(std::nearbyint(x[i] * inverse)) : std::int8_t{0});
-        break;
-    }
+    const float q = inverse > 0 ? std::nearbyint(x[i] * inverse) : 0.0F;
+    write_number(to.matrix, to.first + i * to.step, static_cast<std::int8_t>(q));
+  }
+}
+
+/// Rounds n numbers by `round`, a kernel, and writes them.
+void store_token_16(void (*round)(const float*, std::int32_t, std::uint16_t*), const float* x, std::size_t n,
+                    const TokenPlace& to) {
+  std::array<std::uint16_t, 64> rounded;
+  for (std::size_t begin = 0; begin < n; begin += rounded.size()) {
+    const std::size_t count = std::min(rounded.size(), n - begin);
+    round(x + begin, static_cast<std::int32_t>(count), rounded.data());
+    for (std::size_t i = 0; i < count; ++i)
+      write_number(to.matrix, to.first + (begin + i) * to.step, rounded[i]);
+  }
+}
+
+void store_token(const KernelTable& kernels, KvFormat format, const float* x, std::size_t n,
+                 const TokenPlace& to) {
+  switch (format) {
+    case KvFormat::f32:
+      for (std::size_t i = 0; i < n; ++i) write_number(to.matrix, to.first + i * to.step, x[i]);
+      return;
+    case KvFormat::f16:
+      return store_token_16(kernels.round_to_f16, x, n, to);
+    case KvFormat::bf16:
+      return store_token_16(kernels.round_to_bf16, x, n, to);
+    case KvFormat::int8:
+      return store_token_int8(x, n, to);
   }
 }
 
@@ -210,7 +223,7 @@ void CpuBackend::round_to_bf16(Rows x) {
   for_each_row(pool_, x.count, x.width, [&](std::int32_t row) {
     auto* to = reinterpret_cast<std::uint16_t*>(int_values_.data()) + to_size(row) * stride;
     to[stride - 1] = 0;
-    for (std::size_t i = 0; i < to_size(x.width); ++i) to[i] = float_to_bfloat16(x.row(row)[i]);
+    kernels_.round_to_bf16(x.row(row), x.width, to);
   });
 }
 
@@ -339,10 +352,18 @@ void CpuBackend::rotate_and_store(std::span<const PassSlice> slices, const Atten
         finish_head(key, k_norm);
         for (std::int32_t d = 0; d < dim && offset != nullptr; ++d) key[d] -= offset[h * dim + d];
         const std::size_t place = block * cache.block_bytes + to_size(h) * cache.head_bytes;
-        store_token(cache.format, key, to_size(dim), slot, kKeysPerBlock, cache.keys + place,
-                    to_size(dim) * kKeysPerBlock, slot);
-        store_token(cache.format, v.row(row) + std::ptrdiff_t{h} * dim, to_size(dim), slot * padded_dim, 1,
-                    cache.values + place, padded_dim * kKeysPerBlock, slot);
+        store_token(kernels_, cache.format, key, to_size(dim),
+                    {.matrix = cache.keys + place,
+                     .size = to_size(dim) * kKeysPerBlock,
+                     .first = slot,
+                     .step = kKeysPerBlock,
+                     .slot = slot});
+        store_token(kernels_, cache.format, v.row(row) + std::ptrdiff_t{h} * dim, to_size(dim),
+                    {.matrix = cache.values + place,
+                     .size = padded_dim * kKeysPerBlock,
+                     .first = slot * padded_dim,
+                     .step = 1,
+                     .slot = slot});
       }
     });
   }

@@ -6,6 +6,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "kernels/cpu/narrow.h"
 #include "kernels/int_blocks.h"
 
 namespace touchstone {
@@ -192,26 +193,9 @@ float half_to_float(std::uint16_t bits) {
   return std::bit_cast<float>(result | sign);
 }
 
-std::uint16_t float_to_half(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  const std::uint32_t sign = bits >> 16 & 0x8000U;
-  const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
-  if (magnitude > 0x7F800000U) return static_cast<std::uint16_t>(sign | 0x7E00U);
-  if (magnitude >= 0x477FF000U) return static_cast<std::uint16_t>(sign | 0x7C00U);  // rounds to 2^16
-  if (magnitude < 0x38800000U) {  // below 2^-14: adding 0.5 leaves multiples of 2^-24 in the low bits
-    const float shifted = std::bit_cast<float>(magnitude) + 0.5F;
-    return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) & 0x7FFU));
-  }
-  constexpr std::uint32_t kRebias = (127U - 15U) << 23;
-  const std::uint32_t rounding = 0xFFFU + (magnitude >> 13 & 1U);
-  return static_cast<std::uint16_t>(sign | (magnitude - kRebias + rounding) >> 13);
-}
+std::uint16_t float_to_half(float value) { return narrow_to_half(value); }
 
-std::uint16_t float_to_bfloat16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  if ((bits & 0x7FFFFFFFU) > 0x7F800000U) return static_cast<std::uint16_t>(bits >> 16 | 0x40U);
-  return static_cast<std::uint16_t>((bits + 0x7FFFU + (bits >> 16 & 1U)) >> 16);
-}
+std::uint16_t float_to_bfloat16(float value) { return narrow_to_bfloat16(value); }
 
 float bfloat16_to_float(std::uint16_t bits) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);

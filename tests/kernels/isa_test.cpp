@@ -276,6 +276,24 @@ TEST(Quantize, RoundsToTheNearestWithTheLargestAt127) {
   EXPECT_EQ(zeros.q, std::vector<std::int8_t>(256));
 }
 
+TEST(Rounding, To16BitsIsTheSameOnEveryInstructionSet) {
+  Floats x;
+  for (std::uint64_t bits = 0; bits < std::uint64_t{1} << 32; bits += 10007) {  // of every kind
+    const auto pattern = static_cast<std::uint32_t>(bits);
+    x.push_back(std::bit_cast<float>(pattern));
+  }
+  const auto n = static_cast<std::int32_t>(x.size());
+  for (const KernelTable* kernels : list_tables()) {
+    std::vector<std::uint16_t> halves(x.size()), bfloats(x.size());
+    kernels->round_to_f16(x.data(), n, halves.data());
+    kernels->round_to_bf16(x.data(), n, bfloats.data());
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      ASSERT_EQ(halves[i], float_to_half(std::clamp(x[i], -65504.0F, 65504.0F))) << kernels->isa << x[i];
+      ASSERT_EQ(bfloats[i], float_to_bfloat16(x[i])) << kernels->isa << x[i];
+    }
+  }
+}
+
 class Integers : public ::testing::TestWithParam<PackAs> {};
 
 TEST_P(Integers, GiveTheSameBitsOnEveryInstructionSetAndHoweverAProductIsCut) {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/cpu/narrow.h"
 #include "kernels/cpu/table.h"
 
 namespace touchstone {
@@ -299,6 +300,21 @@ void exponential_of(const float* x, std::int32_t n, float* y) {
   for (std::int32_t i = 0; i < n; i += kLanes) {
     V::store_first(y + i, exponential<V>(V::load_first(x + i, n - i)), n - i);
   }
+}
+
+/// As halves, those beyond the largest one as that.
+template <class V>
+void round_to_f16(const float* x, std::int32_t n, std::uint16_t* y) {
+  constexpr float kMostHalf = 65504.0F;
+  for (std::int32_t i = 0; i < n; ++i) {
+    const float below = x[i] > kMostHalf ? kMostHalf : x[i];  // a NaN stays
+    y[i] = narrow_to_half(below < -kMostHalf ? -kMostHalf : below);
+  }
+}
+
+template <class V>
+void round_to_bf16(const float* x, std::int32_t n, std::uint16_t* y) {
+  for (std::int32_t i = 0; i < n; ++i) y[i] = narrow_to_bfloat16(x[i]);
 }
 
 template <class V>

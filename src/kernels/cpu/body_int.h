@@ -287,6 +287,8 @@ constexpr KernelTable make_table() {
           .multiply_pairs = multiply_pairs<V>,
           .rms_norm = rms_norm<V>,
           .gate = gate<V>,
+          .round_to_f16 = round_to_f16<V>,
+          .round_to_bf16 = round_to_bf16<V>,
           .attend = attend<V>,
           .exponential = exponential_of<V>};
 }

@@ -147,6 +147,10 @@ struct KernelTable {
   /// y = silu(gate) * up, silu(g) = g / (1 + exp(-g)).
   void (*gate)(const float* gate, const float* up, std::int32_t n, float* y);
 
+  /// y = x to the nearest float16, at most ±65504, or bfloat16; ties to even.
+  void (*round_to_f16)(const float* x, std::int32_t n, std::uint16_t* y);
+  void (*round_to_bf16)(const float* x, std::int32_t n, std::uint16_t* y);
+
   /// softmax(queries · keys * scale) · values, block by block with a running maximum.
   void (*attend)(const AttentionTile& tile);
 
