@@ -20,9 +20,6 @@ std::int32_t divide_up(std::int32_t a, std::int32_t b) { return (a + b - 1) / b;
 
 std::size_t to_size(std::int32_t n) { return static_cast<std::size_t>(n); }
 
-/// Numbers from one row of bfloat16 to the next: whole pairs.
-std::size_t pair_stride(std::int32_t width) { return to_size(width + width % 2); }
-
 /// Runs work(row) for all rows, on all threads if that pays.
 template <class Work>
 void for_each_row(ThreadPool& pool, std::int32_t count, std::int32_t width, const Work& work) {
@@ -182,10 +179,8 @@ float* CpuBackend::multiply_piece(const Linear& linear, Rows x, const Piece& pie
                            .panel_bytes = w.panel_bytes,
                            .panels = reinterpret_cast<const std::uint8_t*>(w.panels.data())};
   if (w.format == PanelFormat::bf16_pairs) {
-    const std::size_t stride = pair_stride(x.width);
-    const auto* rows = reinterpret_cast<const std::uint16_t*>(int_values_.data());
-    kernels_.multiply_pairs(panels, piece.first_panel, piece.num_panels,
-                            rows + to_size(piece.first_token) * stride, stride, piece.num_tokens, sums);
+    kernels_.multiply_pairs(panels, piece.first_panel, piece.num_panels, bf16_rows(piece.first_token),
+                            to_size(x.count), piece.num_tokens, sums);
   } else if (is_integer(w.format)) {
     kernels_.multiply_ints(panels, piece.first_panel, piece.num_panels, int_rows(x, piece.first_token),
                            piece.num_tokens, scratch.tile.floats(), sums);
@@ -218,13 +213,22 @@ void CpuBackend::quantize(Rows x) {
 
 /// Rounds the activations to bfloat16, for products with weights that are.
 void CpuBackend::round_to_bf16(Rows x) {
-  const std::size_t stride = pair_stride(x.width);
-  int_values_.reserve(to_size(x.count) * stride * sizeof(std::uint16_t), "activations");
+  const std::size_t rows = to_size(x.count);
+  const std::int32_t num_blocks = divide_up(x.width, kSumBlock);
+  int_values_.reserve(to_size(num_blocks) * rows * kSumBlock * sizeof(std::uint16_t), "activations");
   for_each_row(pool_, x.count, x.width, [&](std::int32_t row) {
-    auto* to = reinterpret_cast<std::uint16_t*>(int_values_.data()) + to_size(row) * stride;
-    to[stride - 1] = 0;
-    kernels_.round_to_bf16(x.row(row), x.width, to);
+    for (std::int32_t b = 0; b < num_blocks; ++b) {
+      auto* to = bf16_rows(row) + to_size(b) * rows * kSumBlock;
+      const std::int32_t n = std::min(kSumBlock, x.width - b * kSumBlock);
+      kernels_.round_to_bf16(x.row(row) + b * kSumBlock, n, to);
+      if (n % 2 != 0) to[n] = 0;
+    }
   });
+}
+
+/// What round_to_bf16() made, from first_row on.
+std::uint16_t* CpuBackend::bf16_rows(std::int32_t first_row) const {
+  return reinterpret_cast<std::uint16_t*>(int_values_.data()) + to_size(first_row) * kSumBlock;
 }
 
 /// What quantize() made of x, from first_row on.
@@ -322,6 +326,19 @@ void CpuBackend::gated_projection(Rows x, const Linear& gate, const Linear& up, 
   });
 }
 
+/// Cuts the slices at the ends of blocks: keys of neighbouring tokens share cache lines, which two threads
+/// should not write to.
+void CpuBackend::plan_stores(std::span<const PassSlice> slices) {
+  store_items_.clear();
+  for (std::int32_t s = 0; s < static_cast<std::int32_t>(slices.size()); ++s) {
+    const PassSlice& slice = slices[to_size(s)];
+    for (std::int32_t begin = 0, end = 0; begin < slice.num_rows; begin = end) {
+      end = std::min(slice.num_rows, begin + kKeysPerBlock - (slice.first_position + begin) % kKeysPerBlock);
+      store_items_.push_back({s, begin, end});
+    }
+  }
+}
+
 void CpuBackend::rotate_and_store(std::span<const PassSlice> slices, const AttentionShape& shape,
                                   const RopeTable& rope, std::span<const float> q_norm,
                                   std::span<const float> k_norm, Rows q, Rows k, Rows v,
@@ -329,44 +346,49 @@ void CpuBackend::rotate_and_store(std::span<const PassSlice> slices, const Atten
   const std::int32_t dim = shape.head_dim;
   const std::int32_t half = dim / 2;
   const std::size_t padded_dim = to_size(divide_up(dim, kLanes) * kLanes);
-  for (const PassSlice& slice : slices) {
-    for_each_row(pool_, slice.num_rows, q.width + k.width, [&](std::int32_t i) {
-      const std::int32_t row = slice.first_row + i;
-      const std::int32_t position = slice.first_position + i;
-      assert(position < rope.num_positions);
-      const float* cos = rope.cos.data() + to_size(position) * to_size(half);
-      const float* sin = rope.sin.data() + to_size(position) * to_size(half);
-      const auto finish_head = [&](float* head, std::span<const float> norm) {
-        if (!norm.empty()) kernels_.rms_norm(head, norm.data(), dim, shape.eps, head);
-        rotate(head, cos, sin, half);
-      };
-      for (std::int32_t h = 0; h < shape.num_heads; ++h)
-        finish_head(q.row(row) + std::ptrdiff_t{h} * dim, q_norm);
-      const std::size_t block = to_size(slice.blocks[to_size(position / kKeysPerBlock)]);
-      const std::size_t slot = to_size(position % kKeysPerBlock);
-      const float* offset = cache.key_offsets == nullptr
-                                ? nullptr
-                                : cache.key_offsets + to_size(position / kKeysPerBlock) * to_size(k.width);
-      for (std::int32_t h = 0; h < shape.num_kv_heads; ++h) {
-        float* key = k.row(row) + std::ptrdiff_t{h} * dim;
-        finish_head(key, k_norm);
-        for (std::int32_t d = 0; d < dim && offset != nullptr; ++d) key[d] -= offset[h * dim + d];
-        const std::size_t place = block * cache.block_bytes + to_size(h) * cache.head_bytes;
-        store_token(kernels_, cache.format, key, to_size(dim),
-                    {.matrix = cache.keys + place,
-                     .size = to_size(dim) * kKeysPerBlock,
-                     .first = slot,
-                     .step = kKeysPerBlock,
-                     .slot = slot});
-        store_token(kernels_, cache.format, v.row(row) + std::ptrdiff_t{h} * dim, to_size(dim),
-                    {.matrix = cache.values + place,
-                     .size = padded_dim * kKeysPerBlock,
-                     .first = slot * padded_dim,
-                     .step = 1,
-                     .slot = slot});
-      }
-    });
-  }
+  const auto store_row = [&](const PassSlice& slice, std::int32_t i) {
+    const std::int32_t row = slice.first_row + i;
+    const std::int32_t position = slice.first_position + i;
+    assert(position < rope.num_positions);
+    const float* cos = rope.cos.data() + to_size(position) * to_size(half);
+    const float* sin = rope.sin.data() + to_size(position) * to_size(half);
+    const auto finish_head = [&](float* head, std::span<const float> norm) {
+      if (!norm.empty()) kernels_.rms_norm(head, norm.data(), dim, shape.eps, head);
+      rotate(head, cos, sin, half);
+    };
+    for (std::int32_t h = 0; h < shape.num_heads; ++h)
+      finish_head(q.row(row) + std::ptrdiff_t{h} * dim, q_norm);
+    const std::size_t block = to_size(slice.blocks[to_size(position / kKeysPerBlock)]);
+    const std::size_t slot = to_size(position % kKeysPerBlock);
+    const float* offset = cache.key_offsets == nullptr
+                              ? nullptr
+                              : cache.key_offsets + to_size(position / kKeysPerBlock) * to_size(k.width);
+    for (std::int32_t h = 0; h < shape.num_kv_heads; ++h) {
+      float* key = k.row(row) + std::ptrdiff_t{h} * dim;
+      finish_head(key, k_norm);
+      for (std::int32_t d = 0; d < dim && offset != nullptr; ++d) key[d] -= offset[h * dim + d];
+      const std::size_t place = block * cache.block_bytes + to_size(h) * cache.head_bytes;
+      store_token(kernels_, cache.format, key, to_size(dim),
+                  {.matrix = cache.keys + place,
+                   .size = to_size(dim) * kKeysPerBlock,
+                   .first = slot,
+                   .step = kKeysPerBlock,
+                   .slot = slot});
+      store_token(kernels_, cache.format, v.row(row) + std::ptrdiff_t{h} * dim, to_size(dim),
+                  {.matrix = cache.values + place,
+                   .size = padded_dim * kKeysPerBlock,
+                   .first = slot * padded_dim,
+                   .step = 1,
+                   .slot = slot});
+    }
+  };
+  plan_stores(slices);
+  const auto num_items = static_cast<std::int32_t>(store_items_.size());
+  const std::int32_t numbers = q.count * (q.width + k.width);
+  for_each_row(pool_, num_items, divide_up(numbers, std::max(1, num_items)), [&](std::int32_t i) {
+    const StoreItem& item = store_items_[to_size(i)];
+    for (std::int32_t row = item.begin; row < item.end; ++row) store_row(slices[to_size(item.slice)], row);
+  });
 }
 
 /// Cuts the queries into items, the longest first.

@@ -124,6 +124,10 @@ class CpuBackend {
   struct AttentionItem {
     std::int32_t slice, kv_head, first_row, num_rows;
   };
+  /// Rows of a slice whose keys and values go into one block.
+  struct StoreItem {
+    std::int32_t slice, begin, end;
+  };
   /// Outputs and tokens that a thread works on at a time.
   struct Piece {
     std::int32_t first_panel, num_panels, first_token, num_tokens;
@@ -132,6 +136,8 @@ class CpuBackend {
   void quantize(Rows x);
   void round_to_bf16(Rows x);
   IntRows int_rows(Rows x, std::int32_t first_row) const;
+  std::uint16_t* bf16_rows(std::int32_t first_row) const;
+  void plan_stores(std::span<const PassSlice> slices);
   void plan_attention(std::span<const PassSlice> slices, const AttentionShape& shape);
   void attend_rows(const AttentionItem& item, const PassSlice& slice, const AttentionShape& shape, Rows q,
                    const KvLayer& cache, Rows y, float* scratch) const;
@@ -142,6 +148,7 @@ class CpuBackend {
   ThreadPool pool_;
   const KernelTable& kernels_;
   std::vector<ThreadScratch> scratch_;
+  std::vector<StoreItem> store_items_;
   std::vector<AttentionItem> attention_items_;
   // The activations that are being multiplied, where weights are integers, or (the first) bfloat16.
   Buffer int_values_, int_scales_, int_sums_;

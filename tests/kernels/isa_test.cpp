@@ -360,16 +360,19 @@ Floats multiply_all_pairs(const KernelTable& kernels, const PackedMatrix& packed
                           int panels_each, int tokens_each) {
   const int columns = packed.columns;
   const int num_tokens = static_cast<int>(x.size()) / columns;
-  const int stride = columns + columns % 2;
-  std::vector<std::uint16_t> rows(static_cast<std::size_t>(num_tokens * stride));
+  const int num_blocks = (columns + kSumBlock - 1) / kSumBlock;
+  std::vector<std::uint16_t> rows(static_cast<std::size_t>(num_blocks * num_tokens * kSumBlock));
   for (int t = 0; t < num_tokens; ++t) {
-    std::transform(x.begin() + t * columns, x.begin() + (t + 1) * columns, rows.begin() + t * stride,
-                   float_to_bfloat16);
+    for (int i = 0; i < columns; ++i) {
+      rows[static_cast<std::size_t>((i / kSumBlock * num_tokens + t) * kSumBlock + i % kSumBlock)] =
+          float_to_bfloat16(x[static_cast<std::size_t>(t * columns + i)]);
+    }
   }
   return multiply_in_parts(packed, num_tokens, panels_each, tokens_each,
                            [&](int panel, int panels, int token, int tokens, float* sums) {
-                             kernels.multiply_pairs(view(packed), panel, panels, rows.data() + token * stride,
-                                                    static_cast<std::size_t>(stride), tokens, sums);
+                             kernels.multiply_pairs(view(packed), panel, panels,
+                                                    rows.data() + token * kSumBlock,
+                                                    static_cast<std::size_t>(num_tokens), tokens, sums);
                            });
 }
 

@@ -13,7 +13,7 @@ inline constexpr int kBlockPairs = kSumBlock / 2;
 /// One block of kTokens tokens times kPanels panels, all sums in registers; added to `sums`.
 template <class V, int kTokens, int kPanels>
 void multiply_pair_block(const std::uint8_t* lines, std::size_t panel_bytes, int num_pairs,
-                         const std::uint16_t* x, std::size_t x_stride, bool first, float* sums) {
+                         const std::uint16_t* x, bool first, float* sums) {
   typename V::Vec sum[kTokens][kPanels];
   for (auto& row : sum) {
     for (auto& s : row) s = V::zero();
@@ -22,7 +22,7 @@ void multiply_pair_block(const std::uint8_t* lines, std::size_t panel_bytes, int
     typename V::Pairs w[kPanels];
     for (int p = 0; p < kPanels; ++p) w[p] = V::load_pairs(lines + static_cast<std::size_t>(p) * panel_bytes);
     for (int t = 0; t < kTokens; ++t) {
-      const typename V::Pairs pair = V::set_pair(x + static_cast<std::size_t>(t) * x_stride + 2 * i);
+      const typename V::Pairs pair = V::set_pair(x + t * kSumBlock + 2 * i);
       for (int p = 0; p < kPanels; ++p) sum[t][p] = V::dot_pairs(sum[t][p], w[p], pair);
     }
   }
@@ -32,50 +32,50 @@ void multiply_pair_block(const std::uint8_t* lines, std::size_t panel_bytes, int
 /// As multiply_pair_block, for a number of tokens known at run time.
 template <class V, int kTokens, int kPanels>
 void multiply_pair_block_of(int tokens, const std::uint8_t* lines, std::size_t panel_bytes, int num_pairs,
-                            const std::uint16_t* x, std::size_t x_stride, bool first, float* sums) {
+                            const std::uint16_t* x, bool first, float* sums) {
   if constexpr (kTokens > 1) {
     if (tokens < kTokens) {
-      return multiply_pair_block_of<V, kTokens - 1, kPanels>(tokens, lines, panel_bytes, num_pairs, x,
-                                                             x_stride, first, sums);
+      return multiply_pair_block_of<V, kTokens - 1, kPanels>(tokens, lines, panel_bytes, num_pairs, x, first,
+                                                             sums);
     }
   }
-  multiply_pair_block<V, kTokens, kPanels>(lines, panel_bytes, num_pairs, x, x_stride, first, sums);
+  multiply_pair_block<V, kTokens, kPanels>(lines, panel_bytes, num_pairs, x, first, sums);
 }
 
 /// kPanels panels: each block of weights is met by all tokens while it is near.
 template <class V, int kTokens, int kPanels>
 void multiply_pair_panels(const std::uint8_t* panels, std::size_t panel_bytes, int num_pairs,
-                          const std::uint16_t* x, std::size_t x_stride, int num_tokens, float* sums) {
+                          const std::uint16_t* x, std::size_t block_rows, int num_tokens, float* sums) {
   for (int begin = 0; begin < num_pairs; begin += kBlockPairs) {
     const int count = num_pairs - begin < kBlockPairs ? num_pairs - begin : kBlockPairs;
     const std::uint8_t* block = panels + static_cast<std::size_t>(begin) * kPairLine;
+    const std::uint16_t* rows = x + static_cast<std::size_t>(2 * begin) * block_rows;
     for (int p = 0; p < kPanels; ++p) {
       prefetch(block + static_cast<std::size_t>(p) * panel_bytes + kBlockPairs * kPairLine,
                kBlockPairs * kPairLine);
     }
     for (int t = 0; t < num_tokens; t += kTokens) {
       multiply_pair_block_of<V, kTokens, kPanels>(num_tokens - t, block, panel_bytes, count,
-                                                  x + static_cast<std::size_t>(t) * x_stride + 2 * begin,
-                                                  x_stride, begin == 0, sums + t * kSumStride);
+                                                  rows + t * kSumBlock, begin == 0, sums + t * kSumStride);
     }
   }
 }
 
 template <class V>
 void multiply_pairs(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t num_panels,
-                    const std::uint16_t* x, std::size_t x_stride, std::int32_t num_tokens, float* sums) {
+                    const std::uint16_t* x, std::size_t block_rows, std::int32_t num_tokens, float* sums) {
   const std::size_t stride = weights.panel_bytes;
   const std::uint8_t* panels = weights.panels + static_cast<std::size_t>(first_panel) * stride;
   const int num_pairs = (weights.num_inputs + 1) / 2;
   // One token reads a single stream, which memory delivers fastest.
   for (; num_tokens > 1 && num_panels >= V::kTilePanels; num_panels -= V::kTilePanels) {
-    multiply_pair_panels<V, V::kTileTokens, V::kTilePanels>(panels, stride, num_pairs, x, x_stride,
+    multiply_pair_panels<V, V::kTileTokens, V::kTilePanels>(panels, stride, num_pairs, x, block_rows,
                                                             num_tokens, sums);
     panels += V::kTilePanels * stride;
     sums += V::kTilePanels * kLanes;
   }
   for (; num_panels >= 1; --num_panels, panels += stride, sums += kLanes) {
-    multiply_pair_panels<V, V::kTileTokens, 1>(panels, stride, num_pairs, x, x_stride, num_tokens, sums);
+    multiply_pair_panels<V, V::kTileTokens, 1>(panels, stride, num_pairs, x, block_rows, num_tokens, sums);
   }
 }
 

@@ -135,11 +135,13 @@ struct KernelTable {
   void (*multiply_ints)(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t num_panels,
                         const IntRows& x, std::int32_t num_tokens, float* tile, float* sums);
 
-  /// As multiply, for weights and activations in bfloat16, x: [num_tokens, x_stride]. Two inputs at a time,
-  /// the second before the first, as VDPBF16PS does it: products of bfloat16 are exact in float32, so these
-  /// are the bits of fused multiply-adds.
+  /// As multiply, for weights and activations in bfloat16, x: [blocks of kSumBlock inputs, block_rows,
+  /// kSumBlock], from the first row on; an odd number of inputs is filled up with a zero. Two inputs at a
+  /// time, the second before the first, as VDPBF16PS does it: products of bfloat16 are exact in float32, so
+  /// these are the bits of fused multiply-adds.
   void (*multiply_pairs)(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t num_panels,
-                         const std::uint16_t* x, std::size_t x_stride, std::int32_t num_tokens, float* sums);
+                         const std::uint16_t* x, std::size_t block_rows, std::int32_t num_tokens,
+                         float* sums);
 
   /// y = x / sqrt(mean(x^2) + eps) * weight, over n numbers. y may be x.
   void (*rms_norm)(const float* x, const float* weight, std::int32_t n, float eps, float* y);
