@@ -291,7 +291,9 @@ void add_gram(CpuBackend& on, Rows x, SquareMatrix& gram) {
       float* to = transposed.data() + to_size(i) * to_size(count);
       for (std::int32_t t = 0; t < count; ++t) to[t] = x.row(begin + t)[i];
     });
-    Linear linear{pack_transposed(x.row(begin), to_size(n), count, n), {}};
+    const auto used = std::span(transposed).first(to_size(n) * to_size(count));
+    const StoredMatrix stored{DType::f32, n, count, std::as_bytes(used)};
+    Linear linear{pack_matrix(stored, PackAs::bfloat16, {}, on.pool()), {}};
     for (std::int32_t first = 0; first < n; first += kRows) {
       const std::int32_t last = std::min(n, first + kRows);
       linear.weight.rows = last;  // no outputs right of the diagonal's blocks

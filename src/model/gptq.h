@@ -23,7 +23,8 @@ struct SquareMatrix {
   }
 };
 
-/// gram += the sum of x x^T over the rows of x; only the lower triangle is written.
+/// gram += the sum of x x^T over the rows of x, their numbers rounded to bfloat16: a gram matrix still, and
+/// sooner had where the CPU multiplies such. Only the lower triangle is whole.
 void add_gram(CpuBackend& on, Rows x, SquareMatrix& gram);
 
 /// A gram matrix as M D M^T, M being lower triangular with ones on its diagonal and D diagonal.

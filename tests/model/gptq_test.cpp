@@ -8,13 +8,14 @@
 #include <vector>
 
 #include "kernels/int_blocks.h"
+#include "kernels/quant_blocks.h"
 
 namespace touchstone {
 namespace {
 
 using Matrix = std::vector<std::vector<double>>;
 
-/// Inputs that are much alike, and weights.
+/// Inputs that are much alike, of bfloat16 numbers, and weights.
 struct Problem {
   std::int32_t tokens, columns, rows;
   std::vector<float> x, weights;
@@ -33,7 +34,7 @@ struct Problem {
       for (const auto& cause : causes) {
         float value = 0.3F * normal(random);
         for (std::size_t i = 0; i < hidden.size(); ++i) value += hidden[i] * cause[i];
-        x.push_back(value);
+        x.push_back(bfloat16_to_float(float_to_bfloat16(value)));
       }
     }
     for (std::int32_t i = 0; i < rows * columns; ++i) weights.push_back(0.05F * normal(random));
