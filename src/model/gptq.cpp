@@ -44,6 +44,9 @@ PackedMatrix pack_transposed(const float* rows, std::size_t stride, std::int32_t
   return packed;
 }
 
+/// The block of a gram matrix at its diagonal.
+using BlockGram = std::array<std::array<float, kBlock>, kBlock>;
+
 // ---- Cholesky ----
 
 /// Factorises the block at the diagonal, [count, count] from row and column `first`; pivots are `least` at
@@ -232,7 +235,7 @@ void round_block(RowBlock& rows, const BlockFactors& factors, std::size_t count,
 BlockFactors cut_factors(const InputFactors& inputs, std::int32_t first, std::int32_t count) {
   BlockFactors block{};
   for (std::int32_t k = 0; k < count; ++k) {
-    std::copy_n(inputs.unit_lower.row(first + k) + first, k, block.mixed[to_size(k)].begin());
+    std::copy_n(inputs.matrix.row(first + k) + first, k, block.mixed[to_size(k)].begin());
     block.pivots[to_size(k)] = inputs.pivots[to_size(first + k)];
   }
   return block;
@@ -243,8 +246,15 @@ struct Rounding {
   std::int32_t rows, columns;
   std::vector<float> weights;  // [rows, columns]
   std::vector<float> targets;  // [rows, columns]
-  std::vector<float> errors;   // [rows, kBlock]: of the block at hand
+  std::vector<float> errors;   // [rows, columns]
   std::vector<std::byte> blocks;
+
+  std::size_t at(std::int32_t row, std::int32_t column) const {
+    return to_size(row) * to_size(columns) + to_size(column);
+  }
+  std::byte* block(std::int32_t row, std::int32_t column, std::size_t bytes) {
+    return blocks.data() + to_size(row) * (blocks.size() / to_size(rows)) + to_size(column / kBlock) * bytes;
+  }
 };
 
 /// Rounds one block of the 16 rows from `first_row` on, and writes its errors.
@@ -254,7 +264,7 @@ void round_rows(Rounding& m, const BlockFactors& factors, std::int32_t first_row
   const std::int32_t num_rows = std::min(kLanes, m.rows - first_row);
   RowBlock rows{};
   for (std::int32_t r = 0; r < num_rows; ++r) {
-    const std::size_t at = to_size(first_row + r) * to_size(m.columns) + to_size(first_column);
+    const std::size_t at = m.at(first_row + r, first_column);
     for (std::size_t k = 0; k < to_size(count); ++k) {
       rows.weights[k][to_size(r)] = m.weights[at + k];
       rows.targets[k][to_size(r)] = m.targets[at + k];
@@ -262,14 +272,143 @@ void round_rows(Rounding& m, const BlockFactors& factors, std::int32_t first_row
   }
   Blocks blocks{};
   round_block(rows, factors, to_size(count), blocks);
-  constexpr std::size_t kBytes = sizeof(typename Blocks::value_type);
-  const std::size_t row_bytes = m.blocks.size() / to_size(m.rows);
   for (std::int32_t r = 0; r < num_rows; ++r) {
-    float* errors = m.errors.data() + to_size(first_row + r) * to_size(count);
+    float* errors = m.errors.data() + m.at(first_row + r, first_column);
     for (std::size_t k = 0; k < to_size(count); ++k) errors[k] = rows.errors[k][to_size(r)];
-    std::memcpy(
-        m.blocks.data() + to_size(first_row + r) * row_bytes + to_size(first_column / kBlock) * kBytes,
-        &blocks[to_size(r)], kBytes);
+    const auto& block = blocks[to_size(r)];
+    std::memcpy(m.block(first_row + r, first_column, sizeof block), &block, sizeof block);
+  }
+}
+
+// ---- Coordinate descent ----
+
+/// Sixteen rows of one block whose integers are chosen again.
+struct RefinedRows {
+  std::array<Lane, kBlock> q, step;  // weight = q * step
+  std::array<Lane, kBlock> errors;
+  std::array<Lane, kBlock> slopes;  // errors * gram: half of what the outputs' error changes with an error
+};
+
+/// Changes all errors of a column by `change`, as the slopes of columns [0, last) come to feel.
+void move_errors(RefinedRows& rows, const BlockGram& gram, std::size_t k, std::size_t last,
+                 const Lane& change) {
+  for (std::size_t r = 0; r < kLanes; ++r) rows.errors[k][r] += change[r];
+  for (std::size_t j = 0; j < last; ++j) {
+    const float related = gram[k][j];
+    for (std::size_t r = 0; r < kLanes; ++r) rows.slopes[j][r] += change[r] * related;
+  }
+}
+
+/// Multiplies all steps of a row by one factor, that of least squares, which is returned.
+Lane refit_steps(RefinedRows& rows, const BlockGram& gram, std::size_t count) {
+  Lane slope{}, curvature{};
+  for (std::size_t k = 0; k < count; ++k) {
+    Lane product{};
+    for (std::size_t j = 0; j < count; ++j) {
+      for (std::size_t r = 0; r < kLanes; ++r) product[r] += gram[k][j] * rows.q[j][r] * rows.step[j][r];
+    }
+    for (std::size_t r = 0; r < kLanes; ++r) {
+      const float rounded = rows.q[k][r] * rows.step[k][r];
+      slope[r] += rounded * rows.slopes[k][r];
+      curvature[r] += rounded * product[r];
+    }
+  }
+  Lane factor;
+  for (std::size_t r = 0; r < kLanes; ++r) {
+    factor[r] = curvature[r] > 0 ? std::max(0.5F, 1.0F + slope[r] / curvature[r]) : 1.0F;
+  }
+  for (std::size_t k = 0; k < count; ++k) {
+    Lane change;
+    for (std::size_t r = 0; r < kLanes; ++r) {
+      const float step = rows.step[k][r];
+      rows.step[k][r] = step * factor[r];
+      change[r] = rows.q[k][r] * (step - rows.step[k][r]);
+    }
+    move_errors(rows, gram, k, count, change);
+  }
+  return factor;
+}
+
+/// Chooses each column's integers within [low, high] anew, from the last to the first.
+void refine_columns(RefinedRows& rows, const BlockGram& gram, std::size_t count, float low, float high) {
+  for (std::size_t k = count; k-- > 0;) {
+    Lane change;
+    for (std::size_t r = 0; r < kLanes; ++r) {
+      const float step = rows.step[k][r];
+      const float wanted = step != 0 ? rows.q[k][r] + rows.slopes[k][r] / gram[k][k] / step : 0.0F;
+      const float q = round_nearest(std::min(high, std::max(low, wanted)));  // a NaN gives low
+      change[r] = (rows.q[k][r] - q) * step;
+      rows.q[k][r] = q;
+    }
+    move_errors(rows, gram, k, k, change);
+  }
+}
+
+float step_of(const Int8Block& block, std::size_t) { return block.scale; }
+float step_of(const Int4Block& block, std::size_t k) {
+  return block.scale * static_cast<float>(block.factors[k / kIntPart]);
+}
+int get(const Int8Block& block, std::size_t k) { return block.q[k]; }
+int get(const Int4Block& block, std::size_t k) { return block.get(k); }
+void set(Int8Block& block, std::size_t k, int value) { block.q[k] = static_cast<std::int8_t>(value); }
+void set(Int4Block& block, std::size_t k, int value) { block.set(k, value); }
+
+/// Chooses one block of the 16 rows from `first_row` on anew; the targets hold its slopes.
+template <class Block>
+void refine_rows(Rounding& m, const BlockGram& gram, std::int32_t first_row, std::int32_t first_column,
+                 std::int32_t count, float low, float high) {
+  const std::int32_t num_rows = std::min(kLanes, m.rows - first_row);
+  RefinedRows rows{};
+  std::array<Block, kLanes> blocks;
+  for (std::int32_t i = 0; i < num_rows; ++i) {
+    const std::size_t r = to_size(i), at = m.at(first_row + i, first_column);
+    std::memcpy(&blocks[r], m.block(first_row + i, first_column, sizeof(Block)), sizeof(Block));
+    for (std::size_t k = 0; k < to_size(count); ++k) {
+      rows.q[k][r] = static_cast<float>(get(blocks[r], k));
+      rows.step[k][r] = step_of(blocks[r], k);
+      rows.errors[k][r] = m.errors[at + k];
+      rows.slopes[k][r] = m.targets[at + k];
+    }
+  }
+  const Lane factor = refit_steps(rows, gram, to_size(count));
+  refine_columns(rows, gram, to_size(count), low, high);
+  for (std::int32_t i = 0; i < num_rows; ++i) {
+    const std::size_t r = to_size(i), at = m.at(first_row + i, first_column);
+    blocks[r].scale *= factor[r];
+    for (std::size_t k = 0; k < to_size(count); ++k) {
+      set(blocks[r], k, static_cast<int>(rows.q[k][r]));
+      m.errors[at + k] = rows.errors[k][r];
+    }
+    std::memcpy(m.block(first_row + i, first_column, sizeof(Block)), &blocks[r], sizeof(Block));
+  }
+}
+
+/// Goes once over all blocks.
+void refine(CpuBackend& on, const SquareMatrix& gram, DType to, Rounding& m) {
+  std::vector<float> related(to_size(kBlock) * to_size(m.columns));  // a block's rows of the gram matrix
+  for (std::int32_t first = (m.columns - 1) / kBlock * kBlock; first >= 0; first -= kBlock) {
+    const std::int32_t count = std::min(kBlock, m.columns - first);
+    BlockGram block{};
+    for (std::int32_t k = 0; k < count; ++k) {
+      float* row = related.data() + to_size(k) * to_size(m.columns);
+      for (std::int32_t j = 0; j < m.columns; ++j) {
+        row[j] = gram.row(std::min(first + k, j))[std::max(first + k, j)];
+      }
+      std::copy_n(row + first, count, block[to_size(k)].begin());
+    }
+    for (std::int32_t r = 0; r < m.rows; ++r) std::fill_n(m.targets.data() + m.at(r, first), count, 0.0F);
+    const auto used = std::span(related).first(to_size(count) * to_size(m.columns));
+    const StoredMatrix stored{DType::f32, count, m.columns, std::as_bytes(used)};
+    const Linear linear{pack_matrix(stored, PackAs::stored, {}, on.pool()), {}};
+    on.add_projection({m.errors.data(), m.rows, m.columns}, linear,
+                      {m.targets.data() + first, m.rows, m.columns});
+    for_each(on.pool(), (m.rows + kLanes - 1) / kLanes, [&](std::int32_t i, int) {
+      if (to == DType::int8_128) {
+        refine_rows<Int8Block>(m, block, i * kLanes, first, count, -127.0F, 127.0F);
+      } else {
+        refine_rows<Int4Block>(m, block, i * kLanes, first, count, -8.0F, 7.0F);
+      }
+    });
   }
 }
 
@@ -291,7 +430,9 @@ void add_gram(CpuBackend& on, Rows x, SquareMatrix& gram) {
       float* to = transposed.data() + to_size(i) * to_size(count);
       for (std::int32_t t = 0; t < count; ++t) to[t] = x.row(begin + t)[i];
     });
-    Linear linear{pack_transposed(x.row(begin), to_size(n), count, n), {}};
+    const auto used = std::span(transposed).first(to_size(n) * to_size(count));
+    const StoredMatrix stored{DType::f32, n, count, std::as_bytes(used)};
+    Linear linear{pack_matrix(stored, PackAs::bfloat16, {}, on.pool()), {}};
     for (std::int32_t first = 0; first < n; first += kRows) {
       const std::int32_t last = std::min(n, first + kRows);
       linear.weight.rows = last;  // no outputs right of the diagonal's blocks
@@ -316,24 +457,35 @@ InputFactors factorize(CpuBackend& on, SquareMatrix gram) {
     least[to_size(i)] = d > kNothing ? kDampening * d : 1.0F;
     d += least[to_size(i)];
   }
+  for_each(on.pool(), n, [&](std::int32_t i, int) {
+    for (std::int32_t k = i + 1; k < n; ++k) gram.row(i)[k] = gram.row(k)[i];
+  });
+  std::vector<float> pivots(to_size(n));
+  BlockGram kept;  // at the diagonal, where products write
   for (std::int32_t first = 0; first < n; first += kBlock) {
     const std::int32_t count = std::min(kBlock, n - first);
+    for (std::int32_t i = 0; i < count; ++i) {
+      std::copy_n(gram.row(first + i) + first, count, kept[to_size(i)].begin());
+    }
     subtract_products(on, gram, first, count);
     factorize_diagonal(gram, first, count, std::span(least).subspan(to_size(first)));
     solve_below(on, gram, first, count);
+    for (std::int32_t i = 0; i < count; ++i) {
+      float* row = gram.row(first + i) + first;
+      pivots[to_size(first + i)] = row[i];
+      std::copy_n(kept[to_size(i)].begin() + i, count - i, row + i);
+    }
   }
-  std::vector<float> diagonal(to_size(n));
-  for (std::int32_t i = 0; i < n; ++i) diagonal[to_size(i)] = gram.row(i)[i];
   for_each(on.pool(), n, [&](std::int32_t i, int) {
-    for (std::int32_t k = 0; k < i; ++k) gram.row(i)[k] /= diagonal[to_size(k)];
+    for (std::int32_t k = 0; k < i; ++k) gram.row(i)[k] /= pivots[to_size(k)];
   });
-  for (float& d : diagonal) d *= d;
-  return {std::move(gram), std::move(diagonal)};
+  for (float& pivot : pivots) pivot *= pivot;
+  return {std::move(gram), std::move(pivots)};
 }
 
 std::vector<std::byte> round_with_feedback(CpuBackend& on, const StoredMatrix& weights,
-                                           const InputFactors& inputs, DType to) {
-  assert(pads_rows(to) && inputs.unit_lower.size == weights.columns);
+                                           const InputFactors& inputs, DType to, int num_sweeps) {
+  assert(pads_rows(to) && inputs.matrix.size == weights.columns);
   Rounding m{.rows = weights.rows,
              .columns = weights.columns,
              .weights = {},
@@ -347,7 +499,7 @@ std::vector<std::byte> round_with_feedback(CpuBackend& on, const StoredMatrix& w
     read_row(weights, r, std::span(m.weights).subspan(to_size(r) * columns, columns));
   });
   m.targets = m.weights;
-  m.errors.resize(to_size(m.rows) * kBlock);
+  m.errors.resize(m.weights.size());
   for (std::int32_t first = (m.columns - 1) / kBlock * kBlock; first >= 0; first -= kBlock) {
     const std::int32_t count = std::min(kBlock, m.columns - first);
     const BlockFactors factors = cut_factors(inputs, first, count);
@@ -359,9 +511,11 @@ std::vector<std::byte> round_with_feedback(CpuBackend& on, const StoredMatrix& w
       }
     });
     if (first == 0) break;
-    const Linear feedback{pack_transposed(inputs.unit_lower.row(first), columns, count, first), {}};
-    on.add_projection({m.errors.data(), m.rows, count}, feedback, {m.targets.data(), m.rows, m.columns});
+    const Linear feedback{pack_transposed(inputs.matrix.row(first), columns, count, first), {}};
+    on.add_projection({m.errors.data() + first, m.rows, m.columns}, feedback,
+                      {m.targets.data(), m.rows, m.columns});
   }
+  for (int i = 0; i < num_sweeps; ++i) refine(on, inputs.matrix, to, m);
   return std::move(m.blocks);
 }
 

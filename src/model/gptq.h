@@ -23,12 +23,14 @@ struct SquareMatrix {
   }
 };
 
-/// gram += the sum of x x^T over the rows of x; only the lower triangle is written.
+/// gram += the sum of x x^T over the rows of x, their numbers rounded to bfloat16: a gram matrix still, and
+/// sooner had where the CPU multiplies such. Only the lower triangle is whole.
 void add_gram(CpuBackend& on, Rows x, SquareMatrix& gram);
 
-/// A gram matrix as M D M^T, M being lower triangular with ones on its diagonal and D diagonal.
+/// A gram matrix H, and its factors: H = M D M^T, M being lower triangular with ones on its diagonal and D
+/// diagonal.
 struct InputFactors {
-  SquareMatrix unit_lower;    // M, below its diagonal
+  SquareMatrix matrix;        // H on its diagonal and above, M below
   std::vector<float> pivots;  // D
 };
 
@@ -38,10 +40,14 @@ struct InputFactors {
 /// heart. Throws Error when the matrix is not finite.
 InputFactors factorize(CpuBackend& on, SquareMatrix gram);
 
+inline constexpr int kSweeps = 3;  // each is worth less than the one before
+
 /// The rows of `weights` in blocks of int8_128 or int4_128, [rows, dtype_bytes(to, columns)]. The columns are
 /// rounded from the last to the first; a block's scale and factors are chosen from the weights as they have
-/// been moved by then, for the least error of the outputs.
+/// been moved by then, for the least error of the outputs. Then each block's scale and each column's integers
+/// are chosen again with all the others as they are, `num_sweeps` times (coordinate descent, as in
+/// "QuantEase", Behdin et al. 2023).
 std::vector<std::byte> round_with_feedback(CpuBackend& on, const StoredMatrix& weights,
-                                           const InputFactors& inputs, DType to);
+                                           const InputFactors& inputs, DType to, int num_sweeps = kSweeps);
 
 }  // namespace touchstone

@@ -83,9 +83,12 @@ class RoundingBackend : public CpuBackend {
 };
 
 /// Keys and values are few where queries share them, and all queries feel them: 8 bits cost next to nothing.
-DType choose_type(const std::string& name, DType to) {
+/// The outer layers' down, which recipes for quantization keep finer, is two matrices of a whole model.
+DType choose_type(const std::string& name, std::int32_t layer, const Config& config, DType to) {
   const bool is_key_or_value = name.ends_with("k_proj.weight") || name.ends_with("v_proj.weight");
-  return is_key_or_value ? DType::int8_128 : to;
+  const bool ends_outer_layer =
+      name.ends_with("down_proj.weight") && (layer == 0 || layer == config.num_layers - 1);
+  return is_key_or_value || ends_outer_layer ? DType::int8_128 : to;
 }
 
 LayerWeights load_targets(const Checkpoint& checkpoint, const Config& config, std::int32_t layer, DType to,
@@ -97,7 +100,7 @@ LayerWeights load_targets(const Checkpoint& checkpoint, const Config& config, st
         targets.push_back({.name = name,
                            .stored = stored,
                            .row_order = {row_order.begin(), row_order.end()},
-                           .to = choose_type(name, to),
+                           .to = choose_type(name, layer, config, to),
                            .linear = nullptr,
                            .blocks = {}});
         return PackedMatrix{};

@@ -1,9 +1,14 @@
 // `touchstone quantize` through the binary.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/wait.h>
 
+#include <chrono>
 #include <cmath>
+#include <csignal>
 #include <fstream>
+#include <thread>
 
 #include "support/golden.h"
 #include "support/process.h"
@@ -32,11 +37,39 @@ TEST(HeavyQuantizeCommand, WritesAFileThatTheOtherCommandsTakeAsModel) {
     EXPECT_LT(report.at("bytes_out").to_number<double>(), 0.6 * report.at("bytes_in").to_number<double>());
     const double before = report.at("nll_before").as_double();
     EXPECT_NEAR(report.at("nll_after").as_double(), before, 0.05 * before);
+    EXPECT_NE(report.at("nll_after").as_double(), before);
 
     EXPECT_EQ(touchstone({"inspect", out, "--doctor"}).exit_status, 0);
     EXPECT_EQ(touchstone({"generate", out, "--prompt", "Hi", "--greedy"}).exit_status, 0);
     EXPECT_EQ(touchstone({"tokenize", out}, "Tom").out, touchstone({"tokenize", "demo:native"}, "Tom").out);
   }
+}
+
+TEST(HeavyQuantizeCommand, CtrlCEndsItWith130AndLeavesNothing) {
+  const TemporaryFolder folder;
+  const std::string out = (folder.path() / "q.safetensors").string();
+  std::vector<std::string> arguments = {
+      TOUCHSTONE_BINARY, "quantize", "demo:native", "--to",  "int4", "-o", out,
+      "--threads",       "1",        "--isa",       "scalar"};
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  pid_t child = -1;
+  ASSERT_EQ(posix_spawn(&child, argv.front(), nullptr, nullptr, argv.data(), environ), 0);
+  // The file has another name until it is whole.
+  int status = 0;
+  pid_t ended = 0;
+  while (ended == 0 && std::filesystem::is_empty(folder.path())) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ended = waitpid(child, &status, WNOHANG);
+  }
+  ASSERT_EQ(ended, 0) << "ended before it wrote anything";
+  ASSERT_FALSE(std::filesystem::exists(out));
+  ASSERT_EQ(kill(child, SIGINT), 0);
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130);
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
 TEST(HeavyQuantizeCommand, WithoutATextThereIsNoNll) {

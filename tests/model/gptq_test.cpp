@@ -8,13 +8,14 @@
 #include <vector>
 
 #include "kernels/int_blocks.h"
+#include "kernels/quant_blocks.h"
 
 namespace touchstone {
 namespace {
 
 using Matrix = std::vector<std::vector<double>>;
 
-/// Inputs that are much alike, and weights.
+/// Inputs that are much alike, of bfloat16 numbers, and weights.
 struct Problem {
   std::int32_t tokens, columns, rows;
   std::vector<float> x, weights;
@@ -33,7 +34,7 @@ struct Problem {
       for (const auto& cause : causes) {
         float value = 0.3F * normal(random);
         for (std::size_t i = 0; i < hidden.size(); ++i) value += hidden[i] * cause[i];
-        x.push_back(value);
+        x.push_back(bfloat16_to_float(float_to_bfloat16(value)));
       }
     }
     for (std::int32_t i = 0; i < rows * columns; ++i) weights.push_back(0.05F * normal(random));
@@ -58,9 +59,10 @@ struct Problem {
     return gram;
   }
 
-  /// The sum of the squared errors of all outputs.
-  double error(DType dtype, const std::vector<std::byte>& blocks) const {
-    const Matrix gram = exact_gram();
+  /// The sum of the squared errors of all outputs, with a diagonal `dampening` larger.
+  double error(DType dtype, const std::vector<std::byte>& blocks, double dampening = 0) const {
+    Matrix gram = exact_gram();
+    for (std::size_t i = 0; i < gram.size(); ++i) gram[i][i] *= 1 + dampening;
     const std::size_t n = gram.size();
     const std::size_t row_bytes = dtype_bytes(dtype, n);
     double total = 0;
@@ -99,13 +101,16 @@ TEST(Factorize, GivesFactorsWhoseProductIsTheGramMatrixDampened) {
     double mean = 0;
     for (std::size_t i = 0; i < n; ++i) mean += gram[i][i] / static_cast<double>(n);
     const auto lower = [&](std::size_t i, std::size_t k) {
-      return i == k ? 1.0 : double{factors.unit_lower.row(static_cast<std::int32_t>(i))[k]};
+      return i == k ? 1.0 : double{factors.matrix.row(static_cast<std::int32_t>(i))[k]};
     };
     for (std::size_t i = 0; i < n; ++i) {
       for (std::size_t j = 0; j <= i; ++j) {
         double product = 0;
         for (std::size_t k = 0; k <= j; ++k) product += lower(i, k) * double{factors.pivots[k]} * lower(j, k);
-        EXPECT_NEAR(product, gram[i][j] * (i == j ? 1.05 : 1.0), 1e-4 * mean) << i << ", " << j;
+        const double wanted = gram[i][j] * (i == j ? 1.05 : 1.0);
+        EXPECT_NEAR(product, wanted, 1e-4 * mean) << i << ", " << j;
+        EXPECT_NEAR(factors.matrix.row(static_cast<std::int32_t>(j))[i], wanted, 1e-4 * mean)
+            << i << ", " << j;
       }
     }
   }
@@ -125,6 +130,23 @@ TEST_P(Gptq, ChangesTheOutputsLessThanRoundingToTheNearest) {
     const double ours =
         problem.error(dtype, round_with_feedback(on, problem.stored(), problem.factors(on), dtype));
     EXPECT_LT(ours, 0.7 * problem.error(dtype, problem.rounded_to_nearest(dtype))) << seed;
+  }
+}
+
+TEST_P(Gptq, EachSweepLessensTheErrorThatItIsToLessen) {
+  const auto [dtype, columns] = GetParam();
+  Problem problem(600, columns, 20, 11);
+  CpuBackend on(2, "auto");
+  const InputFactors factors = problem.factors(on);
+  const auto error_after = [&, dtype = dtype](int num_sweeps) {
+    return problem.error(dtype, round_with_feedback(on, problem.stored(), factors, dtype, num_sweeps), 0.05);
+  };
+  double before = error_after(0);
+  EXPECT_LT(error_after(kSweeps), 0.97 * before);
+  for (int sweep = 1; sweep <= kSweeps; ++sweep) {
+    const double after = error_after(sweep);
+    EXPECT_LT(after, before * 1.0001) << sweep;  // but for float32's rounding
+    before = after;
   }
 }
 
