@@ -35,7 +35,4 @@ class ThreadPool {
   std::vector<std::thread> workers_;
 };
 
-/// Physical cores that this process may run on (SMT siblings counted once), at least 1.
-int physical_cores();
-
 }  // namespace touchstone

@@ -1,5 +1,7 @@
 #include "cli/cli.h"
 
+#include <spdlog/spdlog.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
@@ -7,6 +9,7 @@
 #include <cstring>
 #include <limits>
 
+#include "base/cores.h"
 #include "base/error.h"
 #include "formats/checked.h"
 
@@ -52,7 +55,8 @@ void add_json_option(CLI::App& app, bool& json) {
 
 void add_common_options(CLI::App& app, CommonOptions& options) {
   add_json_option(app, options.json);
-  app.add_option("--threads", options.threads, "Threads (default: physical cores)")
+  app.add_option("--threads", options.threads,
+                 "Threads (default: physical cores, as far as the CPU quota reaches)")
       ->check(CLI::Range(1, 1024));
   app.add_option("--device", options.device, "auto, cpu or cuda[:N]");
   app.add_option("--isa", options.isa, "Instruction set of the kernels")
@@ -78,6 +82,10 @@ ModelOptions model_options(const CommonOptions& options) {
                      .kv_dtype = options.kv_dtype,
                      .packed_cache = !options.no_cache};
   check_dtypes(model);
+  if (const int usable = usable_cores(); options.threads > usable) {
+    spdlog::warn("{} threads share {} and wait for each other: fewer are faster, the output is the same",
+                 options.threads, usable == 1 ? "one core" : std::to_string(usable) + " cores");
+  }
   return model;
 }
 

@@ -26,7 +26,7 @@ using Command = std::function<int()>;
 
 /// Options of every subcommand that runs a model.
 struct CommonOptions {
-  int threads = 0;  // 0: physical cores
+  int threads = 0;  // 0: usable_cores()
   std::string device = "auto";
   std::string isa = "auto";
   std::string dtype = "auto";

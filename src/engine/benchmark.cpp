@@ -9,6 +9,7 @@
 #include <optional>
 #include <random>
 
+#include "base/cores.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/resources.h"

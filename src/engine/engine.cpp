@@ -231,10 +231,12 @@ void Engine::Impl::draft(std::span<Sequence* const> scheduled) {
     return sequence->generating() && sequence->computed + 1 == sequence->ids.size();
   });
   if (!all_decode) return;
+  std::vector<Draft> drafts;
   std::vector<std::vector<double>> chances;
   for (const Sequence* sequence : scheduled) {
     const std::size_t left = sequence->max_size - sequence->ids.size();  // one of them needs no guess
-    chances.push_back(sequence->drafter.chances(std::min(kMostDrafted, left - 1)));
+    drafts.push_back(sequence->drafter.draft(sequence->ids, std::min(kMostDrafted, left - 1)));
+    chances.push_back(drafts.back().chances);
   }
   std::vector<std::size_t> lengths;
   if (options.lookup == Lookup::automatic) {
@@ -252,7 +254,8 @@ void Engine::Impl::draft(std::span<Sequence* const> scheduled) {
     if (lengths[i] == 0) continue;
     reserve(sequence, size + lengths[i]);
     sequence.draft.push_back(sequence.ids.back());
-    sequence.drafter.guess(sequence.ids, lengths[i], sequence.draft);
+    const auto first = drafts[i].ids.begin();
+    sequence.draft.insert(sequence.draft.end(), first, first + static_cast<std::ptrdiff_t>(lengths[i]));
   }
 }
 

@@ -15,6 +15,26 @@ std::size_t common_length(std::span<const std::int32_t> text, std::size_t earlie
   return length;
 }
 
+/// What the matches, the latest first, say comes next; `token_at(place)` is the token of a place.
+template <typename TokenAt>
+Prediction predict(std::span<const TextMatch> matches, const TokenAt& token_at) {
+  const TextMatch* longest = nullptr;
+  for (const TextMatch& match : matches) {
+    if (longest == nullptr || match.length > longest->length) longest = &match;
+  }
+  if (longest == nullptr) return {};
+  Prediction prediction{.id = token_at(longest->next), .length = longest->length};
+  for (const TextMatch& match : matches) {
+    if (&match == longest || 2 * match.length < longest->length) continue;
+    if (token_at(match.next) != prediction.id) {
+      prediction.agreement = Agreement::disputed;
+      break;
+    }
+    prediction.agreement = Agreement::agreed;
+  }
+  return prediction;
+}
+
 }  // namespace
 
 void TextIndex::extend(std::span<const std::int32_t> text) {
@@ -22,17 +42,24 @@ void TextIndex::extend(std::span<const std::int32_t> text) {
     const auto [found, is_new] = latest_.try_emplace(text[place], -1);
     previous_.push_back(found->second);
     found->second = static_cast<std::int32_t>(place);
-    const bool goes_on = match_.length > 0 && text[match_.next] == text[place];
-    match_ = goes_on ? TextMatch{match_.next + 1, std::min(match_.length + 1, kLongestMatch)} : TextMatch{};
+    const bool goes_on = longest_.length > 0 && text[longest_.next] == text[place];
+    longest_ =
+        goes_on ? TextMatch{longest_.next + 1, std::min(longest_.length + 1, kLongestMatch)} : TextMatch{};
   }
+  matches_.clear();
   if (text.empty()) return;
+  const TextMatch followed = longest_;
   std::int32_t place = previous_.back();
-  for (int i = 0; i < kPlaces && place >= 0 && match_.length < kLongestMatch; ++i) {
+  for (int i = 0; i < kPlaces && place >= 0; ++i) {
     const std::size_t next = static_cast<std::size_t>(place) + 1;
     const std::size_t length = common_length(text, next, text.size());
-    if (length > match_.length || (length == match_.length && next > match_.next)) match_ = {next, length};
+    matches_.push_back({next, length});
+    if (length > longest_.length || (length == longest_.length && next > longest_.next)) {
+      longest_ = {next, length};
+    }
     place = previous_[static_cast<std::size_t>(place)];
   }
+  if (followed.length > 0 && followed.next < matches_.back().next) matches_.push_back(followed);
 }
 
 std::size_t HitRates::class_of(std::size_t length) {
@@ -42,35 +69,54 @@ std::size_t HitRates::class_of(std::size_t length) {
   return static_cast<std::size_t>(behind - kFirst.begin()) - 1;
 }
 
-void HitRates::count(std::size_t length, bool hit) {
-  constexpr double kWeight = 0.1;
-  double& rate = rates_[class_of(length)];
-  rate += kWeight * ((hit ? 1.0 : 0.0) - rate);
+std::array<std::array<HitRates::Rate, HitRates::kClasses>, 3> HitRates::make_first_rates() {
+  constexpr double kShown[3][kClasses] = {{0.5, 0.55, 0.55, 0.6, 0.65, 0.9, 0.97},
+                                          {0.55, 0.8, 0.9, 0.93, 0.95, 0.97, 0.99},
+                                          {0.33, 0.37, 0.4, 0.35, 0.25, 0.3, 0.5}};
+  constexpr double kShare = 0.7;
+  constexpr double kTrials = 2;
+  std::array<std::array<Rate, kClasses>, 3> rates;
+  for (std::size_t a = 0; a < rates.size(); ++a) {
+    for (std::size_t c = 0; c < kClasses; ++c) rates[a][c] = {kShare * kShown[a][c], kTrials};
+  }
+  return rates;
+}
+
+double HitRates::at(const Prediction& prediction) const {
+  return rates_[static_cast<std::size_t>(prediction.agreement)][class_of(prediction.length)].hits;
+}
+
+void HitRates::count(const Prediction& prediction, bool hit) {
+  constexpr double kLeastWeight = 0.1;  // texts change their ways
+  Rate& rate = rates_[static_cast<std::size_t>(prediction.agreement)][class_of(prediction.length)];
+  rate.trials += 1;
+  rate.hits += std::max(kLeastWeight, 1 / rate.trials) * ((hit ? 1.0 : 0.0) - rate.hits);
 }
 
 void Drafter::follow(std::span<const std::int32_t> text) {
-  const TextMatch& match = index.match();
-  if (match.length > 0) rates.count(match.length, text[match.next] == text.back());
+  if (next.length > 0) rates.count(next, next.id == text.back());
   index.extend(text);
+  next = predict(index.matches(), [&](std::size_t place) { return text[place]; });
 }
 
-std::vector<double> Drafter::chances(std::size_t most) const {
-  std::vector<double> chances;
-  const std::size_t length = index.match().length;
+Draft Drafter::draft(std::span<const std::int32_t> text, std::size_t most) const {
+  Draft draft;
+  const auto token_at = [&](std::size_t place) {
+    return place < text.size() ? text[place] : draft.ids[place - text.size()];
+  };
+  std::vector<TextMatch> matches(index.matches().begin(), index.matches().end());
   double chance = 1;
-  for (std::size_t j = 0; length > 0 && j < most; ++j) {
-    chance *= rates.at(length + j);
-    chances.push_back(chance);
+  for (Prediction guess = next; guess.length > 0 && draft.ids.size() < most;
+       guess = predict(matches, token_at)) {
+    chance *= rates.at(guess);
+    std::erase_if(matches, [&](const TextMatch& match) { return token_at(match.next) != guess.id; });
+    for (TextMatch& match : matches) {
+      match = {match.next + 1, std::min(match.length + 1, kLongestMatch)};
+    }
+    draft.ids.push_back(guess.id);
+    draft.chances.push_back(chance);
   }
-  return chances;
-}
-
-void Drafter::guess(std::span<const std::int32_t> text, std::size_t count,
-                    std::vector<std::int32_t>& guesses) const {
-  const std::size_t first = guesses.size();
-  for (std::size_t place = index.match().next; count > 0; --count, ++place) {
-    guesses.push_back(place < text.size() ? text[place] : guesses[first + place - text.size()]);
-  }
+  return draft;
 }
 
 void PassTimes::record(std::size_t tokens, double seconds) {

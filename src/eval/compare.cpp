@@ -13,8 +13,8 @@
 #include <utility>
 
 #include "base/blob.h"
+#include "base/cores.h"
 #include "base/error.h"
-#include "base/thread_pool.h"
 #include "engine/memory.h"
 #include "eval/latency.h"
 #include "eval/sandbox.h"

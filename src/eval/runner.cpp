@@ -13,8 +13,8 @@
 #include <thread>
 #include <utility>
 
+#include "base/cores.h"
 #include "base/error.h"
-#include "base/thread_pool.h"
 #include "engine/loops.h"
 #include "engine/memory.h"
 
@@ -285,7 +285,7 @@ bool grade_answers(Store& store, int candidate, const std::string& label, std::s
   items.reserve(answers.size());
   for (const StoredAnswer& answer : answers) items.push_back(&find_item(suites, answer));
   GradingQueue queue(answers, items);
-  const GradingThreads threads(queue, std::min(answers.size(), static_cast<std::size_t>(physical_cores())));
+  const GradingThreads threads(queue, std::min(answers.size(), static_cast<std::size_t>(usable_cores())));
   std::size_t done = 0;
   while (done < answers.size()) {
     if (hooks.stop && hooks.stop()) return false;

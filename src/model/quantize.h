@@ -13,7 +13,7 @@ namespace touchstone {
 
 struct QuantizeOptions {
   DType to = DType::int4_128;  // or int8_128
-  int num_threads = 0;         // 0: physical_cores()
+  int num_threads = 0;         // 0: usable_cores()
   std::string isa = "auto";
   /// Called before each matrix, `done` of `total` being finished. What it throws ends the work.
   std::function<void(int done, int total)> on_progress;

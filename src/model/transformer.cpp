@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/cores.h"
 #include "base/error.h"
 #include "kernels/cpu_backend.h"
 #include "model/forward.h"
@@ -58,7 +59,7 @@ void check_dtypes(const ModelOptions& options) {
 
 int choose_threads(int requested) {
   constexpr int kMaxThreads = 1024;
-  return requested <= 0 ? physical_cores() : std::min(requested, kMaxThreads);
+  return requested <= 0 ? usable_cores() : std::min(requested, kMaxThreads);
 }
 
 struct Transformer::Impl {

@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/cores.h"
 #include "support/golden.h"
 #include "support/process.h"
 
@@ -251,6 +252,22 @@ TEST(CommandLine, GenerateReportsChoicesUsageAndTimings) {
   for (const char* key : {"load_ms", "ttft_ms", "prefill_tok_s", "decode_tok_s", "peak_rss_bytes"}) {
     EXPECT_GT(result.at("timings").at(key).to_number<double>(), 0) << key;
   }
+}
+
+TEST(CommandLine, MoreThreadsThanCoresWorkAndAreWarnedOfInOneLine) {
+  const auto generate = [](std::vector<std::string> options) {
+    options.insert(options.begin(), {"generate", kTiny, "--raw", "--greedy", "--ignore-eos", "--prompt", "ab",
+                                     "--max-new-tokens", "20", "--json"});
+    return touchstone(options);
+  };
+  const ProcessResult usual = generate({});
+  EXPECT_EQ(usual.err, "");
+  const ProcessResult many = generate({"--threads", std::to_string(usable_cores() + 30)});
+  EXPECT_EQ(parse_only_document(many).at("choices"), parse_only_document(usual).at("choices"));
+  EXPECT_THAT(many.err, StartsWith("touchstone: warning: "));
+  EXPECT_THAT(many.err, HasSubstr(std::to_string(usable_cores() + 30) + " threads"));
+  EXPECT_EQ(std::count(many.err.begin(), many.err.end(), '\n'), 1) << many.err;
+  EXPECT_EQ(generate({"--threads", "1"}).err, "");
 }
 
 TEST(CommandLine, TheSameSeedGivesTheSameBytesForAnyThreads) {

@@ -51,8 +51,8 @@ TEST(TextIndex, FindsTheLongestAndLatestMatchOfEachPrefix) {
       const std::vector<std::int32_t> prefix(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(size));
       index.extend(prefix);
       const TextMatch expected = find_slowly(prefix);
-      ASSERT_EQ(index.match().length, expected.length) << "alphabet " << alphabet << ", size " << size;
-      ASSERT_EQ(index.match().next, expected.next) << "alphabet " << alphabet << ", size " << size;
+      ASSERT_EQ(index.longest().length, expected.length) << "alphabet " << alphabet << ", size " << size;
+      ASSERT_EQ(index.longest().next, expected.next) << "alphabet " << alphabet << ", size " << size;
     }
   }
 }
@@ -64,9 +64,9 @@ TEST(TextIndex, GivesTheSameWhenTheTextComesInPieces) {
   at_once.extend(text);
   for (std::size_t size = 0; size < text.size(); size += 7) in_pieces.extend(std::span(text).first(size));
   in_pieces.extend(text);
-  EXPECT_GT(at_once.match().length, 0U);
-  EXPECT_EQ(at_once.match().length, in_pieces.match().length);
-  EXPECT_EQ(at_once.match().next, in_pieces.match().next);
+  EXPECT_GT(at_once.longest().length, 0U);
+  EXPECT_EQ(at_once.longest().length, in_pieces.longest().length);
+  EXPECT_EQ(at_once.longest().next, in_pieces.longest().next);
 }
 
 TEST(TextIndex, MatchesInALoopAreTrueAndAsLongAsTheyAreCounted) {
@@ -76,7 +76,7 @@ TEST(TextIndex, MatchesInALoopAreTrueAndAsLongAsTheyAreCounted) {
     for (std::size_t size = 1; size <= 300; ++size) {
       text.push_back(static_cast<std::int32_t>((size - 1) % period));
       index.extend(text);
-      const TextMatch& match = index.match();
+      const TextMatch& match = index.longest();
       ASSERT_EQ(match.length, size > period ? std::min(size - period, kLongestMatch) : 0);
       for (std::size_t i = 1; i <= match.length; ++i) ASSERT_EQ(text[match.next - i], text[size - i]);
     }
@@ -93,27 +93,69 @@ TEST(TextIndex, FollowsAMatchThroughTokensThatStandEverywhere) {
   for (std::size_t i = 0; i + 1 < passage.size(); ++i) {
     text.push_back(passage[i]);
     index.extend(text);
-    EXPECT_EQ(index.match().length, i + 1);
-    EXPECT_EQ(index.match().next, i + 1);
+    EXPECT_EQ(index.longest().length, i + 1);
+    EXPECT_EQ(index.longest().next, i + 1);
   }
 }
 
-TEST(Drafter, GuessesWhatFollowedAndGoesOnInLoops) {
+TEST(TextIndex, NamesEveryPlaceThatReadsLikeTheEndLatestFirst) {
+  const std::vector<std::int32_t> text{1, 2, 7, 2, 8, 1, 2};
+  TextIndex index;
+  index.extend(text);
+  ASSERT_EQ(index.matches().size(), 2U);
+  EXPECT_EQ(index.matches()[0].next, 4U);
+  EXPECT_EQ(index.matches()[0].length, 1U);
+  EXPECT_EQ(index.matches()[1].next, 2U);
+  EXPECT_EQ(index.matches()[1].length, 2U);
+}
+
+Drafter drafter_of(const std::vector<std::int32_t>& text) {
   Drafter drafter;
-  std::vector<std::int32_t> text{5, 1, 2, 3, 4, 5};
   drafter.follow(text);
-  std::vector<std::int32_t> guesses{5};
-  drafter.guess(text, 4, guesses);
-  EXPECT_THAT(guesses, ElementsAre(5, 1, 2, 3, 4));
+  return drafter;
+}
+
+TEST(Drafter, GuessesWhatFollowedAndGoesOnInLoops) {
+  std::vector<std::int32_t> text{5, 1, 2, 3, 4, 5};
+  EXPECT_THAT(drafter_of(text).draft(text, 4).ids, ElementsAre(1, 2, 3, 4));
   text = {1, 2, 3, 1, 2, 3, 1};
-  Drafter in_loop;
-  in_loop.follow(text);
-  guesses.clear();
-  in_loop.guess(text, 8, guesses);
-  EXPECT_THAT(guesses, ElementsAre(2, 3, 1, 2, 3, 1, 2, 3));
-  Drafter without;
-  without.follow(std::vector<std::int32_t>{1, 2, 3});
-  EXPECT_TRUE(without.chances(5).empty());
+  EXPECT_THAT(drafter_of(text).draft(text, 8).ids, ElementsAre(2, 3, 1, 2, 3, 1, 2, 3));
+  text = {1, 2, 3};
+  EXPECT_THAT(drafter_of(text).draft(text, 5).ids, ElementsAre());
+}
+
+TEST(Drafter, GuessesWhatFollowedTheLongestMatch) {
+  const std::vector<std::int32_t> text{1, 2, 3, 4, 9, 3, 5, 1, 2, 3};
+  EXPECT_THAT(drafter_of(text).draft(text, 3).ids, ElementsAre(4, 9, 3));
+}
+
+TEST(Drafter, TellsPlacesThatAgreeFromThoseThatDoNot) {
+  EXPECT_EQ(drafter_of({1, 2, 3, 1, 2}).next.agreement, Agreement::alone);
+  EXPECT_EQ(drafter_of({1, 2, 3, 4, 1, 2, 3, 5, 1, 2}).next.agreement, Agreement::agreed);
+  EXPECT_EQ(drafter_of({1, 2, 3, 4, 1, 2, 6, 5, 1, 2}).next.agreement, Agreement::disputed);
+  // A place that reads like less than half of the longest match has no voice.
+  EXPECT_EQ(drafter_of({1, 2, 3, 4, 9, 3, 5, 1, 2, 3}).next.agreement, Agreement::alone);
+  EXPECT_EQ(drafter_of({1, 2, 3}).next.length, 0U);
+}
+
+TEST(Drafter, TrustsATemplateButNotWhatStandsInItsGaps) {
+  // "1 2 3 n", where n is another number each time.
+  Drafter drafter;
+  std::vector<std::int32_t> text;
+  for (std::int32_t i = 0; i < 60; ++i) {
+    for (const std::int32_t id : {1, 2, 3, 100 + i}) {
+      text.push_back(id);
+      drafter.follow(text);
+    }
+  }
+  text.push_back(1);
+  drafter.follow(text);
+  const Draft draft = drafter.draft(text, 3);
+  ASSERT_EQ(draft.ids.size(), 3U);
+  EXPECT_EQ(draft.ids[0], 2);
+  EXPECT_EQ(draft.ids[1], 3);
+  EXPECT_GT(draft.chances[1], 0.9);
+  EXPECT_LT(draft.chances[2], 0.1);
 }
 
 TEST(Drafter, LearnsHowOftenTheTextGoesOnAsBefore) {
@@ -127,11 +169,11 @@ TEST(Drafter, LearnsHowOftenTheTextGoesOnAsBefore) {
   }
   changed.push_back(0);
   changing.follow(changed);
-  ASSERT_EQ(repeating.chances(15).size(), 15U);
-  EXPECT_GT(repeating.chances(15).back(), 0.5);
-  ASSERT_FALSE(changing.chances(15).empty());
-  EXPECT_LT(changing.chances(15).front(), 0.05);
-  EXPECT_EQ(repeating.chances(3).size(), 3U);
+  ASSERT_EQ(repeating.draft(text, 15).chances.size(), 15U);
+  EXPECT_GT(repeating.draft(text, 15).chances.back(), 0.5);
+  ASSERT_FALSE(changing.draft(changed, 15).chances.empty());
+  EXPECT_LT(changing.draft(changed, 15).chances.front(), 0.05);
+  EXPECT_EQ(repeating.draft(text, 3).chances.size(), 3U);
 }
 
 // ---- The choice ----
