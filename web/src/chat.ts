@@ -46,8 +46,6 @@ function find(id: string): Conversation | undefined {
 }
 
 function saveNow(): void {
-  clearTimeout(saveTimer);
-  saveTimer = undefined;
   for (const id of unsaved) {
     const conversation = find(id);
     if (conversation) save('conversations', conversation).catch(() => (keepsConversations.value = false));
@@ -61,7 +59,13 @@ function put(conversation: Conversation): void {
     ? conversations.value.map((other) => (other === known ? conversation : other))
     : [conversation, ...conversations.value];
   unsaved.add(conversation.id);
-  saveTimer ??= setTimeout(saveNow, SAVE_EVERY_MS);
+  if (saveTimer !== undefined) return;
+  // At once, since the page may be closed at any time; while an answer streams, not for each of its words.
+  saveNow();
+  saveTimer = setTimeout(() => {
+    saveTimer = undefined;
+    saveNow();
+  }, SAVE_EVERY_MS);
 }
 
 export async function startChat(): Promise<void> {
@@ -101,6 +105,7 @@ async function answer(conversationId: string, parent: string, prefix?: Fork, ext
     if (current && findMessage(current, id)) put(setReply(current, id, grown));
     else controller.abort();
   });
+  saveNow();
   running.delete(id);
   if (reply.error) noteFailure(reply.error);
   announcement.value = reply.error ? t('announceFailed') : t('announceDone', { tokens: tokenCount(reply) });

@@ -29,15 +29,13 @@ const rules = markdown.renderer.rules;
 
 addMath(markdown);
 
-const parseInline = markdown.core.ruler.getRules('').find((rule) => rule.name === 'inline')!;
-markdown.core.ruler.at('inline', (state) => {
+markdown.core.ruler.before('inline', 'limit', (state) => {
   const long = state.tokens.filter((token) => token.type === 'inline' && token.content.length > PARAGRAPH_CHARACTERS_MAX);
   for (const token of long) {
     token.type = 'plain';
     token.children = null;
     token.content = clipText(token.content);
   }
-  parseInline(state);
 });
 rules['plain'] = (tokens, index) => escapeHtml(tokens[index]!.content);
 
