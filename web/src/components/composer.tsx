@@ -41,12 +41,13 @@ export function Composer({ label, placeholder, sendLabel, busy, disabled, keepsT
         onInput={(event) => setText(event.currentTarget.value)}
         onKeyDown={onKeyDown}
       />
+      {/* Keys keep them two buttons: one that turned from Stop into Send under the finger would send. */}
       {busy ? (
-        <button type="button" class="primary round" aria-label={t('stop')} title={t('stop')} onClick={onStop}>
+        <button key="stop" type="button" class="primary round" aria-label={t('stop')} title={t('stop')} onClick={onStop}>
           <Icon name="stop" />
         </button>
       ) : (
-        <button type="submit" class="primary round" aria-label={sendLabel} title={sendLabel} disabled={!canSend}>
+        <button key="send" type="submit" class="primary round" aria-label={sendLabel} title={sendLabel} disabled={!canSend}>
           <Icon name="send" />
         </button>
       )}
