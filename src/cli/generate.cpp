@@ -63,6 +63,8 @@ const char* finish_reason_name(FinishReason reason) {
       return "length";
     case FinishReason::cancelled:
       return "cancelled";
+    case FinishReason::deadline:
+      return "deadline";
   }
   return "";
 }
@@ -111,8 +113,8 @@ int run_generate(const GenerateOptions& options) {
                           .sampling = apply(options.sampling, model->defaults),
                           .n = options.n,
                           .reasoning_opened = prompt.reasoning_opened,
-                          .on_token = [&](int, std::int32_t, const std::string& text) {
-                            if (streams) print_text(text);
+                          .on_token = [&](const TokenEvent& event) {
+                            if (streams) print_text(event.text);
                             return !interrupted();
                           }};
   const GenerateResult result = engine.generate(std::move(request));
