@@ -4,7 +4,7 @@
 set -euo pipefail
 
 packages="g++ cmake ninja-build pkg-config libboost1.81-dev libboost-json1.81-dev libcli11-dev libfmt-dev libspdlog-dev
-  libpcre2-dev libutf8proc-dev libsqlite3-dev libseccomp-dev bubblewrap python3"
+  libpcre2-dev libutf8proc-dev libsqlite3-dev libseccomp-dev bubblewrap python3 libssl-dev prometheus-cpp-dev"
 case "${1:-build}" in
   build) ;;
   test) packages+=" libgtest-dev libgmock-dev" ;;

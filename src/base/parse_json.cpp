@@ -1,5 +1,6 @@
 #include "base/parse_json.h"
 
+#include <boost/json.hpp>
 #include <boost/json/basic_parser_impl.hpp>
 #include <cstdlib>
 
