@@ -8,8 +8,8 @@
 
 namespace touchstone {
 
-/// Parses one JSON document. Throws Error that names `source` and where it broke, with `hint`; nesting deeper than
-/// `max_depth` is an error, too.
+/// Parses one JSON document. Throws Error that names `source` and where it broke, with `hint`; nesting deeper
+/// than `max_depth` is an error, too.
 boost::json::value parse_json(const std::string& text, const std::string& source,
                               const std::string& hint = "give one JSON document; see --help for an example",
                               std::size_t max_depth = 32);

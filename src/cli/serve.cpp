@@ -1,5 +1,3 @@
-#include "serve/server.h"
-
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -10,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/sampling_options.h"
 #include "serve/log.h"
+#include "serve/server.h"
 
 namespace touchstone::cli {
 namespace {
@@ -41,8 +40,9 @@ int run_serve(const ServeOptions& options) {
   std::string names;
   for (const auto& model : models) names += (names.empty() ? "" : ", ") + model->id;
   const bool is_ipv6 = server_options.host.find(':') != std::string::npos;
-  const std::string address = fmt::format("{}://{}:{}", server_options.tls_cert.empty() ? "http" : "https",
-                                          is_ipv6 ? "[" + server_options.host + "]" : server_options.host, server.port());
+  const std::string address =
+      fmt::format("{}://{}:{}", server_options.tls_cert.empty() ? "http" : "https",
+                  is_ipv6 ? "[" + server_options.host + "]" : server_options.host, server.port());
   if (options.log_format == "json") {
     spdlog::warn("serving {} at {}", names, address);
   } else {
@@ -65,7 +65,8 @@ void add_serve(CLI::App& app, Command& command) {
   sub->add_option("--parallel", options->parallel, "Answers that are generated at once, for each model")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  sub->add_option("--max-queue", server.runner.max_queue, "Requests that may wait, for each model; more get 429")
+  sub->add_option("--max-queue", server.runner.max_queue,
+                  "Requests that may wait, for each model; more get 429")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
   sub->add_option("--api-key-file", server.api_key_file, "Keys, one a line; read again on SIGHUP");

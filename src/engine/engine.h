@@ -73,8 +73,8 @@ struct GenerateRequest {
   SamplingParams sampling;
   std::int32_t n = 1;                                             // samples
   bool reasoning_opened = false;                                  // the prompt ends inside <think>
-  std::function<bool(const TokenEvent&)> on_token;                // false cancels the request
-  std::optional<std::chrono::steady_clock::time_point> deadline;  // what is not done by then is cut off
+  std::function<bool(const TokenEvent&)> on_token = {};                // false cancels the request
+  std::optional<std::chrono::steady_clock::time_point> deadline = {};  // what is not done by then is cut off
 };
 
 struct GeneratedSample {

@@ -31,15 +31,17 @@ std::array<unsigned char, SHA256_DIGEST_LENGTH> digest_of(std::string_view text)
 std::optional<std::string> decode_base64(std::string_view text) {
   if (text.empty() || text.size() % 4 != 0 || text.size() > 4096) return std::nullopt;
   std::string bytes(text.size() / 4 * 3, '\0');
-  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
-                                   reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+  const int size =
+      EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                      reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
   if (size < 0) return std::nullopt;
   const auto padding = static_cast<std::size_t>(std::count(text.end() - 2, text.end(), '='));
   bytes.resize(static_cast<std::size_t>(size) - padding);
   return bytes;
 }
 
-/// The key as OpenAI's clients send it, as Anthropic's do, or as a browser does that has asked for a password.
+/// The key as OpenAI's clients send it, as Anthropic's do, or as a browser does that has asked for a
+/// password.
 std::string find_key(const HttpRequest& request) {
   const std::string_view given = request.header("authorization");
   if (boost::istarts_with(given, "bearer ")) return std::string(trim(given.substr(7)));
@@ -78,8 +80,9 @@ bool is_same_origin(const HttpRequest& request, std::string_view origin) {
 }
 
 bool allows(const std::vector<std::string>& origins, std::string_view origin) {
-  return std::any_of(origins.begin(), origins.end(),
-                     [&](const std::string& allowed) { return allowed == "*" || boost::iequals(allowed, origin); });
+  return std::any_of(origins.begin(), origins.end(), [&](const std::string& allowed) {
+    return allowed == "*" || boost::iequals(allowed, origin);
+  });
 }
 
 }  // namespace
@@ -101,7 +104,8 @@ ApiKeys ApiKeys::load(const std::filesystem::path& path) {
 std::optional<std::uint64_t> ApiKeys::find_tenant(std::string_view key) const {
   const Digest given = digest_of(key);
   bool found = false;
-  for (const Digest& digest : digests_) found |= CRYPTO_memcmp(digest.data(), given.data(), given.size()) == 0;
+  for (const Digest& digest : digests_)
+    found |= CRYPTO_memcmp(digest.data(), given.data(), given.size()) == 0;
   if (!found) return std::nullopt;
   std::uint64_t tenant = 0;
   std::memcpy(&tenant, given.data(), sizeof tenant);
@@ -117,13 +121,15 @@ std::optional<HttpResponse> refuse_access(const HttpRequest& request, const Acce
                                           std::uint64_t& tenant) {
   tenant = 0;
   if (rules.checks_host && !is_this_machine(request.header("host"))) {
-    return make_error(403, "permission_error",
-                      "the Host header names another machine; to serve other names, start with --api-key-file", {},
-                      "host_not_allowed");
+    return make_error(
+        403, "permission_error",
+        "the Host header names another machine; to serve other names, start with --api-key-file", {},
+        "host_not_allowed");
   }
   const std::string_view origin = request.header("origin");
   if (!origin.empty() && !is_same_origin(request, origin) && !allows(rules.allowed_origins, origin)) {
-    return make_error(403, "permission_error", "this origin may not use the server; start it with --allow-origin", {},
+    return make_error(403, "permission_error",
+                      "this origin may not use the server; start it with --allow-origin", {},
                       "origin_not_allowed");
   }
   if (!rules.keys || request.path == "/health" || request.path == "/ready") return std::nullopt;
@@ -133,7 +139,8 @@ std::optional<HttpResponse> refuse_access(const HttpRequest& request, const Acce
     tenant = *found;
     return std::nullopt;
   }
-  HttpResponse refusal = make_error(401, "authentication_error", "a valid API key is needed", {}, "invalid_api_key");
+  HttpResponse refusal =
+      make_error(401, "authentication_error", "a valid API key is needed", {}, "invalid_api_key");
   refusal.headers.emplace_back("WWW-Authenticate", "Basic realm=\"touchstone\", charset=\"UTF-8\"");
   return refusal;
 }

@@ -15,8 +15,8 @@ namespace touchstone::serve {
 
 class ApiKeys {
  public:
-  /// One key a line; blank lines and those that begin with '#' are left out. Throws Error for a file that cannot be
-  /// read or holds no key.
+  /// One key a line; blank lines and those that begin with '#' are left out. Throws Error for a file that
+  /// cannot be read or holds no key.
   static ApiKeys load(const std::filesystem::path& path);
   /// The tenant that the key belongs to (never 0), or nothing. Takes the same time whatever the key.
   std::optional<std::uint64_t> find_tenant(std::string_view key) const;
@@ -29,8 +29,8 @@ class ApiKeys {
 struct AccessRules {
   std::optional<ApiKeys> keys;               // none: everybody may
   std::vector<std::string> allowed_origins;  // "https://host[:port]", or "*"
-  // Without keys, a web page that has its own name resolve to 127.0.0.1 (DNS rebinding) would get in: only names of
-  // this machine are answered.
+  // Without keys, a web page that has its own name resolve to 127.0.0.1 (DNS rebinding) would get in: only
+  // names of this machine are answered.
   bool checks_host = false;
 };
 

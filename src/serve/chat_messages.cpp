@@ -101,7 +101,8 @@ std::string tool_name(const json::value& value, const std::string& path) {
 
 json::array read_messages(FieldReader& fields) {
   const json::array* messages = fields.array("messages");
-  if (messages == nullptr || messages->empty()) refuse_field("messages", "messages must hold at least one message");
+  if (messages == nullptr || messages->empty())
+    refuse_field("messages", "messages must hold at least one message");
   if (messages->size() > kMaxMessages) {
     refuse_field("messages", fmt::format("messages holds more than {} messages", kMaxMessages));
   }
@@ -131,7 +132,8 @@ ToolWishes read_tools(FieldReader& fields) {
   std::vector<std::string> names;
   if (tools != nullptr) {
     if (tools->size() > kMaxTools) refuse_field("tools", fmt::format("tools holds more than {}", kMaxTools));
-    for (std::size_t i = 0; i < tools->size(); ++i) names.push_back(tool_name((*tools)[i], fmt::format("tools[{}]", i)));
+    for (std::size_t i = 0; i < tools->size(); ++i)
+      names.push_back(tool_name((*tools)[i], fmt::format("tools[{}]", i)));
     wishes.tools = *tools;
   }
   if (choice == nullptr || *choice == json::value("auto")) return wishes;
@@ -145,7 +147,8 @@ ToolWishes read_tools(FieldReader& fields) {
     wishes.answer_begins = kCallBegins;
     return wishes;
   }
-  if (!choice->is_object()) refuse_field("tool_choice", "tool_choice must be none, auto, required or a function");
+  if (!choice->is_object())
+    refuse_field("tool_choice", "tool_choice must be none, auto, required or a function");
   const std::string name = tool_name(*choice, "tool_choice");
   if (std::find(names.begin(), names.end(), name) == names.end()) {
     refuse_field("tool_choice", "tool_choice names '" + name + "', which is not among the tools");

@@ -8,8 +8,8 @@
 
 namespace touchstone::serve {
 
-/// The `messages` field, checked: text parts joined, developer as system, the arguments of tool calls as objects.
-/// Throws RequestError.
+/// The `messages` field, checked: text parts joined, developer as system, the arguments of tool calls as
+/// objects. Throws RequestError.
 boost::json::array read_messages(FieldReader& fields);
 
 /// The same messages with the arguments of tool calls as strings, for templates that write them as they are.

@@ -20,10 +20,12 @@ namespace {
 
 constexpr std::size_t kMaxIgnoredBytes = 1024;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
-/// The answer to one HTTP request: `n` choices for each prompt. After it has been submitted, the engine's thread's
-/// alone.
+/// The answer to one HTTP request: `n` choices for each prompt. After it has been submitted, the engine's
+/// thread's alone.
 struct Completion {
   CompletionRequest request;
   CompletionCall call;
@@ -45,7 +47,8 @@ struct Completion {
 void send_chunk(Completion& c, json::object chunk) {
   if (chunk.empty()) return;
   if (!c.begun) {
-    c.reply.begin_stream({.content_type = "text/event-stream", .body = {}, .headers = {{"Cache-Control", "no-cache"}}});
+    c.reply.begin_stream(
+        {.content_type = "text/event-stream", .body = {}, .headers = {{"Cache-Control", "no-cache"}}});
     c.begun = true;
   }
   json::object response = make_response(c.head, true, {std::move(chunk)});
@@ -91,7 +94,8 @@ void send_failure(Completion& c, const HttpResponse& error) {
 /// All choices are finished: the rest of the stream, or the whole response.
 void send_end(Completion& c) {
   const auto ended = [&](const char* reason) {
-    return std::any_of(c.choices.begin(), c.choices.end(), [&](const Choice& choice) { return choice.finish_reason() == reason; });
+    return std::any_of(c.choices.begin(), c.choices.end(),
+                       [&](const Choice& choice) { return choice.finish_reason() == reason; });
   };
   const bool has_tokens = c.usage.completion_tokens > 0;
   if (ended("cancelled")) {  // by the server: to a client that has left this says nothing
@@ -100,8 +104,9 @@ void send_end(Completion& c) {
     return send_failure(c, error);
   }
   if (ended("deadline") && !has_tokens) {
-    return send_failure(c, make_error(504, "timeout_error", "the request's time was over before its first token",
-                                      "timeout", "deadline_exceeded"));
+    return send_failure(
+        c, make_error(504, "timeout_error", "the request's time was over before its first token", "timeout",
+                      "deadline_exceeded"));
   }
   if (!c.request.stream) {
     json::array choices;
@@ -135,7 +140,8 @@ void finish_job(Completion& c, std::size_t first_choice, const GenerateResult& r
   c.usage.prompt_tokens += result.prompt_tokens;
   c.usage.cached_tokens += result.cached_tokens;
   c.usage.completion_tokens += generated;
-  c.metrics.count_tokens(c.model_id(), result.prompt_tokens, result.cached_tokens, static_cast<double>(generated));
+  c.metrics.count_tokens(c.model_id(), result.prompt_tokens, result.cached_tokens,
+                         static_cast<double>(generated));
   if (--c.jobs_left > 0) return;
   c.metrics.observe_request(c.model_id(), {.ttft_s = c.ttft_s, .total_s = seconds_since(c.call.received)});
   log_completion(c);
@@ -174,13 +180,14 @@ std::optional<Clock::time_point> find_deadline(const CompletionRequest& request,
 
 }  // namespace
 
-void start_completion(const json::object& body, const CompletionCall& call, ModelRunner& runner, Metrics& metrics,
-                      Reply& reply) {
+void start_completion(const json::object& body, const CompletionCall& call, ModelRunner& runner,
+                      Metrics& metrics, Reply& reply) {
   const LoadedModel& model = runner.model();
   ModelRunner::Place place = runner.take_place();
   if (!place) {
     metrics.count_rejection("queue_full");
-    HttpResponse busy = make_error(429, "rate_limit_error", "the queue is full; try again later", {}, "queue_full");
+    HttpResponse busy =
+        make_error(429, "rate_limit_error", "the queue is full; try again later", {}, "queue_full");
     busy.headers.emplace_back("Retry-After", std::to_string(runner.seconds_to_retry()));
     return reply.send(std::move(busy));
   }
@@ -188,23 +195,32 @@ void start_completion(const json::object& body, const CompletionCall& call, Mode
                              .defaults = model.defaults,
                              .vocab_size = model.transformer->config().vocab_size,
                              .max_sequence_tokens = runner.max_sequence_tokens()};
-  CompletionRequest request = call.is_chat ? read_chat_request(body, against) : read_text_request(body, against);
+  CompletionRequest request =
+      call.is_chat ? read_chat_request(body, against) : read_text_request(body, against);
   if (!request.ignored.empty()) reply.add_header("X-Touchstone-Ignored", list_ignored(request.ignored));
   const ResponseHead head{.id = (call.is_chat ? "chatcmpl-" : "cmpl-") + call.request_id,
                           .model = model.id,
                           .created = std::time(nullptr),
                           .is_chat = call.is_chat,
                           .seed = request.sampling.seed};
-  const auto completion = std::make_shared<Completion>(
-      Completion{.request = std::move(request), .call = call, .head = head, .runner = runner, .metrics = metrics,
-                 .reply = std::move(reply), .choices = {}, .last_token = {}, .usage = {}});
+  const auto completion = std::make_shared<Completion>(Completion{.request = std::move(request),
+                                                                  .call = call,
+                                                                  .head = head,
+                                                                  .runner = runner,
+                                                                  .metrics = metrics,
+                                                                  .reply = std::move(reply),
+                                                                  .choices = {},
+                                                                  .last_token = {},
+                                                                  .usage = {}});
   Completion& c = *completion;
   for (const Prompt& prompt : c.request.prompts) {
-    for (std::int32_t i = 0; i < c.request.n; ++i) c.choices.emplace_back(c.request, prompt, c.choices.size());
+    for (std::int32_t i = 0; i < c.request.n; ++i)
+      c.choices.emplace_back(c.request, prompt, c.choices.size());
   }
   c.last_token.resize(c.choices.size());
   c.jobs_left = c.request.prompts.size();
-  std::vector<Job> jobs;  // all made before the first runs: from then on the engine's thread has the completion
+  std::vector<Job>
+      jobs;  // all made before the first runs: from then on the engine's thread has the completion
   for (std::size_t p = 0; p < c.request.prompts.size(); ++p) {
     const std::size_t first_choice = p * static_cast<std::size_t>(c.request.n);
     Prompt& prompt = c.request.prompts[p];

@@ -19,8 +19,8 @@ struct CompletionCall {
   Clock::time_point received;
 };
 
-/// Reads the body, asks the runner, and has the reply written as the answer grows. Throws RequestError when the body
-/// is refused; the reply is then still unanswered. `metrics` must outlive the runner.
+/// Reads the body, asks the runner, and has the reply written as the answer grows. Throws RequestError when
+/// the body is refused; the reply is then still unanswered. `metrics` must outlive the runner.
 void start_completion(const boost::json::object& body, const CompletionCall& call, ModelRunner& runner,
                       Metrics& metrics, Reply& reply);
 

@@ -68,11 +68,10 @@ HttpResponse make_error(unsigned status, std::string_view type, std::string_view
   const auto text_or_null = [](std::string_view text) {
     return text.empty() ? boost::json::value() : boost::json::value(text);
   };
-  const boost::json::object error = {{"message", message},
-                                     {"type", type},
-                                     {"param", text_or_null(param)},
-                                     {"code", text_or_null(code)}};
-  return {.status = status, .body = boost::json::serialize(boost::json::object{{"error", error}}), .headers = {}};
+  const boost::json::object error = {
+      {"message", message}, {"type", type}, {"param", text_or_null(param)}, {"code", text_or_null(code)}};
+  return {
+      .status = status, .body = boost::json::serialize(boost::json::object{{"error", error}}), .headers = {}};
 }
 
 // ---- Reply: from any thread to the connection ----
@@ -93,7 +92,8 @@ Reply::Reply(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)
 
 Reply::~Reply() {
   if (!exchange_) return;  // moved from
-  if (!answered_) send(make_error(500, "server_error", "the request was dropped; this is a fault of the server"));
+  if (!answered_)
+    send(make_error(500, "server_error", "the request was dropped; this is a fault of the server"));
 }
 
 void Reply::add_header(std::string name, std::string value) {
@@ -136,8 +136,8 @@ bool Reply::abandoned() const { return exchange_->gone; }
 
 namespace {
 
-/// One client. On the I/O thread alone. A coroutine reads whatever comes into `input`; another parses it, has it
-/// answered, and writes; the sweep wakes them at the deadline.
+/// One client. On the I/O thread alone. A coroutine reads whatever comes into `input`; another parses it, has
+/// it answered, and writes; the sweep wakes them at the deadline.
 struct Connection {
   tcp::socket socket;
   std::optional<asio::ssl::stream<tcp::socket&>> tls;
@@ -209,9 +209,10 @@ asio::awaitable<bool> write_all(Connection& c, std::string_view bytes, std::chro
 }
 
 bool is_sane_id(std::string_view id) {
-  return !id.empty() && id.size() <= kMaxRequestIdBytes && std::all_of(id.begin(), id.end(), [](unsigned char c) {
-    return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
-  });
+  return !id.empty() && id.size() <= kMaxRequestIdBytes &&
+         std::all_of(id.begin(), id.end(), [](unsigned char c) {
+           return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
+         });
 }
 
 std::string make_request_id() {
@@ -227,9 +228,11 @@ HttpResponse explain_parse_error(const error_code& error, const HttpLimits& limi
   }
   if (error == http::error::body_limit) {
     return make_error(413, "invalid_request_error",
-                      fmt::format("the body is larger than {} bytes", limits.body_bytes), {}, "body_too_large");
+                      fmt::format("the body is larger than {} bytes", limits.body_bytes), {},
+                      "body_too_large");
   }
-  return make_error(400, "invalid_request_error", "this is not valid HTTP: " + error.message(), {}, "bad_http");
+  return make_error(400, "invalid_request_error", "this is not valid HTTP: " + error.message(), {},
+                    "bad_http");
 }
 
 HttpRequest take_request(RequestParser& parser, Clock::time_point received) {
@@ -248,17 +251,19 @@ HttpRequest take_request(RequestParser& parser, Clock::time_point received) {
 
 std::string format_head(const HttpResponse& response, const std::string& request_id, bool keeps_alive,
                         bool chunked, bool has_length) {
-  std::string head = fmt::format("HTTP/1.1 {} {}\r\nContent-Type: {}\r\nX-Request-Id: {}\r\nConnection: {}\r\n",
-                                 response.status,
-                                 std::string_view(http::obsolete_reason(http::int_to_status(response.status))),
-                                 response.content_type, request_id, keeps_alive ? "keep-alive" : "close");
+  std::string head = fmt::format(
+      "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nX-Request-Id: {}\r\nConnection: {}\r\n", response.status,
+      std::string_view(http::obsolete_reason(http::int_to_status(response.status))), response.content_type,
+      request_id, keeps_alive ? "keep-alive" : "close");
   if (chunked) head += "Transfer-Encoding: chunked\r\n";
   if (has_length) head += fmt::format("Content-Length: {}\r\n", response.body.size());
   for (const auto& [name, value] : response.headers) head += name + ": " + value + "\r\n";
   return head + "\r\n";
 }
 
-std::string format_chunk(const std::string& bytes) { return fmt::format("{:x}\r\n{}\r\n", bytes.size(), bytes); }
+std::string format_chunk(const std::string& bytes) {
+  return fmt::format("{:x}\r\n{}\r\n", bytes.size(), bytes);
+}
 
 }  // namespace
 
@@ -438,21 +443,24 @@ asio::awaitable<std::optional<HttpRequest>> HttpServer::Impl::read_request(Conne
 }
 
 /// Sends an answer that ends the connection.
-asio::awaitable<bool> HttpServer::Impl::refuse(Connection& c, HttpResponse response, const HttpRequest& request) {
-  const bool sent = co_await write_all(c, format_head(response, request.id, false, false, true) + response.body,
-                                       options.limits.write_time);
-  options.on_finished({.id = request.id,
-                       .method = {},
-                       .path = {},
-                       .status = response.status,
-                       .body_bytes_sent = response.body.size(),
-                       .duration_ms = std::chrono::duration<double, std::milli>(Clock::now() - request.received).count(),
-                       .abandoned = !sent});
+asio::awaitable<bool> HttpServer::Impl::refuse(Connection& c, HttpResponse response,
+                                               const HttpRequest& request) {
+  const bool sent = co_await write_all(
+      c, format_head(response, request.id, false, false, true) + response.body, options.limits.write_time);
+  options.on_finished(
+      {.id = request.id,
+       .method = {},
+       .path = {},
+       .status = response.status,
+       .body_bytes_sent = response.body.size(),
+       .duration_ms = std::chrono::duration<double, std::milli>(Clock::now() - request.received).count(),
+       .abandoned = !sent});
   co_return sent;
 }
 
 /// Whether the connection can take another request.
-asio::awaitable<bool> HttpServer::Impl::answer(Connection& c, HttpRequest request, bool keeps_alive, bool is_old) {
+asio::awaitable<bool> HttpServer::Impl::answer(Connection& c, HttpRequest request, bool keeps_alive,
+                                               bool is_old) {
   HttpRecord record{.id = request.id, .method = request.method, .path = request.path};
   const auto received = request.received;
   const auto exchange = std::make_shared<Reply::Exchange>();
@@ -468,7 +476,8 @@ asio::awaitable<bool> HttpServer::Impl::answer(Connection& c, HttpRequest reques
   const bool streams = exchange->streams;
   keeps_alive = keeps_alive && !stopping && !(streams && is_old);
   const bool bodiless = record.method == "HEAD" || head.status == 204;
-  std::string bytes = format_head(head, record.id, keeps_alive, streams && !is_old, !streams && head.status != 204);
+  std::string bytes =
+      format_head(head, record.id, keeps_alive, streams && !is_old, !streams && head.status != 204);
   if (!bodiless && !streams) bytes += head.body;
   bool sent = co_await write_all(c, bytes, options.limits.write_time);
   record.body_bytes_sent = bodiless ? 0 : head.body.size();
@@ -482,7 +491,7 @@ asio::awaitable<bool> HttpServer::Impl::answer(Connection& c, HttpRequest reques
   record.abandoned = !sent || static_cast<bool>(c.read_error);
   record.duration_ms = std::chrono::duration<double, std::milli>(Clock::now() - received).count();
   options.on_finished(record);
-  co_return sent && keeps_alive;
+  co_return sent&& keeps_alive;
 }
 
 asio::awaitable<bool> HttpServer::Impl::write_stream(Connection& c, bool chunked, std::uint64_t& sent) {
@@ -492,7 +501,8 @@ asio::awaitable<bool> HttpServer::Impl::write_stream(Connection& c, bool chunked
     if (!exchange.pending.empty()) {
       const std::string bytes = std::exchange(exchange.pending, {});
       sent += bytes.size();
-      if (!co_await write_all(c, chunked ? format_chunk(bytes) : bytes, options.limits.write_time)) co_return false;
+      if (!co_await write_all(c, chunked ? format_chunk(bytes) : bytes, options.limits.write_time))
+        co_return false;
     } else if (exchange.ended) {
       break;
     } else {

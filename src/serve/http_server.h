@@ -1,4 +1,5 @@
-// HTTP/1.1 over TCP or TLS: connections, limits and timeouts, on one I/O thread. Knows nothing of what is served.
+// HTTP/1.1 over TCP or TLS: connections, limits and timeouts, on one I/O thread. Knows nothing of what is
+// served.
 #pragma once
 
 #include <atomic>
@@ -42,8 +43,9 @@ struct HttpResponse {
 HttpResponse make_error(unsigned status, std::string_view type, std::string_view message,
                         std::string_view param = {}, std::string_view code = {});
 
-/// Where a request's answer goes: send() once, or begin_stream(), write()s and end(). Any thread may use it, one
-/// at a time. What is written to a client that has left goes nowhere. One that is dropped unanswered answers 500.
+/// Where a request's answer goes: send() once, or begin_stream(), write()s and end(). Any thread may use it,
+/// one at a time. What is written to a client that has left goes nowhere. One that is dropped unanswered
+/// answers 500.
 class Reply {
  public:
   struct Exchange;
@@ -91,16 +93,17 @@ struct HttpRecord {
 
 struct HttpServerOptions {
   std::string host = "127.0.0.1";
-  std::uint16_t port = 0;                                 // 0: any
-  std::shared_ptr<boost::asio::ssl::context> tls;         // none: plain
+  std::uint16_t port = 0;                          // 0: any
+  std::shared_ptr<boost::asio::ssl::context> tls;  // none: plain
   HttpLimits limits;
-  std::function<void(HttpRequest, Reply)> handle;         // on the I/O thread; must not block
-  std::function<void(const HttpRecord&)> on_finished;     // on the I/O thread
+  std::function<void(HttpRequest, Reply)> handle;      // on the I/O thread; must not block
+  std::function<void(const HttpRecord&)> on_finished;  // on the I/O thread
 };
 
 class HttpServer {
  public:
-  /// Listens at once; connections are served while `io` runs, on one thread. Throws Error when it cannot listen.
+  /// Listens at once; connections are served while `io` runs, on one thread. Throws Error when it cannot
+  /// listen.
   HttpServer(boost::asio::io_context& io, HttpServerOptions options);
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;

@@ -45,7 +45,8 @@ void log_fields(const boost::json::object& fields) {
   if (as_json) return spdlog::info("{}", boost::json::serialize(fields));
   std::string line;
   for (const auto& [key, value] : fields) {
-    const std::string text = value.is_string() ? std::string(value.get_string()) : boost::json::serialize(value);
+    const std::string text =
+        value.is_string() ? std::string(value.get_string()) : boost::json::serialize(value);
     line += (line.empty() ? "" : " ") + std::string(key) + "=" + text;
   }
   spdlog::info("{}", line);

@@ -19,7 +19,8 @@ const Histogram::BucketBoundaries kFirstTokenSeconds = {0.005, 0.01, 0.025, 0.05
                                                         1,     2.5,  5,     10,   30,  60};
 const Histogram::BucketBoundaries kTokenGapSeconds = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                                       0.1,   0.25,   0.5,   1,    2.5};
-const Histogram::BucketBoundaries kRequestSeconds = {0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600};
+const Histogram::BucketBoundaries kRequestSeconds = {0.05, 0.1, 0.25, 0.5, 1,   2.5, 5,
+                                                     10,   30,  60,   120, 300, 600};
 
 }  // namespace
 
@@ -36,7 +37,8 @@ struct Metrics::Impl {
   Family<Counter>& finished = counters("touchstone_finished_total", "Answers by the reason they ended");
   Family<Histogram>& ttft =
       histograms("touchstone_time_to_first_token_seconds", "From a request's arrival to its first token");
-  Family<Histogram>& itl = histograms("touchstone_inter_token_latency_seconds", "Between two tokens of an answer");
+  Family<Histogram>& itl =
+      histograms("touchstone_inter_token_latency_seconds", "Between two tokens of an answer");
   Family<Histogram>& duration =
       histograms("touchstone_request_duration_seconds", "From a request's arrival to its last token");
   Family<Gauge>& running = gauges("touchstone_requests_running", "Requests in the engine");
@@ -47,7 +49,9 @@ struct Metrics::Impl {
   Family<Gauge>& load_time = gauges("touchstone_model_load_seconds", "What loading the model took");
   Gauge& connections = gauges("touchstone_connections", "Open connections").Add({});
 
-  Impl() { gauges("touchstone_build_info", "Always 1: the program").Add({{"version", TOUCHSTONE_VERSION}}).Set(1); }
+  Impl() {
+    gauges("touchstone_build_info", "Always 1: the program").Add({{"version", TOUCHSTONE_VERSION}}).Set(1);
+  }
   Family<Counter>& counters(const char* name, const char* help) {
     return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
   }
@@ -97,6 +101,8 @@ void Metrics::set_model(const std::string& model, const ModelGauges& gauges) {
 }
 void Metrics::set_connections(double count) { impl_->connections.Set(count); }
 
-std::string Metrics::serialize() const { return prometheus::TextSerializer().Serialize(impl_->registry.Collect()); }
+std::string Metrics::serialize() const {
+  return prometheus::TextSerializer().Serialize(impl_->registry.Collect());
+}
 
 }  // namespace touchstone::serve

@@ -15,8 +15,8 @@
 namespace touchstone::serve {
 
 struct RunnerOptions {
-  EngineOptions engine;         // max_batch: the samples that are answered at once
-  std::int32_t max_queue = 128; // requests that wait; more are refused
+  EngineOptions engine;          // max_batch: the samples that are answered at once
+  std::int32_t max_queue = 128;  // requests that wait; more are refused
 };
 
 struct RunnerLoad {
@@ -24,8 +24,8 @@ struct RunnerLoad {
   std::int32_t used_blocks = 0, num_blocks = 0;
 };
 
-/// What an answer is asked for. The callbacks run on the engine's thread; exactly one of on_done and on_error ends
-/// the job. They must not throw.
+/// What an answer is asked for. The callbacks run on the engine's thread; exactly one of on_done and on_error
+/// ends the job. They must not throw.
 struct Job {
   GenerateRequest request;
   std::uint64_t tenant = 0;         // requests of different tenants take turns

@@ -38,7 +38,8 @@ std::vector<std::string> read_stops(FieldReader& fields) {
   const json::value* stop = fields.find("stop");
   if (stop == nullptr) return {};
   const json::array list = stop->is_array() ? stop->get_array() : json::array{*stop};
-  if (list.size() > kMaxStops) refuse_field("stop", fmt::format("stop holds more than {} strings", kMaxStops));
+  if (list.size() > kMaxStops)
+    refuse_field("stop", fmt::format("stop holds more than {} strings", kMaxStops));
   std::vector<std::string> stops;
   for (const json::value& entry : list) {
     if (!entry.is_string()) refuse_field("stop", "stop must be a string or an array of strings");
@@ -62,7 +63,8 @@ std::vector<std::pair<std::int32_t, float>> read_biases(FieldReader& fields, std
     std::int32_t id = 0;
     const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
     if (error != std::errc() || end != key.data() + key.size() || id < 0 || id >= vocab_size) {
-      refuse_field("logit_bias", fmt::format("logit_bias: '{}' is not a token id below {}", std::string(key), vocab_size));
+      refuse_field("logit_bias",
+                   fmt::format("logit_bias: '{}' is not a token id below {}", std::string(key), vocab_size));
     }
     const auto bias = biases.number(key, -100, 100);
     if (bias) read.emplace_back(id, static_cast<float>(*bias));
@@ -207,7 +209,9 @@ void note_ignored(const FieldReader& fields, CompletionRequest& request) {
 
 }  // namespace
 
-std::string read_model_name(const json::object& body) { return FieldReader(body).string("model").value_or(""); }
+std::string read_model_name(const json::object& body) {
+  return FieldReader(body).string("model").value_or("");
+}
 
 CompletionRequest read_chat_request(const json::object& body, const RequestModel& model) {
   FieldReader fields(body);
@@ -223,7 +227,8 @@ CompletionRequest read_chat_request(const json::object& body, const RequestModel
   const ToolWishes wishes = read_tools(fields);
   json::object input = read_template_input(fields, wishes);
   if (!model.prompter.chat_template) {
-    throw RequestError(400, "the model has no chat template; use /v1/completions", "messages", "no_chat_template");
+    throw RequestError(400, "the model has no chat template; use /v1/completions", "messages",
+                       "no_chat_template");
   }
   input["messages"] = std::move(messages);
   Prompt prompt = render(model, std::move(input));

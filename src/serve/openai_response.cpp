@@ -26,7 +26,8 @@ json::object describe_token(std::int32_t id, float logprob, const Tokenizer& tok
 }
 
 std::int64_t count_characters(std::string_view text) {
-  return std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; });
+  return std::count_if(text.begin(), text.end(),
+                       [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; });
 }
 
 /// Per-token entries as /v1/completions lists them: one array a property.
@@ -66,9 +67,15 @@ json::object to_json(const Usage& usage) {
 }
 
 json::object make_response(const ResponseHead& head, bool is_chunk, json::array choices) {
-  const char* object = !head.is_chat ? "text_completion" : is_chunk ? "chat.completion.chunk" : "chat.completion";
-  return {{"id", head.id},       {"object", object},     {"created", head.created},
-          {"model", head.model}, {"seed", head.seed},    {"system_fingerprint", "touchstone-" TOUCHSTONE_VERSION},
+  const char* object = !head.is_chat ? "text_completion"
+                       : is_chunk    ? "chat.completion.chunk"
+                                     : "chat.completion";
+  return {{"id", head.id},
+          {"object", object},
+          {"created", head.created},
+          {"model", head.model},
+          {"seed", head.seed},
+          {"system_fingerprint", "touchstone-" TOUCHSTONE_VERSION},
           {"choices", std::move(choices)}};
 }
 

@@ -28,8 +28,8 @@ struct Usage {
 };
 boost::json::object to_json(const Usage& usage);
 
-/// One answer as it grows. What it gives piece by piece is, put together, the whole answer: there is one way to read
-/// an answer, streamed or not.
+/// One answer as it grows. What it gives piece by piece is, put together, the whole answer: there is one way
+/// to read an answer, streamed or not.
 class Choice {
  public:
   Choice(const CompletionRequest& request, const Prompt& prompt, std::size_t index);
@@ -63,11 +63,11 @@ class Choice {
   ReasoningSplitter splitter_;
   ToolCallParser tools_;
   std::int64_t num_tokens_ = 0;
-  bool begun_ = false;       // the first chunk has been made
+  bool begun_ = false;  // the first chunk has been made
   std::string content_, reasoning_;
   std::vector<Call> calls_;
-  boost::json::array logprobs_;       // one entry a token
-  std::int64_t text_offset_ = 0;      // of the next token, in characters
+  boost::json::array logprobs_;   // one entry a token
+  std::int64_t text_offset_ = 0;  // of the next token, in characters
   std::string finish_reason_;
 };
 

@@ -57,7 +57,8 @@ std::optional<double> FieldReader::number(std::string_view name, double least, d
   return number;
 }
 
-std::optional<std::int64_t> FieldReader::integer(std::string_view name, std::int64_t least, std::int64_t most) {
+std::optional<std::int64_t> FieldReader::integer(std::string_view name, std::int64_t least,
+                                                 std::int64_t most) {
   const boost::json::value* value = find(name);
   if (value == nullptr) return std::nullopt;
   if (!value->is_number()) refuse_type(path_of(name), "a whole number");
@@ -67,9 +68,9 @@ std::optional<std::int64_t> FieldReader::integer(std::string_view name, std::int
     refuse_type(path_of(name), "a whole number");
   }
   const bool is_small = decimal != nullptr ? std::abs(*decimal) <= kExact : value->is_int64();
-  const std::int64_t number = !is_small              ? 0
-                              : decimal != nullptr   ? static_cast<std::int64_t>(*decimal)
-                                                     : value->get_int64();
+  const std::int64_t number = !is_small            ? 0
+                              : decimal != nullptr ? static_cast<std::int64_t>(*decimal)
+                                                   : value->get_int64();
   if (!is_small || number < least || number > most) {
     refuse_field(path_of(name), fmt::format("{} must be from {} to {}", path_of(name), least, most));
   }

@@ -23,7 +23,8 @@ namespace {
 
 // Nothing but the page's own files, no inline script, no other site, no frame around it.
 constexpr const char* kPagePolicy =
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src "
     "'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 HttpResponse to_response(const json::value& value) { return {.body = json::serialize(value), .headers = {}}; }
@@ -37,8 +38,8 @@ ModelRunner& find_runner(Api& api, const std::string& name) {
   for (const auto& runner : api.runners) {
     if (runner->model().id == name) return *runner;
   }
-  throw RequestError(404, "the model '" + name + "' is not served here; GET /v1/models lists those that are", "model",
-                     "model_not_found");
+  throw RequestError(404, "the model '" + name + "' is not served here; GET /v1/models lists those that are",
+                     "model", "model_not_found");
 }
 
 // ---- what answers at once ----
@@ -60,7 +61,9 @@ HttpResponse show_metrics(Api& api, const HttpRequest&) {
                                                .kv_blocks = static_cast<double>(load.num_blocks)});
   }
   api.metrics.set_connections(api.num_connections);
-  return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = api.metrics.serialize(), .headers = {}};
+  return {.content_type = "text/plain; version=0.0.4; charset=utf-8",
+          .body = api.metrics.serialize(),
+          .headers = {}};
 }
 
 json::object describe(const ModelRunner& runner) {
@@ -81,7 +84,8 @@ HttpResponse list_models(Api& api, const HttpRequest&) {
 HttpResponse show_page(const HttpRequest& request) {
   const std::string path = "web" + (request.path == "/" ? std::string("/index.html") : request.path);
   const auto file = find_embedded(path);
-  if (!file) return make_error(404, "invalid_request_error", "there is nothing at " + request.path, {}, "not_found");
+  if (!file)
+    return make_error(404, "invalid_request_error", "there is nothing at " + request.path, {}, "not_found");
   constexpr std::array<std::pair<std::string_view, const char*>, 7> kTypes = {
       {{".html", "text/html; charset=utf-8"},
        {".js", "text/javascript; charset=utf-8"},
@@ -90,7 +94,8 @@ HttpResponse show_page(const HttpRequest& request) {
        {".woff2", "font/woff2"},
        {".json", "application/json"},
        {".png", "image/png"}}};
-  HttpResponse response{.content_type = "application/octet-stream", .body = std::string(file->text()), .headers = {}};
+  HttpResponse response{
+      .content_type = "application/octet-stream", .body = std::string(file->text()), .headers = {}};
   for (const auto& [suffix, type] : kTypes) {
     if (path.ends_with(suffix)) response.content_type = type;
   }
@@ -186,7 +191,8 @@ constexpr std::array<Route, 8> kRoutes = {{{"/health", show_health, nullptr},
                                            {"/detokenize", nullptr, detokenize}}};
 
 const Route* find_route(std::string_view path) {
-  const auto found = std::find_if(kRoutes.begin(), kRoutes.end(), [&](const Route& route) { return route.path == path; });
+  const auto found =
+      std::find_if(kRoutes.begin(), kRoutes.end(), [&](const Route& route) { return route.path == path; });
   return found == kRoutes.end() ? nullptr : &*found;
 }
 
@@ -215,7 +221,8 @@ void run_post(Api& api, Post post, const PostCall& call, Reply& reply) {
 
 void start_post(Api& api, Post post, HttpRequest request, std::uint64_t tenant, Reply reply) {
   if (api.draining) {
-    HttpResponse refusal = make_error(503, "server_error", "the server is shutting down", {}, "shutting_down");
+    HttpResponse refusal =
+        make_error(503, "server_error", "the server is shutting down", {}, "shutting_down");
     refusal.headers.emplace_back("Retry-After", "5");
     api.metrics.count_rejection("shutting_down");
     return reply.send(std::move(refusal));
@@ -225,7 +232,8 @@ void start_post(Api& api, Post post, HttpRequest request, std::uint64_t tenant, 
 }
 
 HttpResponse refuse_method(const char* allowed) {
-  HttpResponse response = make_error(405, "invalid_request_error", std::string("use ") + allowed, {}, "bad_method");
+  HttpResponse response =
+      make_error(405, "invalid_request_error", std::string("use ") + allowed, {}, "bad_method");
   response.headers.emplace_back("Allow", allowed);
   return response;
 }
@@ -250,12 +258,13 @@ void handle_request(Api& api, HttpRequest request, Reply reply) {
     return reply.send(std::move(*refusal));
   }
   if (request.method == "OPTIONS") {
-    return reply.send({.status = 204,
-                       .body = {},
-                       .headers = {{"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
-                                   {"Access-Control-Allow-Headers",
-                                    "authorization, content-type, x-api-key, x-request-id, x-request-timeout"},
-                                   {"Access-Control-Max-Age", "600"}}});
+    return reply.send(
+        {.status = 204,
+         .body = {},
+         .headers = {{"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
+                     {"Access-Control-Allow-Headers",
+                      "authorization, content-type, x-api-key, x-request-id, x-request-timeout"},
+                     {"Access-Control-Max-Age", "600"}}});
   }
   const bool reads = request.method == "GET" || request.method == "HEAD";
   if (const Route* route = find_route(request.path)) {
@@ -270,7 +279,8 @@ void handle_request(Api& api, HttpRequest request, Reply reply) {
     return reply.send(show_model(api, request.path.substr(kModel.size())));
   }
   if (reads) return reply.send(show_page(request));
-  reply.send(make_error(404, "invalid_request_error", "there is nothing at " + request.path, {}, "not_found"));
+  reply.send(
+      make_error(404, "invalid_request_error", "there is nothing at " + request.path, {}, "not_found"));
 }
 
 }  // namespace touchstone::serve

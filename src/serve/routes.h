@@ -15,8 +15,8 @@
 
 namespace touchstone::serve {
 
-/// What the routes work on. Used on the I/O thread; bodies are read on `workers`, so that a long prompt holds up no
-/// stream.
+/// What the routes work on. Used on the I/O thread; bodies are read on `workers`, so that a long prompt holds
+/// up no stream.
 struct Api {
   Metrics metrics;
   AccessRules rules;

@@ -24,7 +24,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::chrono::milliseconds kDrainPoll{20};
-// Between cutting answers off and leaving: the engine's last step, and what it had to say on its way to the client.
+// Between cutting answers off and leaving: the engine's last step, and what it had to say on its way to the
+// client.
 constexpr std::chrono::seconds kFarewell{5};
 
 std::shared_ptr<asio::ssl::context> make_tls_context(const ServerOptions& options) {
@@ -37,9 +38,13 @@ std::shared_ptr<asio::ssl::context> make_tls_context(const ServerOptions& option
   SSL_CTX_set_mode(context->native_handle(), SSL_MODE_RELEASE_BUFFERS);  // idle connections stay small
   boost::system::error_code error;
   context->use_certificate_chain_file(options.tls_cert.string(), error);
-  if (error) throw Error("cannot use the certificate " + options.tls_cert.string() + ": " + error.message(), "give a PEM file");
+  if (error)
+    throw Error("cannot use the certificate " + options.tls_cert.string() + ": " + error.message(),
+                "give a PEM file");
   context->use_private_key_file(options.tls_key.string(), asio::ssl::context::pem, error);
-  if (error) throw Error("cannot use the key " + options.tls_key.string() + ": " + error.message(), "give the certificate's key as PEM");
+  if (error)
+    throw Error("cannot use the key " + options.tls_key.string() + ": " + error.message(),
+                "give the certificate's key as PEM");
   return context;
 }
 
@@ -110,7 +115,8 @@ void Server::Impl::begin_drain() {
   if (api.draining) return;
   api.draining = true;
   http->stop_accepting();
-  drain_end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options.drain_seconds));
+  drain_end = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                 std::chrono::duration<double>(options.drain_seconds));
   spdlog::info("draining: {} requests are under way", http->num_busy());
   poll_drain();
 }
@@ -145,15 +151,16 @@ Server::Server(std::vector<std::shared_ptr<LoadedModel>> models, const ServerOpt
   }
   if (!options.api_key_file.empty()) api.rules.keys = ApiKeys::load(options.api_key_file);
   api.rules.allowed_origins = options.allowed_origins;
-  impl_->http.emplace(impl_->io, HttpServerOptions{
-                                     .host = options.host,
-                                     .port = options.port,
-                                     .tls = make_tls_context(options),
-                                     .limits = options.limits,
-                                     .handle = [&api](HttpRequest request, Reply reply) {
-                                       handle_request(api, std::move(request), std::move(reply));
-                                     },
-                                     .on_finished = [impl = impl_.get()](const HttpRecord& r) { impl->on_finished(r); }});
+  impl_->http.emplace(
+      impl_->io,
+      HttpServerOptions{
+          .host = options.host,
+          .port = options.port,
+          .tls = make_tls_context(options),
+          .limits = options.limits,
+          .handle = [&api](HttpRequest request,
+                           Reply reply) { handle_request(api, std::move(request), std::move(reply)); },
+          .on_finished = [impl = impl_.get()](const HttpRecord& r) { impl->on_finished(r); }});
   api.rules.checks_host = !api.rules.keys && impl_->http->is_loopback();
   for (const auto& model : models) {
     api.metrics.describe_model(model->id, model->transformer->config().model_type, model->load_ms / 1e3);

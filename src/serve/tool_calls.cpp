@@ -24,7 +24,8 @@ std::size_t find_possible_tag(std::string_view text, std::string_view tag) {
   return last == std::string_view::npos ? 0 : last + 1;
 }
 
-/// Reads {"name": "…", "arguments": up to the value, in this order, which is the one that models are trained on.
+/// Reads {"name": "…", "arguments": up to the value, in this order, which is the one that models are trained
+/// on.
 struct HeadReader {
   std::string_view text;
   bool expect(std::string_view token) {
@@ -59,7 +60,8 @@ std::optional<Head> read_streamed_head(std::string_view text) {
   HeadReader reader{text};
   if (!reader.expect("{") || !reader.expect("\"name\"") || !reader.expect(":")) return std::nullopt;
   const auto name = reader.read_string();
-  if (!name || !reader.expect(",") || !reader.expect("\"arguments\"") || !reader.expect(":") || !reader.expect("{")) {
+  if (!name || !reader.expect(",") || !reader.expect("\"arguments\"") || !reader.expect(":") ||
+      !reader.expect("{")) {
     return std::nullopt;
   }
   return Head{*name, static_cast<std::size_t>(reader.text.data() - text.data()) - 1};

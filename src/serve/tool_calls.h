@@ -1,4 +1,5 @@
-// Tool calls in Qwen's form, <tool_call>\n{"name": …, "arguments": {…}}\n</tool_call>, out of an answer as it streams.
+// Tool calls in Qwen's form, <tool_call>\n{"name": …, "arguments": {…}}\n</tool_call>, out of an answer as it
+// streams.
 #pragma once
 
 #include <string>
@@ -19,8 +20,8 @@ struct ToolText {
   std::vector<ToolCallDelta> calls;
 };
 
-/// Feeds on the answer's text; holds back what could be the beginning of a tag, and white space that may stand before
-/// one. What stands between tags and is not a call is content, tags included.
+/// Feeds on the answer's text; holds back what could be the beginning of a tag, and white space that may
+/// stand before one. What stands between tags and is not a call is content, tags included.
 class ToolCallParser {
  public:
   /// `begun`: how the answer begins, where the prompt holds it already (a forced call).

@@ -10,7 +10,8 @@
 namespace touchstone::serve {
 namespace {
 
-HttpRequest make_request(std::vector<std::pair<std::string, std::string>> headers, std::string path = "/v1/models") {
+HttpRequest make_request(std::vector<std::pair<std::string, std::string>> headers,
+                         std::string path = "/v1/models") {
   HttpRequest request;
   request.method = "GET";
   request.path = std::move(path);
@@ -42,15 +43,16 @@ TEST(Access, AKeyIsFoundByAnyClientsWayToSendIt) {
 TEST(Access, NothingElseGetsIn) {
   const AccessRules rules{.keys = load_keys("alpha\nbeta\n# gamma\n")};
   EXPECT_EQ(status_of(make_request({}), rules), 401U);
-  for (const char* header : {"Bearer", "Bearer ", "Bearer alph", "Bearer alphaa", "Bearer # gamma", "Bearer alpha\nbeta",
-                             "Basic", "Basic ====", "Basic YWxwaGE=", "alpha"}) {
+  for (const char* header : {"Bearer", "Bearer ", "Bearer alph", "Bearer alphaa", "Bearer # gamma",
+                             "Bearer alpha\nbeta", "Basic", "Basic ====", "Basic YWxwaGE=", "alpha"}) {
     EXPECT_EQ(status_of(make_request({{"Authorization", header}}), rules), 401U) << header;
   }
 }
 
 TEST(Access, OnlyHealthAndReadinessAreOpen) {
   const AccessRules rules{.keys = load_keys("alpha")};
-  for (const char* path : {"/health", "/ready"}) EXPECT_EQ(status_of(make_request({}, path), rules), 200U) << path;
+  for (const char* path : {"/health", "/ready"})
+    EXPECT_EQ(status_of(make_request({}, path), rules), 200U) << path;
   for (const char* path : {"/", "/metrics", "/v1/models", "/tokenize", "/health/x", "/Health"}) {
     EXPECT_EQ(status_of(make_request({}, path), rules), 401U) << path;
   }
@@ -68,11 +70,12 @@ TEST(Access, AFileWithoutKeysIsAnError) { EXPECT_THROW(load_keys("# none\n\n"), 
 
 TEST(Access, ANameOfAnotherMachineIsRefusedWhereNoKeyGuardsTheServer) {
   const AccessRules rules{.checks_host = true};
-  for (const char* host : {"localhost", "LOCALHOST:7860", "127.0.0.1:7860", "127.8.9.1", "[::1]:80", "a.localhost"}) {
+  for (const char* host :
+       {"localhost", "LOCALHOST:7860", "127.0.0.1:7860", "127.8.9.1", "[::1]:80", "a.localhost"}) {
     EXPECT_EQ(status_of(make_request({{"Host", host}}), rules), 200U) << host;
   }
-  for (const char* host : {"", "evil.example", "evil.example:7860", "127.0.0.1.evil.example", "localhost.evil.example",
-                           "[::2]", "[", "10.0.0.1"}) {
+  for (const char* host : {"", "evil.example", "evil.example:7860", "127.0.0.1.evil.example",
+                           "localhost.evil.example", "[::2]", "[", "10.0.0.1"}) {
     EXPECT_EQ(status_of(make_request({{"Host", host}}), rules), 403U) << host;
   }
 }
@@ -84,10 +87,12 @@ TEST(Access, WebPagesNeedLeaveUnlessTheyAreOurs) {
   };
   EXPECT_EQ(status("http://localhost:7860"), 200U);
   EXPECT_EQ(status("https://good.example"), 200U);
-  for (const char* origin : {"null", "http://localhost", "http://good.example", "https://good.example.evil", "https://evil"}) {
+  for (const char* origin :
+       {"null", "http://localhost", "http://good.example", "https://good.example.evil", "https://evil"}) {
     EXPECT_EQ(status(origin), 403U) << origin;
   }
-  EXPECT_EQ(allowed_origin(make_request({{"Origin", "https://good.example"}}), rules), "https://good.example");
+  EXPECT_EQ(allowed_origin(make_request({{"Origin", "https://good.example"}}), rules),
+            "https://good.example");
   EXPECT_EQ(allowed_origin(make_request({{"Origin", "https://evil"}}), rules), "");
 }
 

@@ -30,7 +30,8 @@ void add(Read& read, const ToolText& piece) {
 Read read_in_pieces(std::string_view text, std::size_t size, std::string_view begun = {}) {
   ToolCallParser parser(begun);
   Read read;
-  for (; !text.empty(); text.remove_prefix(std::min(size, text.size()))) add(read, parser.push(text.substr(0, size)));
+  for (; !text.empty(); text.remove_prefix(std::min(size, text.size())))
+    add(read, parser.push(text.substr(0, size)));
   add(read, parser.finish());
   return read;
 }
@@ -52,13 +53,19 @@ std::vector<Case> cases() {
       {"one call", kWeather, {"", {{"weather", kWeatherArguments}}}},
       {"text before", "I look.\n" + kWeather, {"I look.", {{"weather", kWeatherArguments}}}},
       {"text behind", kWeather + "\nDone.", {"\nDone.", {{"weather", kWeatherArguments}}}},
-      {"two calls", kWeather + "\n" + kWeather + "\n", {"", {{"weather", kWeatherArguments}, {"weather", kWeatherArguments}}}},
-      {"arguments first", R"(<tool_call>{"arguments":{"a":1},"name":"f"}</tool_call>)", {"", {{"f", R"({"a":1})"}}}},
+      {"two calls",
+       kWeather + "\n" + kWeather + "\n",
+       {"", {{"weather", kWeatherArguments}, {"weather", kWeatherArguments}}}},
+      {"arguments first",
+       R"(<tool_call>{"arguments":{"a":1},"name":"f"}</tool_call>)",
+       {"", {{"f", R"({"a":1})"}}}},
       {"no arguments", R"(<tool_call>{"name":"f"}</tool_call>)", {"", {{"f", "{}"}}}},
       {"not JSON", "<tool_call>nonsense</tool_call> x", {"<tool_call>nonsense</tool_call> x", {}}},
       {"never closed", "<tool_call>{\"na", {"<tool_call>{\"na", {}}},
       {"closing tag left out", R"(<tool_call>{"name": "f", "arguments": {}})", {"", {{"f", "{}"}}}},
-      {"cut off in the arguments", R"(<tool_call>{"name": "f", "arguments": {"a": "b)", {"", {{"f", R"({"a": "b)"}}}},
+      {"cut off in the arguments",
+       R"(<tool_call>{"name": "f", "arguments": {"a": "b)",
+       {"", {{"f", R"({"a": "b)"}}}},
   };
 }
 
