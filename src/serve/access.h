@@ -27,8 +27,8 @@ class ApiKeys {
 };
 
 struct AccessRules {
-  std::optional<ApiKeys> keys;               // none: everybody may
-  std::vector<std::string> allowed_origins;  // "https://host[:port]", or "*"
+  std::optional<ApiKeys> keys = {};               // none: everybody may
+  std::vector<std::string> allowed_origins = {};  // "https://host[:port]", or "*"
   // Without keys, a web page that has its own name resolve to 127.0.0.1 (DNS rebinding) would get in: only
   // names of this machine are answered.
   bool checks_host = false;

@@ -35,6 +35,9 @@ using boost::system::error_code;
 
 namespace {
 
+/// Completion token: errors go there, and are not thrown.
+auto into(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
+
 // Input that waits for the parser: a little more than the largest header. Bodies are taken as they come.
 constexpr std::size_t kMaxUnparsedBytes = std::size_t{64} * 1024;
 constexpr std::size_t kReadBytes = std::size_t{8} * 1024;
@@ -51,7 +54,7 @@ struct Signal {
   void notify() { timer.cancel(); }
   asio::awaitable<void> wait() {
     error_code ignored;
-    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    co_await timer.async_wait(into(ignored));
   }
 };
 
@@ -85,7 +88,8 @@ struct Reply::Exchange {
   std::optional<HttpResponse> head;
   bool streams = false;
   bool ended = false;
-  std::string pending;  // of a stream: written by the handler, not yet sent
+  bool overflowed = false;  // the client does not keep up
+  std::string pending;      // of a stream: written by the handler, not yet sent
 };
 
 Reply::Reply(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)) {}
@@ -118,7 +122,7 @@ void Reply::write(std::string bytes) {
   asio::post(exchange_->executor, [exchange = exchange_, bytes = std::move(bytes)] {
     if (exchange->gone) return;
     exchange->pending += bytes;
-    if (exchange->pending.size() > exchange->most_pending) exchange->gone = true;
+    if (exchange->pending.size() > exchange->most_pending) exchange->gone = exchange->overflowed = true;
     exchange->news->notify();
   });
 }
@@ -167,9 +171,8 @@ using ConnectionPointer = std::shared_ptr<Connection>;
 using RequestParser = http::request_parser<http::string_body>;
 
 asio::awaitable<std::size_t> read_some(Connection& c, error_code& error) {
-  const auto token = asio::redirect_error(asio::use_awaitable, error);
-  if (c.tls) co_return co_await c.tls->async_read_some(asio::buffer(c.chunk), token);
-  co_return co_await c.socket.async_read_some(asio::buffer(c.chunk), token);
+  if (c.tls) co_return co_await c.tls->async_read_some(asio::buffer(c.chunk), into(error));
+  co_return co_await c.socket.async_read_some(asio::buffer(c.chunk), into(error));
 }
 
 /// Reads until the end, so that a client that leaves is noticed at once, whatever else goes on.
@@ -192,15 +195,14 @@ asio::awaitable<void> read_input(ConnectionPointer c) {
 /// False when the client does not take it in time.
 asio::awaitable<bool> write_all(Connection& c, std::string_view bytes, std::chrono::milliseconds time) {
   error_code error;
-  const auto token = asio::redirect_error(asio::use_awaitable, error);
   c.writes = true;
   for (; !bytes.empty() && !error; bytes.remove_prefix(std::min(bytes.size(), kWriteBytes))) {
     c.set_deadline(time);
     const auto piece = asio::buffer(bytes.data(), std::min(bytes.size(), kWriteBytes));
     if (c.tls) {
-      co_await asio::async_write(*c.tls, piece, token);
+      co_await asio::async_write(*c.tls, piece, into(error));
     } else {
-      co_await asio::async_write(c.socket, piece, token);
+      co_await asio::async_write(c.socket, piece, into(error));
     }
   }
   c.writes = false;
@@ -309,11 +311,11 @@ asio::awaitable<void> HttpServer::Impl::accept() {
   const auto self = shared_from_this();
   while (!stopping) {
     error_code error;
-    tcp::socket socket = co_await acceptor.async_accept(asio::redirect_error(asio::use_awaitable, error));
+    tcp::socket socket = co_await acceptor.async_accept(into(error));
     if (stopping) co_return;
     if (error) {  // out of descriptors, mostly: they come back when clients leave
       accept_pause.expires_after(kSweepInterval);
-      co_await accept_pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
+      co_await accept_pause.async_wait(into(error));
       continue;
     }
     if (connections.size() >= options.limits.connections) continue;  // closes it
@@ -340,10 +342,11 @@ asio::awaitable<void> HttpServer::Impl::sweep() {
   while (true) {
     error_code error;
     sweep_timer.expires_after(kSweepInterval);
-    co_await sweep_timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    co_await sweep_timer.async_wait(into(error));
     if (error) co_return;
     const auto now = Clock::now();
     for (const ConnectionPointer& c : connections) {
+      if (c->exchange && c->exchange->overflowed) c->close();
       if (now < c->deadline) continue;
       c->deadline = Clock::time_point::max();
       c->timed_out = true;
@@ -359,8 +362,7 @@ asio::awaitable<void> HttpServer::Impl::serve(ConnectionPointer c) {
     error_code error;
     c->set_deadline(options.limits.handshake_time);
     c->writes = true;
-    co_await c->tls->async_handshake(asio::ssl::stream_base::server,
-                                     asio::redirect_error(asio::use_awaitable, error));
+    co_await c->tls->async_handshake(asio::ssl::stream_base::server, into(error));
     c->writes = false;
     if (error) co_return;
   }

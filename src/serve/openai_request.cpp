@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <random>
 
@@ -209,13 +210,9 @@ void note_ignored(const FieldReader& fields, CompletionRequest& request) {
 
 }  // namespace
 
-std::string read_model_name(const json::object& body) {
-  return FieldReader(body).string("model").value_or("");
-}
-
 CompletionRequest read_chat_request(const json::object& body, const RequestModel& model) {
   FieldReader fields(body);
-  CompletionRequest request{.is_chat = true};
+  CompletionRequest request;
   read_common(fields, model, request);
   const auto top = fields.integer("top_logprobs", 0, 20);
   const bool wants_logprobs = fields.boolean("logprobs").value_or(false);
@@ -243,7 +240,8 @@ CompletionRequest read_chat_request(const json::object& body, const RequestModel
 
 CompletionRequest read_text_request(const json::object& body, const RequestModel& model) {
   FieldReader fields(body);
-  CompletionRequest request{.is_chat = false};
+  CompletionRequest request;
+  request.is_chat = false;
   read_common(fields, model, request);
   if (const auto logprobs = fields.integer("logprobs", 0, 20)) {
     request.sampling.num_logprobs = static_cast<std::int32_t>(*logprobs);

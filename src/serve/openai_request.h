@@ -34,9 +34,6 @@ struct CompletionRequest {
   std::vector<std::string> ignored;  // fields that were not understood
 };
 
-/// The `model` field; empty when it is missing. Throws RequestError.
-std::string read_model_name(const boost::json::object& body);
-
 /// Both throw RequestError, which names the field.
 CompletionRequest read_chat_request(const boost::json::object& body, const RequestModel& model);
 CompletionRequest read_text_request(const boost::json::object& body, const RequestModel& model);
