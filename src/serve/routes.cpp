@@ -82,7 +82,7 @@ HttpResponse list_models(Api& api, const HttpRequest&) {
 }
 
 HttpResponse show_page(const HttpRequest& request) {
-  const std::string path = "web" + (request.path == "/" ? std::string("/index.html") : request.path);
+  const std::string path = "web/dist" + (request.path == "/" ? std::string("/index.html") : request.path);
   const auto file = find_embedded(path);
   if (!file)
     return make_error(404, "invalid_request_error", "there is nothing at " + request.path, {}, "not_found");
@@ -100,10 +100,8 @@ HttpResponse show_page(const HttpRequest& request) {
     if (path.ends_with(suffix)) response.content_type = type;
   }
   response.headers.emplace_back("Content-Security-Policy", kPagePolicy);
-  // The bundler names assets by their content.
-  response.headers.emplace_back("Cache-Control", path.find("/assets/") == std::string::npos
-                                                     ? "no-cache"
-                                                     : "public, max-age=31536000, immutable");
+  // Names stay the same from one build to the next, so that a browser has to ask again.
+  response.headers.emplace_back("Cache-Control", "no-cache");
   return response;
 }
 
