@@ -5,7 +5,7 @@ import { startMock } from '../mock/server.mjs';
 
 export type Mock = Awaited<ReturnType<typeof startMock>>;
 
-async function watch(page: Page, faults: string[]): Promise<void> {
+export async function watch(page: Page, faults: string[]): Promise<void> {
   page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
   page.on('console', (message) => {
     if (/Content.Security.Policy/i.test(message.text())) faults.push(`policy: ${message.text()}`);
