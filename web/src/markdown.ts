@@ -37,6 +37,15 @@ markdown.core.ruler.before('inline', 'limit', (state) => {
     token.content = clipText(token.content);
   }
 });
+
+// The parser would drop what is nested deeper than its limit; so that nothing is lost, it is plain text a little before.
+markdown.block.ruler.before('table', 'too_deep', (state, startLine, endLine) => {
+  if (state.level < NESTING_MAX - 2) return false;
+  const token = state.push('plain', '', 0);
+  token.content = clipText(state.getLines(startLine, endLine, state.blkIndent, false));
+  state.line = endLine;
+  return true;
+});
 rules['plain'] = (tokens, index) => escapeHtml(tokens[index]!.content);
 
 function renderCode(token: Token): string {

@@ -43,6 +43,10 @@ test('controls of direction are shown in code', () => {
   expect(html('```\na\u202Eb\n```')).toContain('a⟨U+202E⟩b');
 });
 
+test('nothing is lost where quotes and lists are nested too deep', () => {
+  for (const text of ['>'.repeat(1_500) + ' deep', '- '.repeat(400) + 'deep', '> - '.repeat(50) + 'deep']) expect(html(text)).toContain('deep');
+});
+
 test('long texts are clipped, and hostile ones do not take quadratic time', () => {
   expect(clipText('x'.repeat(20_001))).toMatch(/x… \(\+1\)$/);
   expect(html('x'.repeat(1_000_000)).length).toBeLessThan(21_000);
