@@ -112,7 +112,7 @@ export function parseModel(entry: Record<string, unknown>): ModelInfo {
   }
   return {
     id: String(entry['id']),
-    contextTokens: asNumber(own['context_tokens']) ?? asNumber(entry['max_model_len']),
+    contextTokens: asNumber(entry['max_model_len']),
     defaults,
   };
 }

@@ -48,6 +48,7 @@ test.skip(!binary, 'TOUCHSTONE names no binary');
 test('the built-in pair chats, with its tokens', async ({ page }) => {
   await expect(page).toHaveTitle('💬 demo:distilled inference service');
   await page.getByRole('button', { name: 'Parameters' }).click();
+  await expect(page.getByRole('textbox', { name: 'temperature' })).toHaveAttribute('placeholder', /^\d/);
   await page.getByRole('checkbox', { name: /Record token probabilities/ }).check();
   await ask(page, 'Kim has 38 apples, then finds 9, then loses 6. How many apples does Kim have now?');
   await expect(answers(page).locator('.thinking summary')).toContainText('Thought for');

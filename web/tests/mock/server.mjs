@@ -124,7 +124,7 @@ export async function startMock(options = {}) {
         id,
         object: 'model',
         max_model_len: 4096,
-        touchstone: { context_tokens: 4096, defaults: { temperature: 0.6, top_p: 0.95, max_tokens: 1024 } },
+        touchstone: { defaults: { temperature: 0.6, top_p: 0.95, max_tokens: 1024 } },
       }));
       return sendJson(response, 200, { object: 'list', data });
     }
