@@ -1,9 +1,9 @@
-/** Pictures for the documentation: SCREENSHOTS=../docs npx playwright test screenshots */
+/** Pictures for the documentation, of made-up models: SCREENSHOTS=../docs npx playwright test screenshots */
 import { ask, expect, send, test } from './fixture.ts';
 
 const folder = process.env['SCREENSHOTS'];
 test.skip(!folder, 'SCREENSHOTS names no folder');
-test.use({ mockOptions: { models: ['deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B', 'Qwen/Qwen2.5-1.5B-Instruct'] } });
+test.use({ mockOptions: { models: ['example/model-a', 'example/model-b'] } });
 
 for (const theme of ['light', 'dark'] as const) {
   test.describe(theme, () => {
@@ -28,8 +28,8 @@ for (const theme of ['light', 'dark'] as const) {
 test.describe('side by side', () => {
   test.use({
     mockOptions: {
-      models: ['deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B', 'Qwen/Qwen2.5-1.5B-Instruct'],
-      delayMs: (model: string, index: number) => (model.startsWith('Q') ? 6 : 9) + ((index * 7) % 5) + (index === 9 ? 30 : 0),
+      models: ['example/model-a', 'example/model-b'],
+      delayMs: (model: string, index: number) => (model.endsWith('b') ? 6 : 9) + ((index * 7) % 5) + (index === 9 ? 30 : 0),
     },
   });
   test('side by side', async ({ page }) => {
