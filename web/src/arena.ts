@@ -2,6 +2,7 @@
 import { computed, signal } from '@preact/signals';
 import { generateReply } from './generate.ts';
 import { t } from './i18n.ts';
+import { newId } from './ids.ts';
 import { requestFields } from './parameters.ts';
 import { newReply, type Reply } from './reply.ts';
 import { loadAll, loadSetting, remove, save, saveSetting } from './storage.ts';
@@ -87,7 +88,7 @@ export async function vote(verdict: Verdict, expected: string): Promise<void> {
   if (!current || current.verdict || arenaStreaming.value) return;
   const [left, right] = current.replies;
   const given: Vote = {
-    id: crypto.randomUUID(),
+    id: newId(),
     timeMs: Date.now(),
     prompt: current.prompt,
     models: [left.model, right.model],

@@ -17,6 +17,7 @@ import {
 } from './conversation.ts';
 import { generateReply } from './generate.ts';
 import { t } from './i18n.ts';
+import { newId } from './ids.ts';
 import { requestFields } from './parameters.ts';
 import { type Alternative, type Fork, forkAt, newReply, tokenCount } from './reply.ts';
 import { loadAll, remove, save } from './storage.ts';
@@ -95,7 +96,7 @@ async function answer(conversationId: string, parent: string, prefix?: Fork, ext
     // vLLM wants the contrary of its default said.
     request['add_generation_prompt'] = false;
   }
-  const id = crypto.randomUUID();
+  const id = newId();
   const reply = newReply(model, performance.now(), prefix);
   put(addMessage(conversation, { id, parent, role: 'assistant', reply: { ...reply } }, Date.now()));
   const controller = new AbortController();
@@ -114,10 +115,10 @@ async function answer(conversationId: string, parent: string, prefix?: Fork, ext
 export function sendMessage(content: string): Promise<void> {
   let conversation = active.value;
   if (!conversation) {
-    conversation = newConversation(crypto.randomUUID(), Date.now());
+    conversation = newConversation(newId(), Date.now());
     activeId.value = conversation.id;
   }
-  const id = crypto.randomUUID();
+  const id = newId();
   const parent = shownPath(conversation).at(-1)?.id ?? '';
   put(addMessage(conversation, { id, parent, role: 'user', content }, Date.now()));
   return answer(conversation.id, id);
@@ -126,7 +127,7 @@ export function sendMessage(content: string): Promise<void> {
 /** A new branch that begins with `content` in the message's place. */
 export function resendEdited(message: Message, content: string): Promise<void> {
   const conversation = active.value!;
-  const id = crypto.randomUUID();
+  const id = newId();
   put(addMessage(conversation, { id, parent: message.parent, role: 'user', content }, Date.now()));
   return answer(conversation.id, id);
 }

@@ -10,6 +10,7 @@ import {
 } from '../chat.ts';
 import type { Conversation } from '../conversation.ts';
 import { t } from '../i18n.ts';
+import { newId } from '../ids.ts';
 import { downloadText } from '../storage.ts';
 import { exportConversations, importConversations } from '../transfer.ts';
 import { Icon, IconButton } from './icon.tsx';
@@ -74,7 +75,7 @@ function Transfer() {
   const read = async (file: File | undefined) => {
     if (!file) return;
     try {
-      addConversations(importConversations(await file.text(), () => crypto.randomUUID()));
+      addConversations(importConversations(await file.text(), newId));
       setFailure('');
     } catch (error) {
       setFailure(t('importFailed', { reason: error instanceof Error ? error.message : String(error) }));

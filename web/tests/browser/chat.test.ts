@@ -252,3 +252,17 @@ test('a reader who has scrolled up is left in peace', async ({ page }) => {
   await page.waitForTimeout(600);
   expect(await scroller.evaluate((element) => element.scrollTop)).toBe(before);
 });
+
+test('the page works where it was not served over TLS nor from this machine', async ({ context, mock, page }) => {
+  await page.close();
+  const plain = await context.newPage();
+  // What such a page lacks.
+  await plain.addInitScript(() => {
+    Object.defineProperty(Crypto.prototype, 'randomUUID', { value: undefined });
+    Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined });
+  });
+  await plain.goto(mock.url);
+  await ask(plain, 'tour');
+  await plain.locator('.copy-code').click();
+  await expect(plain.locator('.copy-code')).toHaveText('Copied');
+});
