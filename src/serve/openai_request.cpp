@@ -141,9 +141,7 @@ json::object read_template_input(FieldReader& fields, const ToolWishes& wishes) 
       input[key] = value;
     }
   }
-  const bool continues = fields.boolean("continue_final_message").value_or(false);
-  if (continues) input["continue_final_message"] = true;
-  input["add_generation_prompt"] = fields.boolean("add_generation_prompt").value_or(!continues);
+  input["add_generation_prompt"] = fields.boolean("add_generation_prompt").value_or(true);
   if (!wishes.tools.empty()) input["tools"] = wishes.tools;
   return input;
 }
@@ -164,10 +162,37 @@ Prompt render(const RequestModel& model, json::object input) {
   }
 }
 
-/// Puts the beginning of the answer behind the prompt.
-void begin_answer(Prompt& prompt, const std::string& begun, const Tokenizer& tokenizer) {
-  prompt.text += (prompt.reasoning_opened ? "\n</think>\n\n" : "") + begun;
-  prompt.reasoning_opened = false;
+/// An answer's beginning, which is put behind the prompt.
+struct AnswerBegun {
+  std::string reasoning;  // thinking that goes on, unless there is content
+  std::string content;
+};
+
+/// With `continue_final_message` the last message is taken off, to be continued. Templates leave thinking out
+/// of the messages they write, so they are not asked to write this one.
+AnswerBegun take_final_message(FieldReader& fields, json::array& messages) {
+  if (!fields.boolean("continue_final_message").value_or(false)) return {};
+  const json::object last = messages.back().as_object();
+  if (last.at("role") != "assistant") {
+    refuse_field("continue_final_message", "continue_final_message needs a last message of the assistant's");
+  }
+  messages.erase(messages.end() - 1);
+  AnswerBegun begun;
+  for (const char* name : {"reasoning", "reasoning_content"}) {
+    const json::value* reasoning = last.if_contains(name);
+    if (reasoning != nullptr && reasoning->is_string()) begun.reasoning = reasoning->get_string();
+  }
+  if (last.at("content").is_string()) begun.content = last.at("content").get_string();
+  return begun;
+}
+
+void begin_answer(Prompt& prompt, const AnswerBegun& begun, const Tokenizer& tokenizer) {
+  if (begun.reasoning.empty() && begun.content.empty()) return;
+  const bool thinks = prompt.reasoning_opened || !begun.reasoning.empty();
+  if (!prompt.reasoning_opened && thinks) prompt.text += "<think>\n";
+  prompt.text += begun.reasoning;
+  prompt.reasoning_opened = begun.content.empty();
+  if (!begun.content.empty()) prompt.text += (thinks ? "\n</think>\n\n" : "") + begun.content;
   prompt.ids = tokenizer.encode(prompt.text, {.parse_special = true, .add_special = false});
 }
 
@@ -221,6 +246,7 @@ CompletionRequest read_chat_request(const json::object& body, const RequestModel
   read_response_format(fields);
 
   json::array messages = read_messages(fields);
+  AnswerBegun begun = take_final_message(fields, messages);
   const ToolWishes wishes = read_tools(fields);
   json::object input = read_template_input(fields, wishes);
   if (!model.prompter.chat_template) {
@@ -231,7 +257,8 @@ CompletionRequest read_chat_request(const json::object& body, const RequestModel
   Prompt prompt = render(model, std::move(input));
   request.reads_tools = !wishes.tools.empty();
   request.answer_begun = wishes.answer_begins;
-  if (!wishes.answer_begins.empty()) begin_answer(prompt, wishes.answer_begins, model.prompter.tokenizer);
+  begun.content += wishes.answer_begins;
+  begin_answer(prompt, begun, model.prompter.tokenizer);
   check_length(prompt, "messages", model);
   request.prompts.push_back(std::move(prompt));
   note_ignored(fields, request);

@@ -66,13 +66,27 @@ HttpResponse show_metrics(Api& api, const HttpRequest&) {
           .headers = {}};
 }
 
+/// What a request gets that does not say otherwise, by the names of requests.
+json::object describe(const SamplingParams& defaults) {
+  return {{"temperature", defaults.temperature},
+          {"top_p", defaults.top_p},
+          {"top_k", defaults.top_k},
+          {"min_p", defaults.min_p},
+          {"repetition_penalty", defaults.repetition_penalty},
+          {"presence_penalty", defaults.presence_penalty},
+          {"frequency_penalty", defaults.frequency_penalty}};
+}
+
 json::object describe(const ModelRunner& runner) {
   static const std::int64_t started = std::time(nullptr);
-  return {{"id", runner.model().id},
-          {"object", "model"},
-          {"created", started},
-          {"owned_by", "touchstone"},
-          {"max_model_len", runner.max_sequence_tokens()}};
+  return {
+      {"id", runner.model().id},
+      {"object", "model"},
+      {"created", started},
+      {"owned_by", "touchstone"},
+      {"max_model_len", runner.max_sequence_tokens()},
+      {"touchstone",
+       {{"context_tokens", runner.max_sequence_tokens()}, {"defaults", describe(runner.model().defaults)}}}};
 }
 
 HttpResponse list_models(Api& api, const HttpRequest&) {

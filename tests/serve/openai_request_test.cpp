@@ -122,6 +122,24 @@ TEST(OpenAiRequest, ADemandedCallIsBegunInThePrompt) {
   EXPECT_TRUE(read("\"auto\"").reads_tools);
 }
 
+TEST(OpenAiRequest, AFinalMessageIsContinuedWhereItStopped) {
+  const Fixture plain(kPlain);
+  const Fixture thinking(kPlain + "{{ '<think>\\n' }}");
+  const auto read = [](const Fixture& fixture, const std::string& last) {
+    return fixture
+        .read(R"({"continue_final_message":true,"messages":[{"role":"user","content":"a"},)" + last + "]}")
+        .prompts.at(0);
+  };
+  EXPECT_EQ(read(plain, R"({"role":"assistant","content":"b c"})").text, "[user:a]>b c");
+  const Prompt answer = read(thinking, R"({"role":"assistant","reasoning_content":"hm","content":"b"})");
+  EXPECT_EQ(answer.text, "[user:a]><think>\nhm\n</think>\n\nb");
+  EXPECT_FALSE(answer.reasoning_opened);
+  const Prompt thought = read(thinking, R"({"role":"assistant","reasoning_content":"hm","content":""})");
+  EXPECT_EQ(thought.text, "[user:a]><think>\nhm");
+  EXPECT_TRUE(thought.reasoning_opened);
+  EXPECT_THROW(read(plain, R"({"role":"user","content":"b"})"), RequestError);
+}
+
 TEST(OpenAiRequest, AFailingTemplateIsTheRequestsFault) {
   const Fixture fixture("{{ raise_exception('roles must alternate') }}");
   try {
