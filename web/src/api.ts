@@ -108,7 +108,8 @@ export function parseModel(entry: Record<string, unknown>): ModelInfo {
   const defaults: ModelInfo['defaults'] = {};
   for (const { name } of PARAMETERS) {
     const value = asNumber(given[name]);
-    if (value !== undefined) defaults[name] = value;
+    // Servers hold floats of 32 bits: 0.6 comes as 0.6000000238418579.
+    if (value !== undefined) defaults[name] = Number(value.toPrecision(7));
   }
   return {
     id: String(entry['id']),

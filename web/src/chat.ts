@@ -93,8 +93,6 @@ async function answer(conversationId: string, parent: string, prefix?: Fork, ext
     const { content, reasoning } = prefix;
     messages.push({ role: 'assistant', content, ...(reasoning === '' ? {} : { reasoning_content: reasoning }) });
     request.continue_final_message = true;
-    // vLLM wants the contrary of its default said.
-    request['add_generation_prompt'] = false;
   }
   const id = newId();
   const reply = newReply(model, performance.now(), prefix);

@@ -76,7 +76,7 @@ test('half an event at the end is none, and one without end is refused', async (
 
 test('a model of a server that says less has no defaults', () => {
   expect(parseModel({ id: 'm' })).toEqual({ id: 'm', contextTokens: undefined, defaults: {} });
-  expect(parseModel({ id: 'm', max_model_len: 8, touchstone: { defaults: { temperature: 0.6, top_p: 'x', other: 1 } } })).toEqual({
+  expect(parseModel({ id: 'm', max_model_len: 8, touchstone: { defaults: { temperature: 0.6000000238418579, top_p: 'x', other: 1 } } })).toEqual({
     id: 'm',
     contextTokens: 8,
     defaults: { temperature: 0.6 },
