@@ -7,7 +7,7 @@ A ?= demo:distilled
 B ?= demo:native
 ARGS ?=
 
-.PHONY: help build deps compare test bench format lint clean
+.PHONY: help build deps compare serve test bench format lint clean
 
 help: ## This list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
@@ -21,6 +21,9 @@ build: deps ## Build build/release/touchstone
 
 compare: build ## Compare two models: the built-in pair, or make compare A=… B=…
 	@$(BUILD)/touchstone compare $(A) $(B) $(ARGS)
+
+serve: build ## Serve both on http://127.0.0.1:7860 for any OpenAI client
+	@$(BUILD)/touchstone serve $(A) $(B) $(ARGS)
 
 test: ## Build and run all tests
 	@tools/install_deps.sh test

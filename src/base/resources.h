@@ -1,4 +1,4 @@
-// Files compiled into the binary: the built-in model pair and suites.
+// Files compiled into the binary: the built-in model pair, suites, the page.
 #pragma once
 
 #include <optional>

@@ -67,16 +67,15 @@ void answer(Chat& chat) {
   const bool opened = prompt.reasoning_opened;
   if (opened) print_text("<think>\n");
   std::string text;
-  const GenerateResult result =
-      chat.engine.generate({.prompt_ids = std::move(prompt.ids),
-                            .sampling = chat.sampling,
-                            .n = 1,
-                            .reasoning_opened = opened,
-                            .on_token = [&](int, std::int32_t, const std::string& piece) {
-                              print_text(piece);
-                              text += piece;
-                              return !interrupted();
-                            }});
+  const GenerateResult result = chat.engine.generate({.prompt_ids = std::move(prompt.ids),
+                                                      .sampling = chat.sampling,
+                                                      .n = 1,
+                                                      .reasoning_opened = opened,
+                                                      .on_token = [&](const TokenEvent& event) {
+                                                        print_text(event.text);
+                                                        text += event.text;
+                                                        return !interrupted();
+                                                      }});
   print_text("\n");
   if (result.samples.front().finish_reason == FinishReason::length) {
     std::fprintf(stderr, "touchstone: the answer was cut off at %zu tokens; raise --max-new-tokens\n",

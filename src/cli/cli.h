@@ -49,9 +49,6 @@ std::string read_stdin();
 /// for a line of more than kMaxInputBytes.
 void for_each_stdin_line(const std::function<void(const std::string& line, std::size_t number)>& handle);
 
-/// Parses JSON from the user; the error names `source` and where it broke.
-boost::json::value parse_user_json(const std::string& text, const std::string& source);
-
 /// A JSON array of token ids; the error names `source`.
 std::vector<std::int32_t> parse_ids(const boost::json::value& value, const std::string& source);
 
@@ -75,5 +72,6 @@ void add_list(CLI::App& app, Command& command);
 void add_bench(CLI::App& app, Command& command);
 void add_grade(CLI::App& app, Command& command);
 void add_compare(CLI::App& app, Command& command);
+void add_serve(CLI::App& app, Command& command);
 
 }  // namespace touchstone::cli

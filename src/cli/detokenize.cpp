@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/parse_json.h"
 #include "cli/cli.h"
 #include "engine/load.h"
 
@@ -18,7 +19,7 @@ struct DetokenizeOptions {
 int run_detokenize(const DetokenizeOptions& options) {
   const Tokenizer tokenizer = load_tokenizer(open_without_weights(options.model));
   const auto print = [&](const std::string& text, const std::string& source) {
-    const std::vector<std::int32_t> ids = parse_ids(parse_user_json(text, source), source);
+    const std::vector<std::int32_t> ids = parse_ids(parse_json(text, source), source);
     const std::string decoded = tokenizer.decode(ids, options.skip_special);
     options.json || options.jsonl ? print_json({{"text", decoded}}) : print_text(decoded);
   };

@@ -5,6 +5,7 @@
 
 #include "base/blob.h"
 #include "base/error.h"
+#include "base/parse_json.h"
 #include "base/interrupt.h"
 #include "cli/cli.h"
 #include "cli/sampling_options.h"
@@ -40,7 +41,7 @@ Prompt read_prompt(const GenerateOptions& options, const LoadedModel& model) {
     throw Error("messages need a chat template, and there is none", "leave --raw out, or use --prompt");
   }
   boost::json::value input =
-      parse_user_json(std::string(map_file(options.messages_file).text()), options.messages_file);
+      parse_json(std::string(map_file(options.messages_file).text()), options.messages_file);
   boost::json::object request;
   if (input.is_array()) {
     request["messages"] = std::move(input);
@@ -62,6 +63,8 @@ const char* finish_reason_name(FinishReason reason) {
       return "length";
     case FinishReason::cancelled:
       return "cancelled";
+    case FinishReason::deadline:
+      return "deadline";
   }
   return "";
 }
@@ -110,8 +113,8 @@ int run_generate(const GenerateOptions& options) {
                           .sampling = apply(options.sampling, model->defaults),
                           .n = options.n,
                           .reasoning_opened = prompt.reasoning_opened,
-                          .on_token = [&](int, std::int32_t, const std::string& text) {
-                            if (streams) print_text(text);
+                          .on_token = [&](const TokenEvent& event) {
+                            if (streams) print_text(event.text);
                             return !interrupted();
                           }};
   const GenerateResult result = engine.generate(std::move(request));

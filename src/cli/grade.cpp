@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/parse_json.h"
 #include "cli/cli.h"
 #include "eval/suite.h"
 
@@ -24,7 +25,7 @@ struct GradeOptions {
 
 boost::json::object grade_line(const std::string& line, const std::string& source,
                                const GradeOptions& options) {
-  const boost::json::value value = parse_user_json(line, source);
+  const boost::json::value value = parse_json(line, source);
   const auto* object = value.if_object();
   const boost::json::value* item = object != nullptr ? object->if_contains("item") : nullptr;
   const boost::json::value* output = object != nullptr ? object->if_contains("output") : nullptr;

@@ -4,6 +4,7 @@
 
 #include "base/blob.h"
 #include "base/error.h"
+#include "base/parse_json.h"
 #include "cli/cli.h"
 #include "engine/load.h"
 
@@ -22,7 +23,7 @@ int run_render(const RenderOptions& options) {
     throw Error("MODEL is '-' but no --template was given",
                 "name a model, or a template with --template FILE");
   }
-  const boost::json::value input = parse_user_json(read_stdin(), "standard input");
+  const boost::json::value input = parse_json(read_stdin(), "standard input");
   if (!input.is_object()) throw Error("standard input is not a JSON object", R"(give {"messages":[…]})");
   boost::json::object context = input.as_object();
 

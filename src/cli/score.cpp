@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/parse_json.h"
 #include "cli/cli.h"
 #include "engine/prompt.h"
 
@@ -77,7 +78,7 @@ class NpyWriter {
 
 std::vector<std::int32_t> read_ids(const Checkpoint& checkpoint) {
   const std::string source = "standard input";
-  const boost::json::value input = parse_user_json(read_stdin(), source);
+  const boost::json::value input = parse_json(read_stdin(), source);
   if (!input.is_object())
     throw Error(source + " is not a JSON object", R"(give {"ids":[…]} or {"text":"…"})");
   if (const auto* ids = input.as_object().if_contains("ids")) return parse_ids(*ids, source + ", 'ids'");

@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/parse_json.h"
 #include "cli/cli.h"
 #include "engine/load.h"
 
@@ -49,7 +50,7 @@ int run_tokenize(const TokenizeOptions& options) {
   }
   for_each_stdin_line([&](const std::string& line, std::size_t number) {
     const std::string source = "standard input, line " + std::to_string(number);
-    const boost::json::value value = parse_user_json(line, source);
+    const boost::json::value value = parse_json(line, source);
     if (!value.is_string()) throw Error(source + " is not a JSON string", "give one JSON string a line");
     print(std::string(value.as_string()));
   });

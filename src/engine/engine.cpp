@@ -11,6 +11,7 @@
 #include "engine/answer_text.h"
 #include "engine/block_pool.h"
 #include "engine/check_logits.h"
+#include "engine/logprobs.h"
 #include "engine/lookup.h"
 #include "engine/memory.h"
 #include "engine/sampler.h"
@@ -56,7 +57,7 @@ struct Sequence {
   TokenCounts counts;
   AnswerText text;
   std::size_t reasoning_tokens = 0;
-  bool reasoning_cut = false;        // the budget is spent
+  bool reasoning_cut = false;        // by the budget, or by wish
   std::vector<std::int32_t> forced;  // ids to append instead of sampled ones, last first
   Drafter drafter;
   std::vector<std::int32_t> draft;  // the last id and guesses at what follows; empty: no guesses
@@ -84,8 +85,9 @@ struct Engine::Impl {
   std::deque<Sequence*> queue;     // waiting, oldest first
   std::vector<Sequence*> running;  // in the order of admission
   RequestId next_id = 1;
-  std::vector<float> logits;
+  std::vector<float> logits, raw_logits;
   SamplerBuffers sampler;
+  std::int64_t prompt_tokens = 0, generated_tokens = 0;
   PassTimes pass_times;
   std::vector<std::int32_t> close_reasoning;  // ids of "\n</think>\n\n"
 
@@ -99,11 +101,14 @@ struct Engine::Impl {
   void release(Sequence& sequence);
   void share_prompt(Sequence& from);
   std::int32_t choose_token(Sequence& sequence, std::span<float> row);
-  void append(Sequence& sequence, std::int32_t id);
+  void append(Sequence& sequence, std::int32_t id, const TokenLogprobs& logprobs);
   void take_rows(Sequence& sequence, std::span<float> rows);
   std::optional<FinishReason> take_text(Sequence& sequence, std::int32_t id, std::string& text);
   void finish(Sequence& sequence, FinishReason reason);
+  void end(Request& request, FinishReason reason);
+  void end_late_requests();
   void cancel(RequestId id);
+  void close_thinking(Sequence& sequence);
   std::vector<std::pair<RequestId, GenerateResult>> collect();
   Request& request_of(const Sequence& sequence) { return requests.at(sequence.request); }
 };
@@ -295,10 +300,9 @@ void Engine::Impl::share_prompt(Sequence& from) {
 std::int32_t Engine::Impl::choose_token(Sequence& sequence, std::span<float> row) {
   const SamplingParams& params = request_of(sequence).input.sampling;
   if (sequence.text.in_reasoning()) {
-    if (params.reasoning_budget && !sequence.reasoning_cut &&
+    if (params.reasoning_budget &&
         sequence.reasoning_tokens >= static_cast<std::size_t>(*params.reasoning_budget)) {
-      sequence.reasoning_cut = true;
-      sequence.forced.assign(close_reasoning.rbegin(), close_reasoning.rend());
+      close_thinking(sequence);
     }
     ++sequence.reasoning_tokens;
   }
@@ -308,6 +312,12 @@ std::int32_t Engine::Impl::choose_token(Sequence& sequence, std::span<float> row
     return id;
   }
   return sample_token(row, sequence.counts, params, sequence.sample, sequence.ids.size(), sampler);
+}
+
+void Engine::Impl::close_thinking(Sequence& sequence) {
+  if (sequence.reasoning_cut || !sequence.text.in_reasoning()) return;
+  sequence.reasoning_cut = true;
+  sequence.forced.assign(close_reasoning.rbegin(), close_reasoning.rend());
 }
 
 /// What the id, already appended, adds to the text, and why the answer ends with it, if it does.
@@ -322,17 +332,24 @@ std::optional<FinishReason> Engine::Impl::take_text(Sequence& sequence, std::int
   return is_end || sequence.text.stopped() ? FinishReason::stop : FinishReason::length;
 }
 
-void Engine::Impl::append(Sequence& sequence, std::int32_t id) {
+void Engine::Impl::append(Sequence& sequence, std::int32_t id, const TokenLogprobs& logprobs) {
   const Request& request = request_of(sequence);
+  const bool reasoning = sequence.text.in_reasoning();
   if (!sequence.generating()) sequence.result.ttft_ms = ms_since(request.submitted);
   sequence.ids.push_back(id);
   sequence.result.ids.push_back(id);
+  ++generated_tokens;
   if (needs_counts(request.input.sampling)) ++sequence.counts.generated[id];
   if (options.lookup != Lookup::off) sequence.drafter.follow(sequence.ids);
   std::string text;
   const auto reason = take_text(sequence, id, text);
   const bool goes_on =
-      !request.input.on_token || request.input.on_token(static_cast<int>(sequence.sample), id, text);
+      !request.input.on_token || request.input.on_token({.sample = static_cast<int>(sequence.sample),
+                                                         .id = id,
+                                                         .text = text,
+                                                         .reasoning = reasoning,
+                                                         .logprob = logprobs.chosen,
+                                                         .top = logprobs.top});
   if (sequence.status == Status::finished) return;  // the callback cancelled it
   if (reason) finish(sequence, *reason);
   if (!goes_on) cancel(sequence.request);
@@ -353,13 +370,19 @@ void Engine::Impl::take_rows(Sequence& sequence, std::span<float> rows) {
     }
     const std::span<float> logits = rows.subspan(row * vocab_size, vocab_size);
     check_logits(logits, "model " + model->id);
-    append(sequence, choose_token(sequence, logits));
+    const std::int32_t num_logprobs = request.input.sampling.num_logprobs;
+    TokenLogprobs logprobs;
+    if (num_logprobs >= 0) raw_logits.assign(logits.begin(), logits.end());  // choosing changes them
+    const std::int32_t id = choose_token(sequence, logits);
+    if (num_logprobs >= 0) logprobs = find_logprobs(raw_logits, id, num_logprobs);
+    append(sequence, id, logprobs);
   }
   if (sequence.status == Status::running) drop_draft(sequence);
 }
 
 void Engine::Impl::finish(Sequence& sequence, FinishReason reason) {
-  if (reason == FinishReason::cancelled) sequence.text.finish();
+  const bool cut = reason == FinishReason::cancelled || reason == FinishReason::deadline;
+  if (cut) sequence.text.finish();
   const ReasoningText& parts = sequence.text.parts();
   GeneratedSample& result = sequence.result;
   result.text = parts.answer;
@@ -374,12 +397,22 @@ void Engine::Impl::finish(Sequence& sequence, FinishReason reason) {
   sequence.status = Status::finished;
 }
 
+void Engine::Impl::end(Request& request, FinishReason reason) {
+  for (Sequence& sequence : request.sequences) {
+    if (sequence.status != Status::finished) finish(sequence, reason);
+  }
+}
+
+void Engine::Impl::end_late_requests() {
+  const auto now = Clock::now();
+  for (auto& [id, request] : requests) {
+    if (request.input.deadline && *request.input.deadline <= now) end(request, FinishReason::deadline);
+  }
+}
+
 void Engine::Impl::cancel(RequestId id) {
   const auto found = requests.find(id);
-  if (found == requests.end()) return;
-  for (Sequence& sequence : found->second.sequences) {
-    if (sequence.status != Status::finished) finish(sequence, FinishReason::cancelled);
-  }
+  if (found != requests.end()) end(found->second, FinishReason::cancelled);
 }
 
 /// Requests whose samples have all finished.
@@ -411,6 +444,19 @@ Engine::~Engine() = default;
 std::int32_t Engine::max_sequence_tokens() const { return impl_->max_sequence_tokens; }
 std::int32_t Engine::free_blocks() const { return impl_->pool.num_free(); }
 std::int32_t Engine::num_blocks() const { return impl_->pool.size(); }
+EngineLoad Engine::load() const {
+  EngineLoad load{.used_blocks = num_blocks() - free_blocks(),
+                  .num_blocks = num_blocks(),
+                  .prompt_tokens = impl_->prompt_tokens,
+                  .generated_tokens = impl_->generated_tokens};
+  for (const auto& [id, request] : impl_->requests) {
+    for (const Sequence& sequence : request.sequences) {
+      load.waiting += sequence.status == Status::waiting ? 1 : 0;
+      load.running += sequence.status == Status::running ? 1 : 0;
+    }
+  }
+  return load;
+}
 bool Engine::idle() const { return impl_->requests.empty(); }
 
 Engine::RequestId Engine::submit(GenerateRequest input) {
@@ -437,6 +483,14 @@ Engine::RequestId Engine::submit(GenerateRequest input) {
     }
     if (needs_counts(input.sampling)) ++counts.prompt[id];
   }
+  for (const auto& [id, bias] : input.sampling.logit_bias) {
+    if (id < 0 || id >= vocab_size) {
+      throw Error("logit_bias names token id " + std::to_string(id) + ", which is not among the model's " +
+                      std::to_string(vocab_size),
+                  "the ids may be another model's");
+    }
+  }
+  impl_->prompt_tokens += std::ssize(input.prompt_ids);
   const auto wanted = static_cast<std::size_t>(input.sampling.max_new_tokens);
   const std::size_t max_size = std::min(most, prompt_size + wanted);
   const RequestId id = impl_->next_id++;
@@ -464,8 +518,17 @@ Engine::RequestId Engine::submit(GenerateRequest input) {
 
 void Engine::cancel(RequestId id) { impl_->cancel(id); }
 
+void Engine::close_thinking(RequestId id) {
+  const auto found = impl_->requests.find(id);
+  if (found == impl_->requests.end()) return;
+  for (Sequence& sequence : found->second.sequences) {
+    if (sequence.status != Status::finished) impl_->close_thinking(sequence);
+  }
+}
+
 std::vector<std::pair<Engine::RequestId, GenerateResult>> Engine::step() {
   Impl& e = *impl_;
+  e.end_late_requests();
   e.admit();
   std::vector<ForwardSlice> slices;
   const std::vector<Sequence*> scheduled = e.schedule(slices);

@@ -1,11 +1,14 @@
 // engine/: many sequences at once over one model. Enter here: load_model(), then Engine.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,7 +32,9 @@ struct SamplingParams {
   std::vector<std::string> stop;       // stop strings; not part of the text
   std::vector<std::int32_t> stop_ids;  // end-of-generation ids
   bool ignore_eos = false;
-  std::optional<std::int32_t> reasoning_budget;  // tokens of thinking, then it is closed
+  std::optional<std::int32_t> reasoning_budget;            // tokens of thinking, then it is closed
+  std::vector<std::pair<std::int32_t, float>> logit_bias;  // added to the ids' logits before all else
+  std::int32_t num_logprobs = -1;  // likeliest ids that each TokenEvent lists; 0: its own alone; -1: off
 };
 
 /// A loaded candidate: weights, tokenizer, template and defaults, all its own.
@@ -49,16 +54,27 @@ struct LoadOptions : ModelOptions {
 };
 LoadedModel load_model(const std::string& model, const LoadOptions& options);
 
-enum class FinishReason { stop, length, cancelled };
+enum class FinishReason { stop, length, cancelled, deadline };
+
+/// A generated id, as soon as it is chosen.
+struct TokenEvent {
+  int sample;
+  std::int32_t id;
+  std::string_view text;  // what became certain with the id, thinking and its tags included
+  bool reasoning;         // chosen inside the thinking, whose closing tag belongs to it
+  // Log-probabilities under the model's own distribution, before bias, penalties and temperature; only where
+  // num_logprobs asks for them. `top`: likeliest first.
+  float logprob = 0;
+  std::span<const std::pair<std::int32_t, float>> top = {};
+};
 
 struct GenerateRequest {
   std::vector<std::int32_t> prompt_ids;
   SamplingParams sampling;
-  std::int32_t n = 1;             // samples
-  bool reasoning_opened = false;  // the prompt ends inside <think>
-  // Each generated id with the text that became certain with it, thinking and its tags included; false
-  // cancels the request.
-  std::function<bool(int sample, std::int32_t id, const std::string& text)> on_token;
+  std::int32_t n = 1;                                             // samples
+  bool reasoning_opened = false;                                  // the prompt ends inside <think>
+  std::function<bool(const TokenEvent&)> on_token = {};                // false cancels the request
+  std::optional<std::chrono::steady_clock::time_point> deadline = {};  // what is not done by then is cut off
 };
 
 struct GeneratedSample {
@@ -94,6 +110,13 @@ struct EngineOptions {
   Lookup lookup = Lookup::automatic;
 };
 
+/// What an engine does now, and has done since it was made.
+struct EngineLoad {
+  std::int32_t waiting = 0, running = 0;  // samples
+  std::int32_t used_blocks = 0, num_blocks = 0;
+  std::int64_t prompt_tokens = 0, generated_tokens = 0;
+};
+
 /// Continuous batching over one model. Not thread-safe: one thread submits and steps.
 class Engine {
  public:
@@ -104,6 +127,8 @@ class Engine {
   /// Throws Error for a prompt that can never fit.
   RequestId submit(GenerateRequest request);
   void cancel(RequestId id);
+  /// "Answer now": closes the thinking of each sample that thinks, with its next token.
+  void close_thinking(RequestId id);
   /// Runs one step; returns requests that finished in it.
   std::vector<std::pair<RequestId, GenerateResult>> step();
   bool idle() const;
@@ -112,6 +137,7 @@ class Engine {
   /// KV blocks that no sequence holds, and all there are.
   std::int32_t free_blocks() const;
   std::int32_t num_blocks() const;
+  EngineLoad load() const;
 
   /// submit + step until done, for one request; no other may be under way.
   GenerateResult generate(GenerateRequest request);

@@ -81,7 +81,7 @@ boost::json::object measure_text(const std::shared_ptr<LoadedModel>& model, cons
   GenerateRequest request{.prompt_ids = std::move(prompt.ids),
                           .sampling = model->defaults,
                           .reasoning_opened = prompt.reasoning_opened,
-                          .on_token = [](int, std::int32_t, const std::string&) { return !interrupted(); }};
+                          .on_token = [](const TokenEvent&) { return !interrupted(); }};
   request.sampling.temperature = text.temperature;
   request.sampling.top_p = 1;
   request.sampling.top_k = 0;

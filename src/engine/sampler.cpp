@@ -23,8 +23,10 @@ constexpr float kVanishes = -104.0F;
 // A whole vocabulary of weights below exp(-32) is less than float32 can add to 1.
 constexpr float kNegligible = -32.0F;
 
-void apply_penalties(std::span<float> logits, const TokenCounts& counts, const SamplingParams& params) {
+/// Bias, then penalties.
+void adjust_logits(std::span<float> logits, const TokenCounts& counts, const SamplingParams& params) {
   const auto at = [&](std::int32_t id) -> float& { return logits[static_cast<std::size_t>(id)]; };
+  for (const auto& [id, bias] : params.logit_bias) at(id) += bias;
   if (params.repetition_penalty != 1.0F) {
     const auto penalize = [&](std::int32_t id) {
       float& logit = at(id);
@@ -310,6 +312,8 @@ void check_range(const char* name, double value, double low, double high) {
 void check_sampling(const SamplingParams& params) {
   constexpr double kMostTemperature = 1000;
   constexpr double kMostPenalty = 1000;
+  constexpr double kMostBias = 100;  // as in OpenAI's API, and so is the next
+  constexpr double kMostLogprobs = 20;
   check_range("temperature", params.temperature, 0, kMostTemperature);
   check_range("top_p", params.top_p, 0, 1);
   check_range("top_k", params.top_k, 0, std::numeric_limits<std::int32_t>::max());
@@ -318,6 +322,8 @@ void check_sampling(const SamplingParams& params) {
   check_range("presence_penalty", params.presence_penalty, -kMostPenalty, kMostPenalty);
   check_range("frequency_penalty", params.frequency_penalty, -kMostPenalty, kMostPenalty);
   check_range("max_new_tokens", params.max_new_tokens, 1, std::numeric_limits<std::int32_t>::max());
+  check_range("num_logprobs", params.num_logprobs, -1, kMostLogprobs);
+  for (const auto& [id, bias] : params.logit_bias) check_range("logit_bias", bias, -kMostBias, kMostBias);
   if (params.reasoning_budget) {
     check_range("reasoning_budget", *params.reasoning_budget, 0, std::numeric_limits<std::int32_t>::max());
   }
@@ -344,7 +350,7 @@ std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::a
 std::vector<TokenProbability> process_logits(std::span<float> logits, const TokenCounts& counts,
                                              const SamplingParams& params) {
   SamplerBuffers buffers;
-  apply_penalties(logits, counts, params);
+  adjust_logits(logits, counts, params);
   filter_logits(logits, params, buffers);
   const double sum = sum_weights(buffers.candidates);
   std::vector<TokenProbability> probabilities;
@@ -358,7 +364,7 @@ std::vector<TokenProbability> process_logits(std::span<float> logits, const Toke
 std::int32_t sample_token(std::span<float> logits, const TokenCounts& counts, const SamplingParams& params,
                           std::uint32_t sample, std::uint64_t position, SamplerBuffers& buffers) {
   assert(!logits.empty());
-  apply_penalties(logits, counts, params);
+  adjust_logits(logits, counts, params);
   if (params.temperature <= 0.0F) return find_likeliest(logits);
   filter_logits(logits, params, buffers);
   const double target = uniform(params.seed, sample, position) * sum_weights(buffers.candidates);

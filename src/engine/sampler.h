@@ -42,10 +42,10 @@ struct TokenProbability {
   double probability;
 };
 
-/// Probabilities that remain after repetition, presence and frequency penalty, temperature, top-k, top-p and
-/// min-p, in this order (transformers/generation/logits_process.py; presence and frequency as in OpenAI's
-/// API, over what was generated). Sorted by id; what was removed is absent. Temperature 0 counts as 1 here.
-/// Changes `logits`.
+/// Probabilities that remain after logit bias, repetition, presence and frequency penalty, temperature,
+/// top-k, top-p and min-p, in this order (transformers/generation/logits_process.py; presence and frequency
+/// as in OpenAI's API, over what was generated). Sorted by id; what was removed is absent. Temperature 0
+/// counts as 1 here. Changes `logits`.
 std::vector<TokenProbability> process_logits(std::span<float> logits, const TokenCounts& counts,
                                              const SamplingParams& params);
 

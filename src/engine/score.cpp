@@ -1,12 +1,12 @@
 #include "engine/score.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <string>
 
 #include "base/error.h"
 #include "engine/check_logits.h"
+#include "engine/logprobs.h"
 
 namespace touchstone {
 namespace {
@@ -15,22 +15,10 @@ namespace {
 constexpr std::size_t kChunk = 64;
 
 ScoredPosition score_row(std::span<const float> logits, std::int32_t next, int top_count) {
-  const auto value = [&](std::int32_t id) { return logits[static_cast<std::size_t>(id)]; };
-  const float best = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - best);
-  const double normalizer = best + std::log(sum);
-  const auto logprob = [&](std::int32_t id) { return value(id) - normalizer; };
-
+  const double normalizer = log_sum_exp(logits);
+  const auto logprob = [&](std::int32_t id) { return logits[static_cast<std::size_t>(id)] - normalizer; };
   ScoredPosition position{next, logprob(next), {}};
-  std::vector<std::int32_t> order(logits.size());
-  std::iota(order.begin(), order.end(), 0);
-  const auto end =
-      order.begin() + std::clamp<std::ptrdiff_t>(top_count, 0, static_cast<std::ptrdiff_t>(order.size()));
-  std::partial_sort(order.begin(), end, order.end(), [&](std::int32_t a, std::int32_t b) {
-    return value(a) != value(b) ? value(a) > value(b) : a < b;
-  });
-  for (auto it = order.begin(); it != end; ++it) position.top.emplace_back(*it, logprob(*it));
+  for (const std::int32_t id : find_top(logits, top_count)) position.top.emplace_back(id, logprob(id));
   return position;
 }
 

@@ -236,7 +236,7 @@ bool answer_items(Store& store, const RunnerCandidate& candidate, std::span<cons
   std::map<Engine::RequestId, const Pending*> running;
   for (const Pending& item : pending) {
     GenerateRequest request = make_request(candidate, item, settings);
-    request.on_token = [&tokens_made](int, std::int32_t, const std::string&) {
+    request.on_token = [&tokens_made](const TokenEvent&) {
       ++tokens_made;
       return true;
     };

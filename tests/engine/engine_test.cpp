@@ -151,9 +151,9 @@ TEST(Engine, TheCallbackSeesEachIdOnceAndAllOfTheText) {
     request.reasoning_opened = false;
     std::map<int, std::vector<std::int32_t>> ids;
     std::map<int, std::string> text;
-    request.on_token = [&](int sample, std::int32_t id, const std::string& piece) {
-      ids[sample].push_back(id);
-      text[sample] += piece;
+    request.on_token = [&](const TokenEvent& event) {
+      ids[event.sample].push_back(event.id);
+      text[event.sample] += event.text;
       return true;
     };
     const GenerateResult result = run_together(model, small(), {request}).results.front();
@@ -232,7 +232,7 @@ TEST(Engine, CancelledRequestsGiveTheirBlocksBack) {
     GenerateRequest request = greedy_request(random_ids(random, 40, 500), 200);
     request.n = 1 + i % 3;
     if (i % 2 == 0) {
-      request.on_token = [&](int, std::int32_t, const std::string&) { return ++calls % 7 != 0; };
+      request.on_token = [&](const TokenEvent&) { return ++calls % 7 != 0; };
     }
     ids.push_back(engine.submit(request));
   }
@@ -256,7 +256,7 @@ TEST(Engine, ACallbackMayCancelAnyRequest) {
   const Engine::RequestId other = engine.submit(greedy_request({1, 2}, 50));
   Engine::RequestId own = 0;
   GenerateRequest request = greedy_request({3, 4}, 50);
-  request.on_token = [&](int, std::int32_t, const std::string&) {
+  request.on_token = [&](const TokenEvent&) {
     engine.cancel(other);
     engine.cancel(own);
     return true;

@@ -382,9 +382,9 @@ Steps run_steps(const std::shared_ptr<LoadedModel>& model, GenerateRequest reque
   Engine engine(model, with(lookup));
   Steps steps;
   const auto inner = request.on_token;
-  request.on_token = [&](int sample, std::int32_t id, const std::string& text) {
+  request.on_token = [&](const TokenEvent& event) {
     ++steps.tokens.back();
-    return !inner || inner(sample, id, text);
+    return !inner || inner(event);
   };
   engine.submit(request);
   while (!engine.idle()) {
@@ -444,7 +444,7 @@ TEST(LookupLaws, ACallbackEndsAnAnswerInTheMiddleOfADraft) {
   const auto model = load(kRepeats);
   const GenerateRequest request = greedy_request(looping_prompt(model), 40);
   expect_same_ends(model, request, [](GenerateRequest& changed, std::int32_t i) {
-    changed.on_token = [left = i](int, std::int32_t, const std::string&) mutable { return --left > 0; };
+    changed.on_token = [left = i](const TokenEvent&) mutable { return --left > 0; };
   });
 }
 
@@ -524,7 +524,7 @@ TEST(LookupEngine, RejectedGuessesKeepNoBlocks) {
   GenerateRequest request = greedy_request(prompt, 100);
   request.sampling.temperature = 2;
   std::size_t size = prompt.size();
-  request.on_token = [&size](int, std::int32_t, const std::string&) { return ++size > 0; };
+  request.on_token = [&size](const TokenEvent&) { return ++size > 0; };
   engine.submit(request);
   std::int64_t drafted = 0;
   while (!engine.idle()) {

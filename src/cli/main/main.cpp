@@ -51,6 +51,7 @@ int run(int argc, char** argv) {
 
   cli::Command command;
   cli::add_compare(app, command);
+  cli::add_serve(app, command);
   cli::add_generate(app, command);
   cli::add_chat(app, command);
   cli::add_score(app, command);

@@ -1,12 +1,12 @@
-// JSON as users give it. Boost's own reader rounds a long decimal to a neighbour of the nearest double, which
-// a rendered template would show; here each number is the nearest.
+#include "base/parse_json.h"
+
+#include <boost/json.hpp>
 #include <boost/json/basic_parser_impl.hpp>
 #include <cstdlib>
 
 #include "base/error.h"
-#include "cli/cli.h"
 
-namespace touchstone::cli {
+namespace touchstone {
 namespace {
 
 namespace json = boost::json;
@@ -57,17 +57,20 @@ struct Builder {
 
 }  // namespace
 
-boost::json::value parse_user_json(const std::string& text, const std::string& source) {
-  json::basic_parser<Builder> parser{json::parse_options{}};
+boost::json::value parse_json(const std::string& text, const std::string& source, const std::string& hint,
+                              std::size_t max_depth) {
+  json::parse_options parse_options;
+  parse_options.max_depth = max_depth;
+  json::basic_parser<Builder> parser{parse_options};
   parser.handler().stack.reset();
   json::error_code error;
   const std::size_t used = parser.write_some(false, text.data(), text.size(), error);
   if (!error && text.find_first_not_of(" \t\r\n", used) != std::string::npos) error = json::error::extra_data;
   if (error) {
     throw Error(source + " is not valid JSON: " + error.message() + " near byte " + std::to_string(used),
-                "give one JSON document; see --help for an example");
+                hint);
   }
   return parser.handler().stack.release();
 }
 
-}  // namespace touchstone::cli
+}  // namespace touchstone

@@ -1,0 +1,161 @@
+#include "serve/chat_messages.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace touchstone::serve {
+
+namespace json = boost::json;
+
+namespace {
+
+// Far more than a context holds; they keep a request's cost in bounds.
+constexpr std::size_t kMaxMessages = 10'000;
+constexpr std::size_t kMaxTools = 128;
+
+/// A string, or text parts joined by line breaks.
+json::value read_content(FieldReader& message) {
+  const json::value* content = message.find("content");
+  if (content == nullptr) return nullptr;
+  if (content->is_string()) return *content;
+  const std::string path = message.path_of("content");
+  if (!content->is_array()) refuse_field(path, path + " must be a string or an array of parts");
+  std::string text;
+  for (std::size_t i = 0; i < content->get_array().size(); ++i) {
+    const json::value& part = content->get_array()[i];
+    const std::string part_path = fmt::format("{}[{}]", path, i);
+    if (!part.is_object()) refuse_field(part_path, part_path + " must be an object");
+    FieldReader fields(part.get_object(), part_path + ".");
+    const std::string type = fields.string("type").value_or("");
+    if (type != "text") refuse_field(part_path + ".type", "only text can be read, not '" + type + "'");
+    const auto piece = fields.string("text");
+    if (!piece) refuse_field(part_path + ".text", part_path + ".text is missing");
+    text += (i > 0 ? "\n" : "") + *piece;
+  }
+  return json::value(text);
+}
+
+json::value read_tool_call(const json::value& value, const std::string& path) {
+  if (!value.is_object()) refuse_field(path, path + " must be an object");
+  FieldReader fields(value.get_object(), path + ".");
+  const json::object* function = fields.object("function");
+  if (function == nullptr) refuse_field(path + ".function", path + ".function is missing");
+  FieldReader parts(*function, path + ".function.");
+  if (!parts.string("name")) refuse_field(path + ".function.name", path + ".function.name is missing");
+  json::object call = value.get_object();
+  const json::value* arguments = parts.find("arguments");
+  if (arguments != nullptr && arguments->is_string()) {
+    boost::system::error_code error;
+    json::value parsed = json::parse(std::string(arguments->get_string()), error);
+    if (!error && parsed.is_object()) call["function"].as_object()["arguments"] = std::move(parsed);
+  }
+  return call;
+}
+
+json::object read_message(const json::value& value, const std::string& path) {
+  if (!value.is_object()) refuse_field(path, path + " must be an object");
+  FieldReader fields(value.get_object(), path + ".");
+  json::object message = value.get_object();
+  const auto role = fields.string("role");
+  constexpr std::array<std::string_view, 5> kRoles = {"system", "developer", "user", "assistant", "tool"};
+  if (!role || std::find(kRoles.begin(), kRoles.end(), *role) == kRoles.end()) {
+    refuse_field(path + ".role", path + ".role must be system, developer, user, assistant or tool");
+  }
+  message["role"] = *role == "developer" ? "system" : *role;
+  message["content"] = read_content(fields);
+  for (const char* name : {"reasoning_content", "reasoning", "name", "tool_call_id"}) fields.string(name);
+  const json::array* calls = fields.array("tool_calls");
+  if (calls != nullptr && !calls->empty()) {
+    json::array& read = message["tool_calls"].emplace_array();
+    for (std::size_t i = 0; i < calls->size(); ++i) {
+      read.push_back(read_tool_call((*calls)[i], fmt::format("{}.tool_calls[{}]", path, i)));
+    }
+  } else {
+    message.erase("tool_calls");
+  }
+  if (message["content"].is_null()) {
+    if (*role != "assistant" || !message.contains("tool_calls")) {
+      if (*role != "assistant") refuse_field(path + ".content", path + ".content is missing");
+      message["content"] = "";
+    }
+  }
+  return message;
+}
+
+std::string tool_name(const json::value& value, const std::string& path) {
+  if (!value.is_object()) refuse_field(path, path + " must be an object");
+  FieldReader fields(value.get_object(), path + ".");
+  if (fields.string("type").value_or("function") != "function") {
+    refuse_field(path + ".type", path + ".type must be function");
+  }
+  const json::object* function = fields.object("function");
+  if (function == nullptr) refuse_field(path + ".function", path + ".function is missing");
+  const auto name = FieldReader(*function, path + ".function.").string("name");
+  if (!name || name->empty()) refuse_field(path + ".function.name", path + ".function.name is missing");
+  return *name;
+}
+
+}  // namespace
+
+json::array read_messages(FieldReader& fields) {
+  const json::array* messages = fields.array("messages");
+  if (messages == nullptr || messages->empty())
+    refuse_field("messages", "messages must hold at least one message");
+  if (messages->size() > kMaxMessages) {
+    refuse_field("messages", fmt::format("messages holds more than {} messages", kMaxMessages));
+  }
+  json::array read;
+  for (std::size_t i = 0; i < messages->size(); ++i) {
+    read.push_back(read_message((*messages)[i], fmt::format("messages[{}]", i)));
+  }
+  return read;
+}
+
+json::array with_argument_strings(json::array messages) {
+  for (json::value& message : messages) {
+    json::value* calls = message.as_object().if_contains("tool_calls");
+    if (calls == nullptr) continue;
+    for (json::value& call : calls->as_array()) {
+      json::value* arguments = call.as_object()["function"].as_object().if_contains("arguments");
+      if (arguments != nullptr && !arguments->is_string()) *arguments = json::serialize(*arguments);
+    }
+  }
+  return messages;
+}
+
+ToolWishes read_tools(FieldReader& fields) {
+  ToolWishes wishes;
+  const json::array* tools = fields.array("tools");
+  const json::value* choice = fields.find("tool_choice");
+  std::vector<std::string> names;
+  if (tools != nullptr) {
+    if (tools->size() > kMaxTools) refuse_field("tools", fmt::format("tools holds more than {}", kMaxTools));
+    for (std::size_t i = 0; i < tools->size(); ++i)
+      names.push_back(tool_name((*tools)[i], fmt::format("tools[{}]", i)));
+    wishes.tools = *tools;
+  }
+  if (choice == nullptr || *choice == json::value("auto")) return wishes;
+  if (*choice == json::value("none")) {
+    wishes.tools.clear();
+    return wishes;
+  }
+  constexpr std::string_view kCallBegins = "<tool_call>\n{\"name\": \"";
+  if (wishes.tools.empty()) refuse_field("tool_choice", "tool_choice demands a call, but there are no tools");
+  if (*choice == json::value("required")) {
+    wishes.answer_begins = kCallBegins;
+    return wishes;
+  }
+  if (!choice->is_object())
+    refuse_field("tool_choice", "tool_choice must be none, auto, required or a function");
+  const std::string name = tool_name(*choice, "tool_choice");
+  if (std::find(names.begin(), names.end(), name) == names.end()) {
+    refuse_field("tool_choice", "tool_choice names '" + name + "', which is not among the tools");
+  }
+  const std::string quoted = json::serialize(json::value(name));
+  wishes.answer_begins = std::string(kCallBegins) + quoted.substr(1) + ", \"arguments\": {";
+  return wishes;
+}
+
+}  // namespace touchstone::serve

@@ -1,0 +1,26 @@
+// OpenAI's messages and tools -> what chat templates expect.
+#pragma once
+
+#include <boost/json.hpp>
+#include <string>
+
+#include "serve/request_fields.h"
+
+namespace touchstone::serve {
+
+/// The `messages` field, checked: text parts joined, developer as system, the arguments of tool calls as
+/// objects. Throws RequestError.
+boost::json::array read_messages(FieldReader& fields);
+
+/// The same messages with the arguments of tool calls as strings, for templates that write them as they are.
+boost::json::array with_argument_strings(boost::json::array messages);
+
+struct ToolWishes {
+  boost::json::array tools;   // empty: none
+  std::string answer_begins;  // where a call is demanded: how the answer must begin
+};
+
+/// The fields `tools` and `tool_choice`. Throws RequestError.
+ToolWishes read_tools(FieldReader& fields);
+
+}  // namespace touchstone::serve

@@ -1,0 +1,27 @@
+// A request's way from its body to its answer: read, queued, generated, written.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "serve/http_server.h"
+#include "serve/metrics.h"
+#include "serve/model_runner.h"
+
+namespace touchstone::serve {
+
+struct CompletionCall {
+  bool is_chat = true;
+  std::uint64_t tenant = 0;
+  std::string request_id;
+  double header_timeout_s = 0;  // 0: none
+  Clock::time_point received;
+};
+
+/// Reads the body, asks the runner, and has the reply written as the answer grows. Throws RequestError when
+/// the body is refused; the reply is then still unanswered. `metrics` must outlive the runner.
+void start_completion(const boost::json::object& body, const CompletionCall& call, ModelRunner& runner,
+                      Metrics& metrics, Reply& reply);
+
+}  // namespace touchstone::serve

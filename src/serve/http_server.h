@@ -1,0 +1,127 @@
+// HTTP/1.1 over TCP or TLS: connections, limits and timeouts, on one I/O thread. Knows nothing of what is
+// served.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/beast/http/fields.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace touchstone::serve {
+
+using Clock = std::chrono::steady_clock;
+
+struct HttpRequest {
+  std::string method;  // "GET"
+  std::string path;    // without the query
+  boost::beast::http::fields headers;
+  std::string body;
+  std::string id;  // the client's x-request-id where it is sane, else ours
+  Clock::time_point received;
+
+  /// Empty when it is not there.
+  std::string_view header(std::string_view name) const;
+};
+
+struct HttpResponse {
+  unsigned status = 200;
+  std::string content_type = "application/json";
+  std::string body;  // of a stream: what it begins with
+  std::vector<std::pair<std::string, std::string>> headers;
+};
+
+/// OpenAI's error body; `param` and `code` may be empty (null).
+HttpResponse make_error(unsigned status, std::string_view type, std::string_view message,
+                        std::string_view param = {}, std::string_view code = {});
+
+/// Where a request's answer goes: send() once, or begin_stream(), write()s and end(). Any thread may use it,
+/// one at a time. What is written to a client that has left goes nowhere. One that is dropped unanswered
+/// answers 500.
+class Reply {
+ public:
+  struct Exchange;
+  explicit Reply(std::shared_ptr<Exchange> exchange);
+  Reply(Reply&&) noexcept = default;
+  Reply& operator=(Reply&&) = delete;
+  ~Reply();
+
+  /// Put on whatever head follows, errors included.
+  void add_header(std::string name, std::string value);
+  void send(HttpResponse response);
+  void begin_stream(HttpResponse head);
+  void write(std::string bytes);
+  void end();
+  /// The client has left, or reads too slowly: nobody waits for the answer.
+  bool abandoned() const;
+
+ private:
+  void begin(HttpResponse head, bool streams);
+
+  std::shared_ptr<Exchange> exchange_;
+  std::vector<std::pair<std::string, std::string>> headers_;
+  bool answered_ = false;
+};
+
+struct HttpLimits {
+  std::uint32_t header_bytes = 16 * 1024;         // start line and headers; 431
+  std::uint64_t body_bytes = 8ULL * 1024 * 1024;  // the longest contexts, generously; 413
+  std::size_t unread_bytes = 1024 * 1024;         // of a stream that the client has not taken; then it is cut
+  std::size_t connections = 10'000;
+  std::chrono::milliseconds request_time{60'000};    // from a request's first byte to its last; 408
+  std::chrono::milliseconds idle_time{300'000};      // between requests
+  std::chrono::milliseconds write_time{30'000};      // to take 64 KiB
+  std::chrono::milliseconds handshake_time{10'000};  // TLS
+};
+
+/// What became of a request, for logs and metrics.
+struct HttpRecord {
+  std::string id, method, path;
+  unsigned status = 0;
+  std::uint64_t body_bytes_sent = 0;
+  double duration_ms = 0;
+  bool abandoned = false;
+};
+
+struct HttpServerOptions {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 0;                          // 0: any
+  std::shared_ptr<boost::asio::ssl::context> tls;  // none: plain
+  HttpLimits limits;
+  std::function<void(HttpRequest, Reply)> handle;      // on the I/O thread; must not block
+  std::function<void(const HttpRecord&)> on_finished;  // on the I/O thread
+};
+
+class HttpServer {
+ public:
+  /// Listens at once; connections are served while `io` runs, on one thread. Throws Error when it cannot
+  /// listen.
+  HttpServer(boost::asio::io_context& io, HttpServerOptions options);
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  std::uint16_t port() const;
+  bool is_loopback() const;
+  // The rest on the I/O thread.
+  /// No more connections; those that are there end with their next answer.
+  void stop_accepting();
+  void close_all();
+  std::size_t num_connections() const;
+  /// Requests that have begun and whose answer has not been sent to its end.
+  std::size_t num_busy() const;
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace touchstone::serve

@@ -1,0 +1,244 @@
+#include "serve/model_runner.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace touchstone::serve {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Waiting {
+  ModelRunner::Place place;
+  Job job;
+};
+
+}  // namespace
+
+struct ModelRunner::Impl {
+  std::shared_ptr<LoadedModel> model;
+  RunnerOptions options;
+  Prompter chat_prompter, text_prompter;
+  Engine engine;  // the thread's alone, once it runs
+  std::int32_t max_sequence_tokens;
+
+  mutable std::mutex mutex;
+  std::condition_variable wake;
+  std::map<std::uint64_t, std::deque<Waiting>> waiting;  // by tenant; none is empty
+  std::uint64_t last_tenant = 0;
+  bool cancelled = false, stopped = false;
+  RunnerLoad load;
+  double mean_job_s = 1;
+
+  std::shared_ptr<std::atomic<std::int32_t>> places_taken = std::make_shared<std::atomic<std::int32_t>>(0);
+
+  // The thread's alone.
+  struct Running {
+    Waiting item;
+    Clock::time_point begun;
+  };
+  std::map<Engine::RequestId, Running> running;
+  std::int32_t running_samples = 0;
+  std::thread thread;
+
+  Impl(std::shared_ptr<LoadedModel> loaded, const RunnerOptions& wanted)
+      : model(std::move(loaded)),
+        options(wanted),
+        chat_prompter(make_prompter(*model, false)),
+        text_prompter(make_prompter(*model, true)),
+        engine(model, options.engine),
+        max_sequence_tokens(engine.max_sequence_tokens()) {
+    load.num_blocks = engine.num_blocks();
+  }
+  void run();
+  std::vector<Waiting> take_ready(bool& all_cancelled);
+  bool take_next(std::vector<Waiting>& ready, std::int32_t& samples);
+  void start(Waiting item);
+  void drop_abandoned(bool all_cancelled);
+  void step();
+  void fail_all(const std::exception_ptr& error);
+  void finish(Engine::RequestId id, GenerateResult result);
+  void publish();
+};
+
+/// The next tenant's oldest job, if the engine has room for its samples.
+bool ModelRunner::Impl::take_next(std::vector<Waiting>& ready, std::int32_t& samples) {
+  if (waiting.empty()) return false;
+  auto next = waiting.upper_bound(last_tenant);
+  if (next == waiting.end()) next = waiting.begin();
+  const std::int32_t wanted = next->second.front().job.request.n;
+  if (samples > 0 && samples + wanted > options.engine.max_batch) return false;
+  samples += wanted;
+  last_tenant = next->first;
+  ready.push_back(std::move(next->second.front()));
+  next->second.pop_front();
+  if (next->second.empty()) waiting.erase(next);
+  return true;
+}
+
+/// Waits until there is something to do. Jobs that nobody waits for any more are among those that it gives.
+std::vector<Waiting> ModelRunner::Impl::take_ready(bool& all_cancelled) {
+  std::unique_lock lock(mutex);
+  wake.wait(lock, [&] { return stopped || !waiting.empty() || !running.empty(); });
+  all_cancelled = cancelled;
+  std::vector<Waiting> ready;
+  const auto now = Clock::now();
+  for (auto tenant = waiting.begin(); tenant != waiting.end();) {
+    std::deque<Waiting>& queue = tenant->second;
+    for (auto it = queue.begin(); it != queue.end();) {
+      const auto& deadline = it->job.request.deadline;
+      const bool is_over = cancelled || it->job.abandoned() || (deadline && *deadline <= now);
+      if (is_over) ready.push_back(std::move(*it));
+      it = is_over ? queue.erase(it) : it + 1;
+    }
+    tenant = queue.empty() ? waiting.erase(tenant) : std::next(tenant);
+  }
+  std::int32_t samples = running_samples;
+  while (take_next(ready, samples)) {
+  }
+  return ready;
+}
+
+void ModelRunner::Impl::start(Waiting item) {
+  const auto end_unanswered = [&](FinishReason reason) {
+    GenerateResult result;
+    result.prompt_tokens = static_cast<std::int32_t>(item.job.request.prompt_ids.size());
+    result.samples.resize(static_cast<std::size_t>(item.job.request.n));
+    for (GeneratedSample& sample : result.samples) sample.finish_reason = reason;
+    item.job.on_done(std::move(result));
+  };
+  const auto& deadline = item.job.request.deadline;
+  if (item.job.abandoned()) return end_unanswered(FinishReason::cancelled);
+  if (deadline && *deadline <= Clock::now()) return end_unanswered(FinishReason::deadline);
+  try {
+    const std::int32_t samples = item.job.request.n;
+    const auto id = engine.submit(std::move(item.job.request));
+    item.job.request.n = samples;
+    running_samples += samples;
+    running.emplace(id, Running{std::move(item), Clock::now()});
+  } catch (...) {
+    item.job.on_error(std::current_exception());
+  }
+}
+
+void ModelRunner::Impl::drop_abandoned(bool all_cancelled) {
+  for (const auto& [id, job] : running) {
+    if (all_cancelled || job.item.job.abandoned()) engine.cancel(id);
+  }
+}
+
+void ModelRunner::Impl::finish(Engine::RequestId id, GenerateResult result) {
+  const auto found = running.find(id);
+  Running job = std::move(found->second);
+  running.erase(found);
+  running_samples -= job.item.job.request.n;
+  job.item.job.on_done(std::move(result));
+  constexpr double kWeight = 0.2;  // of the newest, in the mean
+  const double seconds = std::chrono::duration<double>(Clock::now() - job.begun).count();
+  const std::scoped_lock lock(mutex);
+  mean_job_s += kWeight * (seconds - mean_job_s);
+}
+
+/// An error in a step is everybody's: nobody knows whose tokens are right.
+void ModelRunner::Impl::fail_all(const std::exception_ptr& error) {
+  for (const auto& [id, job] : running) engine.cancel(id);
+  engine.step();  // nothing is left to compute; gives the cancelled ones back
+  for (auto& [id, job] : std::exchange(running, {})) job.item.job.on_error(error);
+  running_samples = 0;
+}
+
+void ModelRunner::Impl::step() {
+  try {
+    for (auto& [id, result] : engine.step()) finish(id, std::move(result));
+  } catch (...) {
+    fail_all(std::current_exception());
+  }
+}
+
+void ModelRunner::Impl::publish() {
+  const std::scoped_lock lock(mutex);
+  load.running = static_cast<std::int32_t>(running.size());
+  load.used_blocks = engine.num_blocks() - engine.free_blocks();
+}
+
+void ModelRunner::Impl::run() {
+  while (true) {
+    bool all_cancelled = false;
+    std::vector<Waiting> ready = take_ready(all_cancelled);
+    for (Waiting& item : ready) {
+      if (all_cancelled) item.job.abandoned = [] { return true; };
+      start(std::move(item));
+    }
+    ready.clear();
+    publish();
+    drop_abandoned(all_cancelled);
+    if (!running.empty()) step();
+    publish();
+    const std::scoped_lock lock(mutex);
+    if (stopped && running.empty() && waiting.empty()) return;
+  }
+}
+
+ModelRunner::ModelRunner(std::shared_ptr<LoadedModel> model, const RunnerOptions& options)
+    : impl_(std::make_unique<Impl>(std::move(model), options)) {
+  impl_->thread = std::thread([impl = impl_.get()] { impl->run(); });
+}
+
+ModelRunner::~ModelRunner() {
+  {
+    const std::scoped_lock lock(impl_->mutex);
+    impl_->cancelled = impl_->stopped = true;
+  }
+  impl_->wake.notify_one();
+  impl_->thread.join();
+}
+
+const LoadedModel& ModelRunner::model() const { return *impl_->model; }
+const Prompter& ModelRunner::chat_prompter() const { return impl_->chat_prompter; }
+const Prompter& ModelRunner::text_prompter() const { return impl_->text_prompter; }
+std::int32_t ModelRunner::max_sequence_tokens() const { return impl_->max_sequence_tokens; }
+
+ModelRunner::Place ModelRunner::take_place() {
+  const std::int32_t most = impl_->options.engine.max_batch + impl_->options.max_queue;
+  const auto taken = impl_->places_taken;
+  if (taken->fetch_add(1) >= most) {
+    taken->fetch_sub(1);
+    return nullptr;
+  }
+  return {taken.get(), [taken](void*) { taken->fetch_sub(1); }};
+}
+
+int ModelRunner::seconds_to_retry() const {
+  constexpr double kMost = 60;
+  const std::scoped_lock lock(impl_->mutex);
+  return static_cast<int>(std::clamp(std::ceil(impl_->mean_job_s), 1.0, kMost));
+}
+
+void ModelRunner::submit(Place place, Job job) {
+  {
+    const std::scoped_lock lock(impl_->mutex);
+    impl_->waiting[job.tenant].push_back({std::move(place), std::move(job)});
+  }
+  impl_->wake.notify_one();
+}
+
+void ModelRunner::cancel_all() {
+  const std::scoped_lock lock(impl_->mutex);
+  impl_->cancelled = true;
+}
+
+RunnerLoad ModelRunner::load() const {
+  const std::scoped_lock lock(impl_->mutex);
+  RunnerLoad load = impl_->load;
+  for (const auto& [tenant, queue] : impl_->waiting) load.waiting += static_cast<std::int32_t>(queue.size());
+  return load;
+}
+
+}  // namespace touchstone::serve

@@ -1,0 +1,41 @@
+// OpenAI's request bodies -> what the engine is asked.
+#pragma once
+
+#include <boost/json.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/prompt.h"
+
+namespace touchstone::serve {
+
+/// What a request is read against.
+struct RequestModel {
+  const Prompter& prompter;
+  const SamplingParams& defaults;
+  std::int32_t vocab_size;
+  std::int32_t max_sequence_tokens;
+};
+
+struct CompletionRequest {
+  bool is_chat = true;
+  std::vector<Prompt> prompts;  // of a chat: one
+  SamplingParams sampling;
+  std::int32_t n = 1;  // samples of each prompt
+  bool stream = false;
+  bool include_usage = false;
+  bool echo = false;         // text only: the prompt before the answer
+  bool reads_tools = false;  // <tool_call> in the answer is a call
+  std::string answer_begun;  // the answer's beginning, which the prompt holds already (a forced call)
+  std::optional<double> timeout_s;
+  std::vector<std::string> ignored;  // fields that were not understood
+};
+
+/// Both throw RequestError, which names the field.
+CompletionRequest read_chat_request(const boost::json::object& body, const RequestModel& model);
+CompletionRequest read_text_request(const boost::json::object& body, const RequestModel& model);
+
+}  // namespace touchstone::serve

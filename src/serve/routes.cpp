@@ -1,0 +1,298 @@
+#include "serve/routes.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/post.hpp>
+#include <cmath>
+#include <cstdlib>
+#include <ctime>
+
+#include "base/resources.h"
+#include "serve/chat_messages.h"
+#include "serve/completions.h"
+#include "serve/request_fields.h"
+
+namespace touchstone::serve {
+
+namespace json = boost::json;
+
+namespace {
+
+// Nothing but the page's own files, no inline script, no other site, no frame around it.
+constexpr const char* kPagePolicy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src "
+    "'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+HttpResponse to_response(const json::value& value) { return {.body = json::serialize(value), .headers = {}}; }
+
+HttpResponse to_response(const RequestError& error) {
+  return make_error(error.status, "invalid_request_error", error.what(), error.param, error.code);
+}
+
+ModelRunner& find_runner(Api& api, const std::string& name) {
+  if (name.empty()) return *api.runners.front();
+  for (const auto& runner : api.runners) {
+    if (runner->model().id == name) return *runner;
+  }
+  throw RequestError(404, "the model '" + name + "' is not served here; GET /v1/models lists those that are",
+                     "model", "model_not_found");
+}
+
+// ---- what answers at once ----
+
+HttpResponse show_health(Api&, const HttpRequest&) { return to_response(json::object{{"status", "ok"}}); }
+
+HttpResponse show_ready(Api& api, const HttpRequest&) {
+  HttpResponse response = to_response(json::object{{"status", api.draining ? "draining" : "ready"}});
+  response.status = api.draining ? 503 : 200;
+  return response;
+}
+
+HttpResponse show_metrics(Api& api, const HttpRequest&) {
+  for (const auto& runner : api.runners) {
+    const RunnerLoad load = runner->load();
+    api.metrics.set_model(runner->model().id, {.running = static_cast<double>(load.running),
+                                               .waiting = static_cast<double>(load.waiting),
+                                               .kv_blocks_used = static_cast<double>(load.used_blocks),
+                                               .kv_blocks = static_cast<double>(load.num_blocks)});
+  }
+  api.metrics.set_connections(api.num_connections);
+  return {.content_type = "text/plain; version=0.0.4; charset=utf-8",
+          .body = api.metrics.serialize(),
+          .headers = {}};
+}
+
+/// What a request gets that does not say otherwise, by the names of requests.
+json::object describe(const SamplingParams& defaults) {
+  return {{"temperature", defaults.temperature},
+          {"top_p", defaults.top_p},
+          {"top_k", defaults.top_k},
+          {"min_p", defaults.min_p},
+          {"repetition_penalty", defaults.repetition_penalty},
+          {"presence_penalty", defaults.presence_penalty},
+          {"frequency_penalty", defaults.frequency_penalty}};
+}
+
+json::object describe(const ModelRunner& runner) {
+  static const std::int64_t started = std::time(nullptr);
+  return {
+      {"id", runner.model().id},
+      {"object", "model"},
+      {"created", started},
+      {"owned_by", "touchstone"},
+      {"max_model_len", runner.max_sequence_tokens()},
+      {"touchstone",
+       {{"context_tokens", runner.max_sequence_tokens()}, {"defaults", describe(runner.model().defaults)}}}};
+}
+
+HttpResponse list_models(Api& api, const HttpRequest&) {
+  json::array list;
+  for (const auto& runner : api.runners) list.push_back(describe(*runner));
+  return to_response(json::object{{"object", "list"}, {"data", std::move(list)}});
+}
+
+HttpResponse show_page(const HttpRequest& request) {
+  const std::string path = "web/dist" + (request.path == "/" ? std::string("/index.html") : request.path);
+  const auto file = find_embedded(path);
+  if (!file)
+    return make_error(404, "invalid_request_error", "there is nothing at " + request.path, {}, "not_found");
+  constexpr std::array<std::pair<std::string_view, const char*>, 7> kTypes = {
+      {{".html", "text/html; charset=utf-8"},
+       {".js", "text/javascript; charset=utf-8"},
+       {".css", "text/css; charset=utf-8"},
+       {".svg", "image/svg+xml"},
+       {".woff2", "font/woff2"},
+       {".json", "application/json"},
+       {".png", "image/png"}}};
+  HttpResponse response{
+      .content_type = "application/octet-stream", .body = std::string(file->text()), .headers = {}};
+  for (const auto& [suffix, type] : kTypes) {
+    if (path.ends_with(suffix)) response.content_type = type;
+  }
+  response.headers.emplace_back("Content-Security-Policy", kPagePolicy);
+  // Names stay the same from one build to the next, so that a browser has to ask again.
+  response.headers.emplace_back("Cache-Control", "no-cache");
+  return response;
+}
+
+// ---- what reads a body, on a worker ----
+
+struct PostCall {
+  HttpRequest request;
+  std::uint64_t tenant;
+};
+
+double header_timeout(const HttpRequest& request) {
+  const std::string text(request.header("x-request-timeout"));
+  if (text.empty()) return 0;
+  char* end = nullptr;
+  const double seconds = std::strtod(text.c_str(), &end);
+  if (*end != '\0' || !(seconds > 0 && seconds <= 86400)) {
+    throw RequestError(400, "the header x-request-timeout must be seconds, above 0 and up to 86400",
+                       "x-request-timeout", "invalid_value");
+  }
+  return seconds;
+}
+
+void complete(Api& api, const PostCall& call, Reply& reply) {
+  const json::object body = parse_body(call.request.body);
+  ModelRunner& runner = find_runner(api, FieldReader(body).string("model").value_or(""));
+  start_completion(body,
+                   {.is_chat = call.request.path == "/v1/chat/completions",
+                    .tenant = call.tenant,
+                    .request_id = call.request.id,
+                    .header_timeout_s = header_timeout(call.request),
+                    .received = call.request.received},
+                   runner, api.metrics, reply);
+}
+
+void tokenize(Api& api, const PostCall& call, Reply& reply) {
+  const json::object body = parse_body(call.request.body);
+  FieldReader fields(body);
+  const ModelRunner& runner = find_runner(api, fields.string("model").value_or(""));
+  const Tokenizer& tokenizer = runner.model().tokenizer;
+  const auto text = fields.string("text");
+  if (!text) refuse_field("text", "text is missing");
+  const auto ids = tokenizer.encode(*text, {.parse_special = fields.boolean("parse_special").value_or(true),
+                                            .add_special = fields.boolean("add_special").value_or(true)});
+  json::array tokens;
+  for (const std::int32_t id : ids) tokens.emplace_back(tokenizer.token(id));
+  reply.send(to_response(json::object{{"ids", json::value_from(ids)},
+                                      {"tokens", std::move(tokens)},
+                                      {"count", ids.size()},
+                                      {"max_model_len", runner.max_sequence_tokens()}}));
+}
+
+void detokenize(Api& api, const PostCall& call, Reply& reply) {
+  const json::object body = parse_body(call.request.body);
+  FieldReader fields(body);
+  const ModelRunner& runner = find_runner(api, fields.string("model").value_or(""));
+  const json::array* array = fields.array("ids");
+  if (array == nullptr) refuse_field("ids", "ids is missing");
+  std::vector<std::int32_t> ids;
+  for (const json::value& entry : *array) {
+    const std::int64_t* id = entry.if_int64();
+    if (id == nullptr || *id < 0 || *id > std::numeric_limits<std::int32_t>::max()) {
+      refuse_field("ids", "ids holds what is not a token id");
+    }
+    ids.push_back(static_cast<std::int32_t>(*id));
+  }
+  reply.send(to_response(json::object{{"text", runner.model().tokenizer.decode(ids)}}));
+}
+
+using Get = HttpResponse (*)(Api&, const HttpRequest&);
+using Post = void (*)(Api&, const PostCall&, Reply&);
+
+struct Route {
+  std::string_view path;
+  Get get;
+  Post post;
+};
+
+constexpr std::array<Route, 8> kRoutes = {{{"/health", show_health, nullptr},
+                                           {"/ready", show_ready, nullptr},
+                                           {"/metrics", show_metrics, nullptr},
+                                           {"/v1/models", list_models, nullptr},
+                                           {"/v1/chat/completions", nullptr, complete},
+                                           {"/v1/completions", nullptr, complete},
+                                           {"/tokenize", nullptr, tokenize},
+                                           {"/detokenize", nullptr, detokenize}}};
+
+const Route* find_route(std::string_view path) {
+  const auto found =
+      std::find_if(kRoutes.begin(), kRoutes.end(), [&](const Route& route) { return route.path == path; });
+  return found == kRoutes.end() ? nullptr : &*found;
+}
+
+HttpResponse show_model(Api& api, const std::string& name) {
+  try {
+    return to_response(describe(find_runner(api, name)));
+  } catch (const RequestError& error) {
+    return to_response(error);
+  }
+}
+
+void run_post(Api& api, Post post, const PostCall& call, Reply& reply) {
+  try {
+    post(api, call, reply);
+  } catch (const RequestError& error) {
+    api.metrics.count_rejection(error.code);
+    reply.send(to_response(error));
+  } catch (const Error& error) {
+    api.metrics.count_rejection("invalid_value");
+    reply.send(make_error(400, "invalid_request_error", error.what(), {}, "invalid_value"));
+  } catch (const std::exception& error) {
+    spdlog::error("id={}: {}", call.request.id, error.what());
+    reply.send(make_error(500, "server_error", "the request could not be handled"));
+  }
+}
+
+void start_post(Api& api, Post post, HttpRequest request, std::uint64_t tenant, Reply reply) {
+  if (api.draining) {
+    HttpResponse refusal =
+        make_error(503, "server_error", "the server is shutting down", {}, "shutting_down");
+    refusal.headers.emplace_back("Retry-After", "5");
+    api.metrics.count_rejection("shutting_down");
+    return reply.send(std::move(refusal));
+  }
+  boost::asio::post(api.workers, [&api, post, call = PostCall{std::move(request), tenant},
+                                  reply = std::move(reply)]() mutable { run_post(api, post, call, reply); });
+}
+
+HttpResponse refuse_method(const char* allowed) {
+  HttpResponse response =
+      make_error(405, "invalid_request_error", std::string("use ") + allowed, {}, "bad_method");
+  response.headers.emplace_back("Allow", allowed);
+  return response;
+}
+
+}  // namespace
+
+std::string_view path_label(std::string_view path) {
+  const Route* route = find_route(path);
+  return route != nullptr ? route->path : path == "/" ? "/" : "other";
+}
+
+void handle_request(Api& api, HttpRequest request, Reply reply) {
+  reply.add_header("X-Content-Type-Options", "nosniff");
+  if (const std::string origin = allowed_origin(request, api.rules); !origin.empty()) {
+    reply.add_header("Access-Control-Allow-Origin", origin);
+    reply.add_header("Access-Control-Expose-Headers", "x-request-id, x-touchstone-ignored, retry-after");
+    reply.add_header("Vary", "Origin");
+  }
+  std::uint64_t tenant = 0;
+  if (auto refusal = refuse_access(request, api.rules, tenant)) {
+    api.metrics.count_rejection(refusal->status == 401 ? "invalid_api_key" : "forbidden");
+    return reply.send(std::move(*refusal));
+  }
+  if (request.method == "OPTIONS") {
+    return reply.send(
+        {.status = 204,
+         .body = {},
+         .headers = {{"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
+                     {"Access-Control-Allow-Headers",
+                      "authorization, content-type, x-api-key, x-request-id, x-request-timeout"},
+                     {"Access-Control-Max-Age", "600"}}});
+  }
+  const bool reads = request.method == "GET" || request.method == "HEAD";
+  if (const Route* route = find_route(request.path)) {
+    if (reads && route->get != nullptr) return reply.send(route->get(api, request));
+    if (request.method == "POST" && route->post != nullptr) {
+      return start_post(api, route->post, std::move(request), tenant, std::move(reply));
+    }
+    return reply.send(refuse_method(route->get != nullptr ? "GET" : "POST"));
+  }
+  constexpr std::string_view kModel = "/v1/models/";
+  if (reads && request.path.starts_with(kModel)) {
+    return reply.send(show_model(api, request.path.substr(kModel.size())));
+  }
+  if (reads) return reply.send(show_page(request));
+  reply.send(
+      make_error(404, "invalid_request_error", "there is nothing at " + request.path, {}, "not_found"));
+}
+
+}  // namespace touchstone::serve

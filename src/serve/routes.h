@@ -1,0 +1,34 @@
+// Paths -> what they do.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/thread_pool.hpp>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "serve/access.h"
+#include "serve/http_server.h"
+#include "serve/metrics.h"
+#include "serve/model_runner.h"
+
+namespace touchstone::serve {
+
+/// What the routes work on. Used on the I/O thread; bodies are read on `workers`, so that a long prompt holds
+/// up no stream.
+struct Api {
+  Metrics metrics;
+  AccessRules rules;
+  std::vector<std::unique_ptr<ModelRunner>> runners;  // the first answers requests that name no model
+  bool draining = false;
+  double num_connections = 0;
+  boost::asio::thread_pool workers{1};
+};
+
+void handle_request(Api& api, HttpRequest request, Reply reply);
+
+/// The path as a metric's label: one of ours, or "other".
+std::string_view path_label(std::string_view path);
+
+}  // namespace touchstone::serve

@@ -1,0 +1,190 @@
+#include "serve/server.h"
+
+#include <openssl/ssl.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cmath>
+#include <csignal>
+#include <set>
+
+#include "base/error.h"
+#include "serve/access.h"
+#include "serve/log.h"
+#include "serve/routes.h"
+
+namespace touchstone::serve {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::chrono::milliseconds kDrainPoll{20};
+// Between cutting answers off and leaving: the engine's last step, and what it had to say on its way to the
+// client.
+constexpr std::chrono::seconds kFarewell{5};
+
+std::shared_ptr<asio::ssl::context> make_tls_context(const ServerOptions& options) {
+  if (options.tls_cert.empty() && options.tls_key.empty()) return nullptr;
+  if (options.tls_cert.empty() || options.tls_key.empty()) {
+    throw Error("TLS needs a certificate and a key", "give both --tls-cert and --tls-key");
+  }
+  auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_server);
+  SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
+  SSL_CTX_set_mode(context->native_handle(), SSL_MODE_RELEASE_BUFFERS);  // idle connections stay small
+  boost::system::error_code error;
+  context->use_certificate_chain_file(options.tls_cert.string(), error);
+  if (error)
+    throw Error("cannot use the certificate " + options.tls_cert.string() + ": " + error.message(),
+                "give a PEM file");
+  context->use_private_key_file(options.tls_key.string(), asio::ssl::context::pem, error);
+  if (error)
+    throw Error("cannot use the key " + options.tls_key.string() + ": " + error.message(),
+                "give the certificate's key as PEM");
+  return context;
+}
+
+}  // namespace
+
+struct Server::Impl {
+  asio::io_context io{1};
+  ServerOptions options;
+  Api api;
+  std::optional<HttpServer> http;
+  asio::signal_set signals{io};
+  asio::steady_timer drain_timer{io};
+  Clock::time_point drain_end;
+  bool cut = false;  // answers have been cut off
+
+  explicit Impl(const ServerOptions& wanted) : options(wanted) {}
+  ~Impl() {
+    api.workers.join();
+    api.runners.clear();  // before what their replies go through
+  }
+  void on_finished(const HttpRecord& record);
+  void wait_for_signal();
+  void begin_drain();
+  void poll_drain();
+  void reload_keys();
+};
+
+void Server::Impl::on_finished(const HttpRecord& record) {
+  api.num_connections = static_cast<double>(http->num_connections());
+  api.metrics.count_response(path_label(record.path), record.status);
+  if (record.abandoned) api.metrics.count_abandoned();
+  if (record.method.empty()) api.metrics.count_rejection("http_" + std::to_string(record.status));
+  log_fields({{"id", record.id},
+              {"method", record.method},
+              {"path", record.path},
+              {"status", record.status},
+              {"bytes", record.body_bytes_sent},
+              {"ms", std::round(record.duration_ms * 10) / 10},
+              {"abandoned", record.abandoned}});
+}
+
+void Server::Impl::wait_for_signal() {
+  signals.async_wait([this](const boost::system::error_code& error, int signal) {
+    if (error) return;
+    if (signal == SIGHUP) {
+      reload_keys();
+    } else if (api.draining) {
+      constexpr int kInterrupted = 130;
+      _exit(kInterrupted);
+    } else {
+      begin_drain();
+    }
+    wait_for_signal();
+  });
+}
+
+void Server::Impl::reload_keys() {
+  if (options.api_key_file.empty()) return;
+  try {
+    api.rules.keys = ApiKeys::load(options.api_key_file);
+    spdlog::info("read the API keys again");
+  } catch (const Error& e) {
+    spdlog::error("the old API keys stay: {}", e.what());
+  }
+}
+
+void Server::Impl::begin_drain() {
+  if (api.draining) return;
+  api.draining = true;
+  http->stop_accepting();
+  drain_end = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                 std::chrono::duration<double>(options.drain_seconds));
+  spdlog::info("draining: {} requests are under way", http->num_busy());
+  poll_drain();
+}
+
+void Server::Impl::poll_drain() {
+  const auto now = Clock::now();
+  if (http->num_busy() == 0 || (cut && now >= drain_end)) {
+    http->close_all();
+    io.stop();
+    return;
+  }
+  if (!cut && now >= drain_end) {
+    spdlog::warn("cutting off {} requests", http->num_busy());
+    cut = true;
+    for (const auto& runner : api.runners) runner->cancel_all();
+    drain_end = now + kFarewell;
+  }
+  drain_timer.expires_after(kDrainPoll);
+  drain_timer.async_wait([this](const boost::system::error_code& error) {
+    if (!error) poll_drain();
+  });
+}
+
+Server::Server(std::vector<std::shared_ptr<LoadedModel>> models, const ServerOptions& options)
+    : impl_(std::make_unique<Impl>(options)) {
+  Api& api = impl_->api;
+  std::set<std::string> names;
+  for (const auto& model : models) {
+    if (!names.insert(model->id).second) {
+      throw Error("two models are named " + model->id, "rename one file or folder");
+    }
+  }
+  if (!options.api_key_file.empty()) api.rules.keys = ApiKeys::load(options.api_key_file);
+  api.rules.allowed_origins = options.allowed_origins;
+  impl_->http.emplace(
+      impl_->io,
+      HttpServerOptions{
+          .host = options.host,
+          .port = options.port,
+          .tls = make_tls_context(options),
+          .limits = options.limits,
+          .handle = [&api](HttpRequest request,
+                           Reply reply) { handle_request(api, std::move(request), std::move(reply)); },
+          .on_finished = [impl = impl_.get()](const HttpRecord& r) { impl->on_finished(r); }});
+  api.rules.checks_host = !api.rules.keys && impl_->http->is_loopback();
+  for (const auto& model : models) {
+    api.metrics.describe_model(model->id, model->transformer->config().model_type, model->load_ms / 1e3);
+    api.runners.push_back(std::make_unique<ModelRunner>(model, options.runner));
+  }
+}
+
+Server::~Server() = default;
+
+std::uint16_t Server::port() const { return impl_->http->port(); }
+bool Server::is_loopback() const { return impl_->http->is_loopback(); }
+void Server::run() { impl_->io.run(); }
+
+void Server::handle_signals() {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) impl_->signals.add(signal);
+  impl_->wait_for_signal();
+}
+
+void Server::drain() {
+  asio::post(impl_->io, [impl = impl_.get()] { impl->begin_drain(); });
+}
+
+void Server::reload_keys() {
+  asio::post(impl_->io, [impl = impl_.get()] { impl->reload_keys(); });
+}
+
+}  // namespace touchstone::serve

@@ -1,0 +1,56 @@
+// serve/: an OpenAI-compatible HTTP server over one or several models. Enter here.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "serve/http_server.h"
+#include "serve/model_runner.h"
+
+namespace touchstone::serve {
+
+struct ServerOptions {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 7860;                 // 0: any that is free
+  std::filesystem::path api_key_file;        // empty: everybody may use it
+  std::filesystem::path tls_cert, tls_key;   // PEM; both or none
+  std::vector<std::string> allowed_origins;  // of web pages, besides the server's own
+  RunnerOptions runner;                      // for each model
+  HttpLimits limits;
+  double drain_seconds = 30;  // what is under way may take so long after drain()
+};
+
+/// Two threads, and one more a model.
+class Server {
+ public:
+  /// Listens already; what comes is answered while run() runs. Throws Error: names that are not unique, files
+  /// that cannot be read, a port that is taken.
+  Server(std::vector<std::shared_ptr<LoadedModel>> models, const ServerOptions& options);
+  ~Server();
+
+  std::uint16_t port() const;
+  bool is_loopback() const;
+  /// Serves on this thread until all is drained.
+  void run();
+  /// The first SIGINT or SIGTERM drains, the second ends the process with status 130; SIGHUP reads the keys
+  /// again.
+  void handle_signals();
+
+  // These from any thread.
+  /// /ready turns 503, nobody new is let in, and run() returns when the last answer has been sent, or has
+  /// been cut off after drain_seconds.
+  void drain();
+  /// Reads the key file again. If that fails the old keys stay, and the log says why.
+  void reload_keys();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace touchstone::serve

@@ -1,0 +1,100 @@
+#include "serve/access.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/error.h"
+#include "support/golden.h"
+
+namespace touchstone::serve {
+namespace {
+
+HttpRequest make_request(std::vector<std::pair<std::string, std::string>> headers,
+                         std::string path = "/v1/models") {
+  HttpRequest request;
+  request.method = "GET";
+  request.path = std::move(path);
+  for (const auto& [name, value] : headers) request.headers.insert(name, value);
+  return request;
+}
+
+ApiKeys load_keys(const std::string& text) {
+  const touchstone::testing::TemporaryFolder folder;
+  const auto path = folder.path() / "keys";
+  std::ofstream(path) << text;
+  return ApiKeys::load(path);
+}
+
+unsigned status_of(const HttpRequest& request, const AccessRules& rules) {
+  std::uint64_t tenant = 0;
+  const auto refusal = refuse_access(request, rules, tenant);
+  return refusal ? refusal->status : 200;
+}
+
+TEST(Access, AKeyIsFoundByAnyClientsWayToSendIt) {
+  const AccessRules rules{.keys = load_keys("# keys\n alpha \r\n\nbeta:with:colons\n")};
+  EXPECT_EQ(status_of(make_request({{"Authorization", "Bearer alpha"}}), rules), 200U);
+  EXPECT_EQ(status_of(make_request({{"authorization", "bearer  alpha"}}), rules), 200U);
+  EXPECT_EQ(status_of(make_request({{"X-Api-Key", "beta:with:colons"}}), rules), 200U);
+  EXPECT_EQ(status_of(make_request({{"Authorization", "Basic YW55OmFscGhh"}}), rules), 200U);  // any:alpha
+}
+
+TEST(Access, NothingElseGetsIn) {
+  const AccessRules rules{.keys = load_keys("alpha\nbeta\n# gamma\n")};
+  EXPECT_EQ(status_of(make_request({}), rules), 401U);
+  for (const char* header : {"Bearer", "Bearer ", "Bearer alph", "Bearer alphaa", "Bearer # gamma",
+                             "Bearer alpha\nbeta", "Basic", "Basic ====", "Basic YWxwaGE=", "alpha"}) {
+    EXPECT_EQ(status_of(make_request({{"Authorization", header}}), rules), 401U) << header;
+  }
+}
+
+TEST(Access, OnlyHealthAndReadinessAreOpen) {
+  const AccessRules rules{.keys = load_keys("alpha")};
+  for (const char* path : {"/health", "/ready"})
+    EXPECT_EQ(status_of(make_request({}, path), rules), 200U) << path;
+  for (const char* path : {"/", "/metrics", "/v1/models", "/tokenize", "/health/x", "/Health"}) {
+    EXPECT_EQ(status_of(make_request({}, path), rules), 401U) << path;
+  }
+}
+
+TEST(Access, KeysOfDifferentUsersAreDifferentTenants) {
+  const ApiKeys keys = load_keys("alpha\nbeta");
+  EXPECT_TRUE(keys.find_tenant("alpha"));
+  EXPECT_NE(keys.find_tenant("alpha"), keys.find_tenant("beta"));
+  EXPECT_NE(keys.find_tenant("alpha"), std::optional<std::uint64_t>(0));
+  EXPECT_FALSE(keys.find_tenant("gamma"));
+}
+
+TEST(Access, AFileWithoutKeysIsAnError) { EXPECT_THROW(load_keys("# none\n\n"), Error); }
+
+TEST(Access, ANameOfAnotherMachineIsRefusedWhereNoKeyGuardsTheServer) {
+  const AccessRules rules{.checks_host = true};
+  for (const char* host :
+       {"localhost", "LOCALHOST:7860", "127.0.0.1:7860", "127.8.9.1", "[::1]:80", "a.localhost"}) {
+    EXPECT_EQ(status_of(make_request({{"Host", host}}), rules), 200U) << host;
+  }
+  for (const char* host : {"", "evil.example", "evil.example:7860", "127.0.0.1.evil.example",
+                           "localhost.evil.example", "[::2]", "[", "10.0.0.1"}) {
+    EXPECT_EQ(status_of(make_request({{"Host", host}}), rules), 403U) << host;
+  }
+}
+
+TEST(Access, WebPagesNeedLeaveUnlessTheyAreOurs) {
+  const AccessRules rules{.allowed_origins = {"https://good.example"}};
+  const auto status = [&](const char* origin) {
+    return status_of(make_request({{"Host", "localhost:7860"}, {"Origin", origin}}), rules);
+  };
+  EXPECT_EQ(status("http://localhost:7860"), 200U);
+  EXPECT_EQ(status("https://good.example"), 200U);
+  for (const char* origin :
+       {"null", "http://localhost", "http://good.example", "https://good.example.evil", "https://evil"}) {
+    EXPECT_EQ(status(origin), 403U) << origin;
+  }
+  EXPECT_EQ(allowed_origin(make_request({{"Origin", "https://good.example"}}), rules),
+            "https://good.example");
+  EXPECT_EQ(allowed_origin(make_request({{"Origin", "https://evil"}}), rules), "");
+}
+
+}  // namespace
+}  // namespace touchstone::serve

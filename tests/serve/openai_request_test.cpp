@@ -1,0 +1,167 @@
+#include "serve/openai_request.h"
+
+#include <gtest/gtest.h>
+
+#include "serve/request_fields.h"
+#include "support/golden.h"
+
+namespace touchstone::serve {
+namespace {
+
+/// A template in the manner of the golden ones, over the tokenizer of the built-in pair.
+struct Fixture {
+  explicit Fixture(const std::string& chat_template)
+      : model(load_model("demo:native", {})), prompter(make_prompter(model, true)) {
+    prompter.chat_template = ChatTemplate::parse(chat_template);
+    defaults = model.defaults;
+    defaults.temperature = 0.25F;
+    defaults.top_k = 7;
+  }
+  RequestModel against() const {
+    return {.prompter = prompter, .defaults = defaults, .vocab_size = 640, .max_sequence_tokens = 2048};
+  }
+  CompletionRequest read(const std::string& body) const {
+    return read_chat_request(boost::json::parse(body).as_object(), against());
+  }
+
+  LoadedModel model;
+  Prompter prompter;
+  SamplingParams defaults;
+};
+
+const std::string kPlain =
+    "{% for m in messages %}[{{ m.role }}:{{ m.content }}]{% endfor %}{% if add_generation_prompt %}>{% "
+    "endif %}";
+
+TEST(OpenAiRequest, WhatIsNotGivenKeepsTheModelsDefault) {
+  const Fixture fixture(kPlain);
+  const CompletionRequest request =
+      fixture.read(R"({"messages":[{"role":"user","content":"a"}],"top_k":null})");
+  EXPECT_EQ(request.sampling.temperature, 0.25F);
+  EXPECT_EQ(request.sampling.top_k, 7);
+  EXPECT_EQ(request.sampling.stop_ids, fixture.defaults.stop_ids);
+  EXPECT_EQ(request.n, 1);
+  EXPECT_FALSE(request.stream);
+}
+
+TEST(OpenAiRequest, WhatIsGivenCounts) {
+  const Fixture fixture(kPlain);
+  const CompletionRequest request = fixture.read(
+      R"({"messages":[{"role":"user","content":"a"}],"temperature":0.5,"top_p":0.9,"top_k":-1,"min_p":0.1,
+          "presence_penalty":1,"frequency_penalty":-1,"repetition_penalty":1.1,"seed":-3,"max_tokens":5,
+          "max_completion_tokens":6,"n":2,"stop":"x","stream":true,"stream_options":{"include_usage":true},
+          "logit_bias":{"5":-100},"logprobs":true,"top_logprobs":3,"reasoning_budget":9,"ignore_eos":true,"timeout":2})");
+  EXPECT_EQ(request.sampling.temperature, 0.5F);
+  EXPECT_EQ(request.sampling.top_p, 0.9F);
+  EXPECT_EQ(request.sampling.top_k, 0);
+  EXPECT_EQ(request.sampling.min_p, 0.1F);
+  EXPECT_EQ(request.sampling.presence_penalty, 1);
+  EXPECT_EQ(request.sampling.frequency_penalty, -1);
+  EXPECT_EQ(request.sampling.repetition_penalty, 1.1F);
+  EXPECT_EQ(request.sampling.seed, static_cast<std::uint64_t>(-3));
+  EXPECT_EQ(request.sampling.max_new_tokens, 6) << "the newer of two names counts";
+  EXPECT_EQ(request.sampling.stop, std::vector<std::string>{"x"});
+  EXPECT_EQ(request.sampling.num_logprobs, 3);
+  EXPECT_EQ(request.sampling.logit_bias, (std::vector<std::pair<std::int32_t, float>>{{5, -100.0F}}));
+  EXPECT_EQ(request.sampling.reasoning_budget, 9);
+  EXPECT_TRUE(request.sampling.ignore_eos);
+  EXPECT_EQ(request.n, 2);
+  EXPECT_TRUE(request.stream && request.include_usage);
+  EXPECT_EQ(request.timeout_s, 2);
+  EXPECT_TRUE(request.ignored.empty());
+}
+
+TEST(OpenAiRequest, WithoutASeedEachRequestHasItsOwn) {
+  const Fixture fixture(kPlain);
+  const std::string body = R"({"messages":[{"role":"user","content":"a"}]})";
+  EXPECT_NE(fixture.read(body).sampling.seed, fixture.read(body).sampling.seed);
+}
+
+TEST(OpenAiRequest, MessagesReachTheTemplateAsItExpectsThem) {
+  const Fixture fixture(kPlain);
+  const auto text = [&](const std::string& messages) {
+    return fixture.read(R"({"messages":)" + messages + "}").prompts.at(0).text;
+  };
+  EXPECT_EQ(text(R"([{"role":"developer","content":"a"},{"role":"user","content":"b"}])"),
+            "[system:a][user:b]>");
+  EXPECT_EQ(text(R"([{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}])"),
+            "[user:a\nb]>");
+  EXPECT_EQ(
+      text(
+          R"([{"role":"user","content":"a"},{"role":"assistant","content":null},{"role":"user","content":"b"}])"),
+      "[user:a][assistant:][user:b]>");
+}
+
+TEST(OpenAiRequest, ArgumentsOfCallsFitTemplatesOfBothKinds) {
+  const std::string calls =
+      R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":null,"tool_calls":[
+          {"id":"1","type":"function","function":{"name":"f","arguments":"{\"x\":1}"}}]}]})";
+  const Fixture as_json(
+      "{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c.function.arguments | tojson }}{% endfor "
+      "%}{% endfor %}");
+  EXPECT_EQ(as_json.read(calls).prompts.at(0).text, R"({"x": 1})");
+  const Fixture joined(
+      "{% for m in messages %}{% for c in m.tool_calls or [] %}{{ '<' + c.function.arguments + '>' }}{% "
+      "endfor %}{% endfor %}");
+  EXPECT_EQ(joined.read(calls).prompts.at(0).text, R"(<{"x":1}>)");
+}
+
+TEST(OpenAiRequest, ADemandedCallIsBegunInThePrompt) {
+  const Fixture fixture(kPlain + "{{ '<think>\\n' }}");
+  const std::string tools =
+      R"("messages":[{"role":"user","content":"a"}],"tools":[{"type":"function","function":{"name":"f"}}])";
+  const auto read = [&](const std::string& choice) {
+    return fixture.read("{" + tools + R"(,"tool_choice":)" + choice + "}");
+  };
+  EXPECT_EQ(read("\"required\"").answer_begun, "<tool_call>\n{\"name\": \"");
+  const CompletionRequest named = read(R"({"type":"function","function":{"name":"f"}})");
+  EXPECT_TRUE(
+      named.prompts.at(0).text.ends_with("</think>\n\n<tool_call>\n{\"name\": \"f\", \"arguments\": {"));
+  EXPECT_FALSE(named.prompts.at(0).reasoning_opened);
+  EXPECT_FALSE(read("\"none\"").reads_tools);
+  EXPECT_TRUE(read("\"auto\"").reads_tools);
+}
+
+TEST(OpenAiRequest, AFinalMessageIsContinuedWhereItStopped) {
+  const Fixture plain(kPlain);
+  const Fixture thinking(kPlain + "{{ '<think>\\n' }}");
+  const auto read = [](const Fixture& fixture, const std::string& last) {
+    return fixture
+        .read(R"({"continue_final_message":true,"messages":[{"role":"user","content":"a"},)" + last + "]}")
+        .prompts.at(0);
+  };
+  EXPECT_EQ(read(plain, R"({"role":"assistant","content":"b c"})").text, "[user:a]>b c");
+  const Prompt answer = read(thinking, R"({"role":"assistant","reasoning_content":"hm","content":"b"})");
+  EXPECT_EQ(answer.text, "[user:a]><think>\nhm\n</think>\n\nb");
+  EXPECT_FALSE(answer.reasoning_opened);
+  const Prompt thought = read(thinking, R"({"role":"assistant","reasoning_content":"hm","content":""})");
+  EXPECT_EQ(thought.text, "[user:a]><think>\nhm");
+  EXPECT_TRUE(thought.reasoning_opened);
+  EXPECT_THROW(read(plain, R"({"role":"user","content":"b"})"), RequestError);
+}
+
+TEST(OpenAiRequest, AFailingTemplateIsTheRequestsFault) {
+  const Fixture fixture("{{ raise_exception('roles must alternate') }}");
+  try {
+    fixture.read(R"({"messages":[{"role":"user","content":"a"}]})");
+    FAIL();
+  } catch (const RequestError& error) {
+    EXPECT_EQ(error.status, 400U);
+    EXPECT_EQ(error.param, "messages");
+    EXPECT_NE(std::string(error.what()).find("roles must alternate"), std::string::npos);
+  }
+}
+
+TEST(OpenAiRequest, TemplateArgumentsPassThrough) {
+  const Fixture fixture("{{ enable_thinking }}");
+  EXPECT_EQ(
+      fixture
+          .read(
+              R"({"messages":[{"role":"user","content":"a"}],"chat_template_kwargs":{"enable_thinking":false}})")
+          .prompts.at(0)
+          .text,
+      "False");
+}
+
+}  // namespace
+}  // namespace touchstone::serve

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""`touchstone serve` as a process: signals, TLS, logs, warnings. usage: process_test.py TOUCHSTONE"""
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+BINARY = sys.argv.pop(1)
+LONG = json.dumps({"messages": [{"role": "user", "content": "hi"}], "n": 128, "ignore_eos": True, "stream": True})
+
+
+class Process:
+    def __init__(self, *options):
+        self.process = subprocess.Popen([BINARY, "serve", "demo:native", "--port", "0", "--threads", "1", *options],
+                                        stderr=subprocess.PIPE, text=True)
+        self.lines = []
+        while not (self.lines and "serving" in self.lines[-1]):
+            line = self.process.stderr.readline()
+            assert line, "it ended: " + "".join(self.lines)
+            self.lines.append(line)
+        self.port = int(re.search(r":(\d+)\D*$", self.lines[-1]).group(1))
+
+    def connect(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+
+    def begin_long_answer(self):
+        connection = self.connect()
+        connection.request("POST", "/v1/chat/completions", LONG, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        response.read(10)
+        return connection, response
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.lines += self.process.stderr.readlines()
+        self.process.stderr.close()
+        return self.process.wait(60)
+
+
+class Serve(unittest.TestCase):
+    def start(self, *options):
+        process = Process(*options)
+        self.addCleanup(process.end)
+        return process
+
+    def test_signals_end_an_idle_server_with_status_0(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            process = Process()
+            process.process.send_signal(number)
+            self.assertEqual(process.process.wait(60), 0)
+            process.end()
+
+    def test_an_answer_is_cut_off_after_the_time_to_drain(self):
+        process = self.start("--drain-seconds", "0.2")
+        connection, response = process.begin_long_answer()
+        process.process.send_signal(signal.SIGTERM)
+        self.assertIn(b"shutting_down", response.read())
+        self.assertEqual(process.process.wait(60), 0)
+        connection.close()
+
+    def test_a_second_interrupt_ends_it_at_once(self):
+        process = self.start("--drain-seconds", "600")
+        connection, _ = process.begin_long_answer()
+        ready = process.connect()
+        ready.request("GET", "/ready")
+        ready.getresponse().read()
+        process.process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        ready.request("GET", "/ready")
+        self.assertEqual(ready.getresponse().status, 503)
+        with self.assertRaises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", process.port)).close()
+        process.process.send_signal(signal.SIGINT)
+        self.assertEqual(process.process.wait(60), 130)
+        connection.close()
+
+    def test_the_keys_are_read_again_on_sighup(self):
+        with tempfile.TemporaryDirectory() as folder:
+            keys = pathlib.Path(folder, "keys")
+            keys.write_text("one\n")
+            process = self.start("--api-key-file", str(keys))
+
+            def status(key):
+                connection = process.connect()
+                connection.request("GET", "/v1/models", headers={"Authorization": "Bearer " + key})
+                result = connection.getresponse().status
+                connection.close()
+                return result
+
+            self.assertEqual((status("one"), status("two")), (200, 401))
+            keys.write_text("two\n")
+            process.process.send_signal(signal.SIGHUP)
+            for _ in range(100):
+                if status("two") == 200:
+                    break
+                time.sleep(0.05)
+            self.assertEqual((status("one"), status("two")), (401, 200))
+
+    def test_tls(self):
+        with tempfile.TemporaryDirectory() as folder:
+            key, cert = os.path.join(folder, "key.pem"), os.path.join(folder, "cert.pem")
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert,
+                            "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+                           check=True, capture_output=True)
+            process = self.start("--tls-cert", cert, "--tls-key", key)
+            context = ssl.create_default_context(cafile=cert)
+            connection = http.client.HTTPSConnection("localhost", process.port, context=context, timeout=60)
+            for _ in range(2):
+                body = json.dumps({"prompt": "Tom", "max_tokens": 3, "temperature": 0})
+                connection.request("POST", "/v1/completions", body)
+                response = connection.getresponse()
+                self.assertEqual(response.status, 200)
+                self.assertEqual(json.loads(response.read())["usage"]["completion_tokens"], 3)
+            connection.request("POST", "/v1/completions", json.dumps({"prompt": "Tom", "max_tokens": 3, "stream": True}))
+            self.assertTrue(connection.getresponse().read().endswith(b"data: [DONE]\n\n"))
+            connection.close()
+            with self.assertRaises((http.client.HTTPException, OSError)):  # plain text to a TLS port
+                plain = process.connect()
+                plain.request("GET", "/health")
+                plain.getresponse()
+
+    def test_json_logs_have_the_request_id(self):
+        process = self.start("--log-format", "json", "--log-level", "info")
+        connection = process.connect()
+        connection.request("GET", "/health", headers={"x-request-id": "look-for-me"})
+        connection.getresponse().read()
+        connection.close()
+        process.process.send_signal(signal.SIGTERM)
+        process.process.wait(60)
+        process.end()
+        logged = [json.loads(line) for line in process.lines]
+        line = next(line for line in logged if line.get("id") == "look-for-me")
+        self.assertEqual((line["status"], line["path"], line["method"], line["level"]), (200, "/health", "GET", "info"))
+
+    def test_an_open_door_is_warned_of(self):
+        process = self.start("--host", "0.0.0.0")
+        self.assertIn("anybody", "".join(process.lines))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,366 @@
+// The server as clients see it.
+#include "serve/server.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/error.h"
+#include "running_server.h"
+#include "support/golden.h"
+
+namespace touchstone::serve {
+namespace {
+
+const std::string kQuestion =
+    R"("messages":[{"role":"user","content":"Tom has 3 boxes with 4 pens each. How many pens?"}])";
+
+std::string chat(const std::string& members) {
+  return post("/v1/chat/completions", "{" + kQuestion + members + "}");
+}
+
+/// A file's whole contents, or one line's number in /proc/self/status.
+double process_status(const std::string& name) {
+  std::ifstream file("/proc/self/status");
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.starts_with(name + ":")) return std::stod(line.substr(name.size() + 1));
+  }
+  return -1;
+}
+
+TEST(Server, AnswersAChat) {
+  const RunningServer server;
+  const TestResponse response = server.ask(chat(R"(,"temperature":0,"seed":7)"));
+  ASSERT_EQ(response.status, 200) << response.body;
+  const boost::json::value answer = response.json();
+  EXPECT_EQ(answer.at("object"), "chat.completion");
+  EXPECT_EQ(answer.at("model"), "demo:distilled");
+  EXPECT_EQ(answer.at("seed"), 7);
+  const auto& choice = answer.at("choices").at(0);
+  EXPECT_EQ(choice.at("finish_reason"), "stop");
+  EXPECT_NE(choice.at("message").at("content").as_string().find("12"), std::string::npos);
+  EXPECT_FALSE(choice.at("message").at("reasoning_content").as_string().empty());
+  const auto& usage = answer.at("usage");
+  EXPECT_GT(usage.at("prompt_tokens").as_int64(), 0);
+  EXPECT_EQ(usage.at("total_tokens").as_int64(),
+            usage.at("prompt_tokens").as_int64() + usage.at("completion_tokens").as_int64());
+  EXPECT_GT(usage.at("completion_tokens_details").at("reasoning_tokens").as_int64(), 0);
+}
+
+TEST(Server, AStreamIsTheWholeAnswerInPieces) {
+  const RunningServer server;
+  for (const std::string members :
+       {R"(,"seed":3,"temperature":1)", R"(,"seed":4,"stop":["e"])", R"(,"seed":5,"max_tokens":9)"}) {
+    const boost::json::value whole = server.ask(chat(members)).json();
+    const auto& message = whole.at("choices").at(0).at("message").as_object();
+    const auto* reasoning = message.if_contains("reasoning_content");
+    const std::string expected = std::string(message.at("content").as_string()) + "|" +
+                                 (reasoning == nullptr ? "" : std::string(reasoning->as_string()));
+    const TestResponse stream =
+        server.ask(chat(members + R"(,"stream":true,"stream_options":{"include_usage":true})"));
+    EXPECT_TRUE(stream.header("content-type").starts_with("text/event-stream"));
+    EXPECT_EQ(join_stream(stream.body), expected);
+    EXPECT_NE(stream.body.find("\"usage\":" + boost::json::serialize(whole.at("usage"))), std::string::npos);
+  }
+}
+
+TEST(Server, TextCompletionsTakeStringsAndIds) {
+  const RunningServer server;
+  const auto ids =
+      server.ask(post("/tokenize", R"({"text":"Tom has 3 boxes","model":"demo:native"})")).json().at("ids");
+  const std::string common = R"("model":"demo:native","temperature":0,"max_tokens":8,"prompt":)";
+  const auto ask = [&](const std::string& prompt) {
+    return server.ask(post("/v1/completions", "{" + common + prompt + "}")).json().at("choices");
+  };
+  const boost::json::value by_text = ask("\"Tom has 3 boxes\"");
+  EXPECT_EQ(ask(boost::json::serialize(ids)), by_text);
+  const boost::json::value both = ask("[\"x\",\"Tom has 3 boxes\"]");
+  ASSERT_EQ(both.as_array().size(), 2U);
+  EXPECT_EQ(both.at(1).at("text"), by_text.at(0).at("text"));
+  const auto echoed = ask(R"("Tom has 3 boxes","echo":true)");
+  EXPECT_EQ(echoed.at(0).at("text").as_string(),
+            "Tom has 3 boxes" + std::string(by_text.at(0).at("text").as_string()));
+  EXPECT_EQ(
+      server
+          .ask(post("/detokenize", "{\"model\":\"demo:native\",\"ids\":" + boost::json::serialize(ids) + "}"))
+          .json()
+          .at("text"),
+      "Tom has 3 boxes");
+}
+
+TEST(Server, TokensComeWithTheirLogProbabilities) {
+  const RunningServer server;
+  const auto choice =
+      server.ask(chat(R"(,"temperature":0,"logprobs":true,"top_logprobs":2)")).json().at("choices").at(0);
+  const auto& tokens = choice.at("logprobs").at("content").as_array();
+  ASSERT_FALSE(tokens.empty());
+  for (const auto& token : tokens) {
+    EXPECT_LE(token.at("logprob").to_number<double>(), 0);
+    ASSERT_EQ(token.at("top_logprobs").as_array().size(), 2U);
+    EXPECT_EQ(token.at("top_logprobs").at(0).at("token"), token.at("token")) << "greedy takes the likeliest";
+  }
+}
+
+TEST(Server, FieldsThatItDoesNotKnowAreNamedInAHeader) {
+  const RunningServer server;
+  const TestResponse response =
+      server.ask(chat(R"(,"max_tokens":2,"user":"me","strange\n":1,"stream_options":{"other":1})"));
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.header("x-touchstone-ignored"), "user, strange?, stream_options.other");
+  EXPECT_EQ(server.ask(chat(R"(,"max_tokens":2)")).header("x-touchstone-ignored"), "");
+}
+
+TEST(Server, ASaneRequestIdComesBack) {
+  const RunningServer server;
+  EXPECT_EQ(server.ask(get("/health", "x-request-id: my-id_1.2\r\n")).header("x-request-id"), "my-id_1.2");
+  for (const std::string& id : {std::string("two words"), std::string(200, 'x'), std::string("<script>")}) {
+    const std::string given =
+        server.ask(get("/health", "x-request-id: " + id + "\r\n")).header("x-request-id");
+    EXPECT_NE(given, id);
+    EXPECT_TRUE(given.starts_with("req-"));
+  }
+}
+
+TEST(Server, OneConnectionTakesManyRequestsEvenAtOnce) {
+  const RunningServer server;
+  TestClient client(server.port());
+  client.send(get("/health") + chat(R"(,"max_tokens":3,"stream":true)") + get("/v1/models") +
+              get("/ready", "Connection: close\r\n"));
+  EXPECT_EQ(client.receive().status, 200);
+  join_stream(client.receive().body);
+  const TestResponse models = client.receive();
+  EXPECT_EQ(models.json().at("data").at(0).at("id"), "demo:distilled");
+  EXPECT_EQ(models.json().at("data").at(1).at("id"), "demo:native");
+  EXPECT_EQ(client.receive().header("connection"), "close");
+  EXPECT_TRUE(client.is_closed());
+}
+
+TEST(Server, HttpsOlderAndOddFormsAreUnderstood) {
+  const RunningServer server;
+  EXPECT_EQ(server.ask("GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n").header("connection"), "close");
+  const TestResponse head =
+      server.ask("HEAD /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(head.status, 200);
+  EXPECT_EQ(server
+                .ask("POST /tokenize HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+                     "4\r\n{\"te\r\n9\r\nxt\":\"a b\"\r\n1\r\n}\r\n0\r\n\r\n")
+                .status,
+            200);
+  TestClient client(server.port());
+  client.send(
+      "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 12\r\n\r\n");
+  EXPECT_EQ(client.receive().status, 100);
+  client.send("{\"text\":\"a\"}");
+  EXPECT_EQ(client.receive().status, 200);
+  client.send(get("/health"));
+  client.shut_down_sending();  // a client that says no more still wants its answer
+  EXPECT_EQ(client.receive().status, 200);
+}
+
+TEST(Server, AClientThatLeavesFreesItsPlaceWhereverItsRequestIs) {
+  ServerOptions options = test_options();
+  options.runner.engine.max_batch = 1;
+  const RunningServer server(options);
+  for (const bool stream : {true, false}) {
+    TestClient running(server.port());
+    running.send(long_request(stream));
+    ASSERT_TRUE(server.wait_for_load(1, 0));
+    TestClient waiting(server.port());
+    waiting.send(long_request(stream));
+    ASSERT_TRUE(server.wait_for_load(1, 1));
+    waiting.leave();
+    ASSERT_TRUE(server.wait_for_load(1, 0));
+    if (stream) {
+      ASSERT_TRUE(running.wait_for("data: "));
+    }
+    running.leave();
+    ASSERT_TRUE(server.wait_for_load(0, 0));
+    EXPECT_EQ(server.metric("touchstone_kv_blocks_used{model=\"demo:distilled\"}"), 0);
+  }
+}
+
+TEST(Server, AFullQueueSaysWhenToComeBack) {
+  ServerOptions options = test_options();
+  options.runner.engine.max_batch = 1;
+  options.runner.max_queue = 1;
+  const RunningServer server(options);
+  TestClient running(server.port());
+  running.send(long_request(true));
+  ASSERT_TRUE(server.wait_for_load(1, 0));
+  TestClient waiting(server.port());
+  waiting.send(long_request(true));
+  ASSERT_TRUE(server.wait_for_load(1, 1));
+  const TestResponse refused = server.ask(chat(""));
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_GE(std::stoi(refused.header("retry-after")), 1);
+  EXPECT_EQ(refused.json().at("error").at("code"), "queue_full");
+  EXPECT_EQ(server.metric("touchstone_rejections_total{cause=\"queue_full\"}"), 1);
+  running.leave();
+  waiting.leave();
+  ASSERT_TRUE(server.wait_for_load(0, 0));
+  EXPECT_EQ(server.ask(chat(R"(,"max_tokens":2)")).status, 200);
+}
+
+TEST(Server, ARequestsTimeIsKept) {
+  ServerOptions options = test_options();
+  options.runner.engine.max_batch = 1;
+  const RunningServer server(options);
+  const TestResponse late = server.ask(chat(R"(,"n":128,"ignore_eos":true,"timeout":2)"));
+  ASSERT_EQ(late.status, 200);
+  EXPECT_EQ(late.json().at("choices").at(127).at("finish_reason"), "deadline");
+  TestClient running(server.port());
+  running.send(long_request(true));
+  ASSERT_TRUE(running.wait_for("data: "));
+  const TestResponse never =
+      server.ask(post("/v1/chat/completions", "{" + kQuestion + "}", "X-Request-Timeout: 0.05\r\n"));
+  EXPECT_EQ(never.status, 504);
+}
+
+TEST(Server, AClientThatDoesNotReadIsCutOff) {
+  ServerOptions options = test_options();
+  options.limits.unread_bytes = 64 * 1024;
+  const RunningServer server(options);
+  TestClient client(server.port(), 4096);
+  client.send(long_request(true));
+  for (int i = 0;
+       i < 6000 &&
+       server.metric("touchstone_finished_total{model=\"demo:distilled\",reason=\"cancelled\"}") < 1;
+       ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_TRUE(server.wait_for_load(0, 0));
+  EXPECT_GT(server.metric("touchstone_finished_total{model=\"demo:distilled\",reason=\"cancelled\"}"), 0);
+}
+
+TEST(Server, DrainingLetsAnswersFinish) {
+  RunningServer server;
+  TestClient client(server.port());
+  client.send(chat(R"(,"n":8,"ignore_eos":true,"stream":true,"max_tokens":1500)"));
+  ASSERT_TRUE(client.wait_for("data: "));
+  server.stop();
+  join_stream(client.receive().body);
+}
+
+TEST(Server, DrainingLetsNobodyIn) {
+  ServerOptions options = test_options();
+  options.drain_seconds = 600;
+  RunningServer server(options);
+  TestClient busy(server.port());
+  TestClient first(server.port());
+  TestClient second(server.port());
+  for (TestClient* client : {&first, &second}) {
+    client->send(get("/ready"));
+    EXPECT_EQ(client->receive().status, 200);
+  }
+  busy.send(long_request(true));
+  ASSERT_TRUE(busy.wait_for("data: "));
+  server->drain();
+  while (TestClient(server.port()).send("x")) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  first.send(get("/ready"));
+  EXPECT_EQ(first.receive().status, 503);
+  second.send(chat(""));
+  EXPECT_EQ(second.receive().status, 503);
+  busy.leave();
+  server.stop();
+}
+
+TEST(Server, DrainingCutsOffWhatTakesTooLong) {
+  ServerOptions options = test_options();
+  options.drain_seconds = 0.1;
+  RunningServer server(options);
+  TestClient streamed(server.port()), whole(server.port());
+  streamed.send(long_request(true));
+  whole.send(long_request(false));
+  ASSERT_TRUE(streamed.wait_for("data: "));
+  ASSERT_TRUE(server.wait_for_load(1, 1));
+  server.stop();
+  EXPECT_NE(streamed.receive().body.find("shutting_down"), std::string::npos);
+  EXPECT_EQ(whole.receive().status, 503);
+}
+
+TEST(Server, AThousandIdleConnectionsCostNoThreadsAndLittleMemory) {
+  const RunningServer server;
+  EXPECT_EQ(server.ask(get("/health")).status, 200);
+  const double threads = process_status("Threads");
+  const double before_kb = process_status("VmRSS");
+  std::vector<TestClient> clients;
+  for (int i = 0; i < 1000; ++i) {
+    clients.emplace_back(server.port());
+    ASSERT_TRUE(clients.back().send(i % 2 == 0 ? "GET /health HTT" : get("/health")));
+  }
+  for (int i = 1; i < 1000; i += 2) ASSERT_EQ(clients[static_cast<std::size_t>(i)].receive().status, 200);
+  EXPECT_EQ(process_status("Threads"), threads);
+  const double grown_mb = (process_status("VmRSS") - before_kb) / 1024;
+  RecordProperty("grown_mb", std::to_string(grown_mb));
+  EXPECT_LT(grown_mb, 50);
+  EXPECT_EQ(server.ask(chat(R"(,"max_tokens":2)")).status, 200);
+}
+
+TEST(Server, KeysAreAskedForAndReadAgain) {
+  const touchstone::testing::TemporaryFolder folder;
+  ServerOptions options = test_options();
+  options.api_key_file = folder.path() / "keys";
+  std::ofstream(options.api_key_file) << "first\n";
+  RunningServer server(options);
+  const auto status = [&](const std::string& key) {
+    return server.ask(get("/v1/models", "Authorization: Bearer " + key + "\r\n")).status;
+  };
+  EXPECT_EQ(status("first"), 200);
+  EXPECT_EQ(status("second"), 401);
+  EXPECT_EQ(server.ask(get("/metrics")).status, 401);
+  EXPECT_EQ(server.ask(get("/health")).status, 200);
+  std::ofstream(options.api_key_file) << "second\n";
+  server->reload_keys();
+  EXPECT_EQ(status("first"), 401);
+  EXPECT_EQ(status("second"), 200);
+  std::ofstream(options.api_key_file) << "\n";
+  server->reload_keys();
+  EXPECT_EQ(status("second"), 200) << "a file without keys must not replace the old ones";
+}
+
+TEST(Server, AWebPageOfAnAllowedOriginMayAsk) {
+  ServerOptions options = test_options();
+  options.allowed_origins = {"https://good.example"};
+  const RunningServer server(options);
+  const TestResponse preflight = server.ask(
+      "OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nOrigin: https://good.example\r\n"
+      "Access-Control-Request-Method: POST\r\n\r\n");
+  EXPECT_EQ(preflight.status, 204);
+  EXPECT_EQ(preflight.header("access-control-allow-origin"), "https://good.example");
+  EXPECT_EQ(server.ask(get("/v1/models", "Origin: https://evil.example\r\n")).status, 403);
+}
+
+TEST(Server, MetricsCountWhatHappened) {
+  const RunningServer server;
+  const auto usage = server.ask(chat(R"(,"temperature":0)")).json().at("usage");
+  server.ask(chat(R"(,"temperature":"x")"));
+  const std::string model = "{model=\"demo:distilled\"}";
+  EXPECT_EQ(server.metric("touchstone_prompt_tokens_total" + model),
+            usage.at("prompt_tokens").to_number<double>());
+  EXPECT_EQ(server.metric("touchstone_generated_tokens_total" + model),
+            usage.at("completion_tokens").to_number<double>());
+  EXPECT_EQ(server.metric("touchstone_time_to_first_token_seconds_count" + model), 1);
+  EXPECT_EQ(server.metric("touchstone_inter_token_latency_seconds_count" + model),
+            usage.at("completion_tokens").to_number<double>() - 1);
+  EXPECT_EQ(server.metric("touchstone_request_duration_seconds_count" + model), 1);
+  EXPECT_EQ(server.metric("touchstone_rejections_total{cause=\"invalid_value\"}"), 1);
+  EXPECT_EQ(server.metric("touchstone_http_responses_total{path=\"/v1/chat/completions\",status=\"400\"}"),
+            1);
+  EXPECT_GT(server.metric("touchstone_kv_blocks" + model), 0);
+  EXPECT_EQ(server.metric("touchstone_model_info{architecture=\"qwen2\",model=\"demo:native\"}"), 1);
+}
+
+TEST(Server, TwoModelsOfOneNameAreRefused) {
+  EXPECT_THROW(Server({load_demo("native"), load_demo("native")}, test_options()), Error);
+}
+
+TEST(Server, ATakenPortIsAnError) {
+  ServerOptions options = test_options();
+  const RunningServer first;
+  options.port = first.port();
+  EXPECT_THROW(Server({load_demo("native")}, options), Error);
+}
+
+}  // namespace
+}  // namespace touchstone::serve

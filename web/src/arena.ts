@@ -1,0 +1,109 @@
+/** Side by side: one prompt, two answers at once, and a vote. */
+import { computed, signal } from '@preact/signals';
+import { generateReply } from './generate.ts';
+import { t } from './i18n.ts';
+import { newId } from './ids.ts';
+import { requestFields } from './parameters.ts';
+import { newReply, type Reply } from './reply.ts';
+import { loadAll, loadSetting, remove, save, saveSetting } from './storage.ts';
+import { announcement, apiKey, findModel, models, noteFailure, settings } from './store.ts';
+import type { Verdict, Vote } from './votes.ts';
+
+export interface Round {
+  prompt: string;
+  blind: boolean;
+  /** As shown, left to right; in a blind round their order is drawn by lot. */
+  replies: [Reply, Reply];
+  verdict?: Verdict;
+}
+
+export const contenders = signal<[string, string]>(['', '']);
+export const blind = signal(true);
+export const round = signal<Round | null>(null);
+export const votes = signal<Vote[]>([]);
+
+export const arenaStreaming = computed(() => round.value?.replies.some((reply) => reply.state === 'streaming') ?? false);
+export const namesShown = computed(() => !round.value?.blind || round.value.verdict !== undefined);
+
+let controller = new AbortController();
+
+export async function startArena(): Promise<void> {
+  contenders.value = loadSetting<[string, string]>('contenders', ['', '']);
+  votes.value = await loadAll<Vote>('votes').catch(() => []);
+}
+
+/** Contenders that are served: what was chosen, else the first two. */
+export function servedContenders(): [string, string] {
+  const [first, second] = contenders.value;
+  const ids = models.value.map((model) => model.id);
+  return [findModel(first)?.id ?? ids[0] ?? '', findModel(second)?.id ?? ids[1] ?? ids[0] ?? ''];
+}
+
+export function setContender(side: 0 | 1, id: string): void {
+  const next = servedContenders();
+  next[side] = id;
+  contenders.value = next;
+  saveSetting('contenders', next);
+}
+
+function publishReply(side: 0 | 1, reply: Reply): void {
+  if (!round.value) return;
+  const replies: [Reply, Reply] = [...round.value.replies];
+  replies[side] = reply;
+  round.value = { ...round.value, replies };
+}
+
+export async function startRound(prompt: string): Promise<void> {
+  controller.abort();
+  controller = new AbortController();
+  const { signal: stop } = controller;
+  const shown = servedContenders();
+  if (blind.value && Math.random() < 0.5) shown.reverse();
+  const replies = shown.map((model) => newReply(model, performance.now())) as [Reply, Reply];
+  round.value = { prompt, blind: blind.value, replies: [{ ...replies[0] }, { ...replies[1] }] };
+  const system = settings.value.system.trim();
+  const messages = [
+    ...(system === '' ? [] : [{ role: 'system' as const, content: system }]),
+    { role: 'user' as const, content: prompt },
+  ];
+  await Promise.all(
+    replies.map((reply, side) =>
+      generateReply(reply, { model: reply.model, messages, ...requestFields(settings.value) }, apiKey.value, stop, (grown) => {
+        // A later round has taken the place of this one.
+        if (controller.signal === stop) publishReply(side as 0 | 1, grown);
+      }),
+    ),
+  );
+  for (const reply of replies) if (reply.error) noteFailure(reply.error);
+  announcement.value = t('announceBothDone');
+}
+
+export function stopRound(): void {
+  controller.abort();
+}
+
+/** Stores a vote on the round's answers, once both have ended. */
+export async function vote(verdict: Verdict, expected: string): Promise<void> {
+  const current = round.value;
+  if (!current || current.verdict || arenaStreaming.value) return;
+  const [left, right] = current.replies;
+  const given: Vote = {
+    id: newId(),
+    timeMs: Date.now(),
+    prompt: current.prompt,
+    models: [left.model, right.model],
+    answers: [left.content, right.content],
+    verdict,
+    blind: current.blind,
+    ...(expected === '' ? {} : { expected }),
+  };
+  round.value = { ...current, verdict };
+  votes.value = [...votes.value, given];
+  await save('votes', given).catch(() => undefined);
+}
+
+export async function deleteVotes(): Promise<void> {
+  const gone = votes.value;
+  votes.value = [];
+  await Promise.all(gone.map(({ id }) => remove('votes', id).catch(() => undefined)));
+}

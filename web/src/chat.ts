@@ -1,0 +1,182 @@
+/** The conversations, and what a person can do with them. */
+import { computed, signal } from '@preact/signals';
+import type { ChatRequest } from './api.ts';
+import {
+  addMessage,
+  type AssistantMessage,
+  type Conversation,
+  findMessage,
+  type Message,
+  newConversation,
+  pathTo,
+  setReply,
+  settle,
+  shownPath,
+  stepSibling,
+  toApiMessages,
+} from './conversation.ts';
+import { generateReply } from './generate.ts';
+import { t } from './i18n.ts';
+import { newId } from './ids.ts';
+import { requestFields } from './parameters.ts';
+import { type Alternative, type Fork, forkAt, newReply, tokenCount } from './reply.ts';
+import { loadAll, remove, save } from './storage.ts';
+import { announcement, apiKey, chatModel, noteFailure, settings } from './store.ts';
+
+const SAVE_EVERY_MS = 400;
+
+export const conversations = signal<Conversation[]>([]);
+export const activeId = signal('');
+/** Whether the browser keeps conversations at all. */
+export const keepsConversations = signal(true);
+
+export const active = computed(() => conversations.value.find((conversation) => conversation.id === activeId.value));
+export const shownMessages = computed(() => (active.value ? shownPath(active.value) : []));
+export const streaming = computed(() => shownMessages.value.some(isStreaming));
+
+function isStreaming(message: Message): boolean {
+  return message.role === 'assistant' && message.reply.state === 'streaming';
+}
+
+const running = new Map<string, AbortController>();
+const unsaved = new Set<string>();
+let saveTimer: ReturnType<typeof setTimeout> | undefined;
+
+function find(id: string): Conversation | undefined {
+  return conversations.value.find((conversation) => conversation.id === id);
+}
+
+function saveNow(): void {
+  for (const id of unsaved) {
+    const conversation = find(id);
+    if (conversation) save('conversations', conversation).catch(() => (keepsConversations.value = false));
+  }
+  unsaved.clear();
+}
+
+function put(conversation: Conversation): void {
+  const known = find(conversation.id);
+  conversations.value = known
+    ? conversations.value.map((other) => (other === known ? conversation : other))
+    : [conversation, ...conversations.value];
+  unsaved.add(conversation.id);
+  if (saveTimer !== undefined) return;
+  // At once, since the page may be closed at any time; while an answer streams, not for each of its words.
+  saveNow();
+  saveTimer = setTimeout(() => {
+    saveTimer = undefined;
+    saveNow();
+  }, SAVE_EVERY_MS);
+}
+
+export async function startChat(): Promise<void> {
+  // Leaving in mid-answer keeps what has come so far.
+  addEventListener('pagehide', saveNow);
+  document.addEventListener('visibilitychange', () => document.hidden && saveNow());
+  try {
+    const kept = await loadAll<Conversation>('conversations');
+    conversations.value = kept.map(settle).sort((a, b) => b.updatedMs - a.updatedMs);
+    activeId.value = conversations.value[0]?.id ?? '';
+  } catch {
+    keepsConversations.value = false;
+  }
+}
+
+/** Has the model answer the message `parent`, from the beginning or onward from `prefix`. */
+async function answer(conversationId: string, parent: string, prefix?: Fork, extra: object = {}): Promise<void> {
+  const conversation = find(conversationId);
+  const model = chatModel.value;
+  if (!conversation || model === '') return;
+  const messages = toApiMessages(pathTo(conversation, parent), settings.value.system);
+  const request: ChatRequest = { model, messages, ...requestFields(settings.value), ...extra };
+  if (prefix) {
+    const { content, reasoning } = prefix;
+    messages.push({ role: 'assistant', content, ...(reasoning === '' ? {} : { reasoning_content: reasoning }) });
+    request.continue_final_message = true;
+  }
+  const id = newId();
+  const reply = newReply(model, performance.now(), prefix);
+  put(addMessage(conversation, { id, parent, role: 'assistant', reply: { ...reply } }, Date.now()));
+  const controller = new AbortController();
+  running.set(id, controller);
+  await generateReply(reply, request, apiKey.value, controller.signal, (grown) => {
+    const current = find(conversationId);
+    if (current && findMessage(current, id)) put(setReply(current, id, grown));
+    else controller.abort();
+  });
+  saveNow();
+  running.delete(id);
+  if (reply.error) noteFailure(reply.error);
+  announcement.value = reply.error ? t('announceFailed') : t('announceDone', { tokens: tokenCount(reply) });
+}
+
+export function sendMessage(content: string): Promise<void> {
+  let conversation = active.value;
+  if (!conversation) {
+    conversation = newConversation(newId(), Date.now());
+    activeId.value = conversation.id;
+  }
+  const id = newId();
+  const parent = shownPath(conversation).at(-1)?.id ?? '';
+  put(addMessage(conversation, { id, parent, role: 'user', content }, Date.now()));
+  return answer(conversation.id, id);
+}
+
+/** A new branch that begins with `content` in the message's place. */
+export function resendEdited(message: Message, content: string): Promise<void> {
+  const conversation = active.value!;
+  const id = newId();
+  put(addMessage(conversation, { id, parent: message.parent, role: 'user', content }, Date.now()));
+  return answer(conversation.id, id);
+}
+
+/** Another answer beside this one; one that failed before its first word gives way. */
+export function regenerate(message: AssistantMessage): Promise<void> {
+  const conversation = active.value!;
+  if (message.reply.state === 'failed' && message.reply.content === '' && message.reply.reasoning === '') {
+    put({ ...conversation, messages: conversation.messages.filter((other) => other !== message) });
+  }
+  return answer(conversation.id, message.parent);
+}
+
+/** Goes on from where the answer broke off, in a new branch. */
+export function continueReply(message: AssistantMessage): Promise<void> {
+  const { content, reasoning, tokens } = message.reply;
+  return answer(activeId.value, message.parent, { content, reasoning, tokens });
+}
+
+/** Ends the thinking that goes on, and has the model answer from what it has thought so far. */
+export function answerNow(message: AssistantMessage): Promise<void> {
+  running.get(message.id)?.abort();
+  const { reasoning, tokens } = message.reply;
+  return answer(activeId.value, message.parent, { content: '', reasoning, tokens }, { reasoning_budget: 0 });
+}
+
+/** Goes on from token `index`, which `instead` replaces, in a new branch. */
+export function forkReply(message: AssistantMessage, index: number, instead?: Alternative): Promise<void> {
+  return answer(activeId.value, message.parent, forkAt(message.reply, index, instead));
+}
+
+export function stopAnswers(): void {
+  for (const message of shownMessages.value) running.get(message.id)?.abort();
+}
+
+export function showSibling(message: Message, step: number): void {
+  if (active.value) put(stepSibling(active.value, message, step));
+}
+
+export function renameConversation(conversation: Conversation, title: string): void {
+  put({ ...conversation, title });
+}
+
+export function deleteConversation(conversation: Conversation): void {
+  conversations.value = conversations.value.filter((other) => other !== conversation);
+  unsaved.delete(conversation.id);
+  if (activeId.value === conversation.id) activeId.value = conversations.value[0]?.id ?? '';
+  remove('conversations', conversation.id).catch(() => (keepsConversations.value = false));
+}
+
+export function addConversations(added: readonly Conversation[]): void {
+  for (const conversation of [...added].reverse()) put(conversation);
+  activeId.value = added[0]?.id ?? activeId.value;
+}

@@ -1,0 +1,135 @@
+/** One message of a conversation and what can be done with it. */
+import { useState } from 'preact/hooks';
+import { active, answerNow, continueReply, regenerate, resendEdited, showSibling, streaming } from '../chat.ts';
+import { copyText } from '../clipboard.ts';
+import { type AssistantMessage, childrenOf, type Message, type UserMessage } from '../conversation.ts';
+import { t } from '../i18n.ts';
+import { clipText } from '../markdown.ts';
+import { shortName } from '../store.ts';
+import { IconButton } from './icon.tsx';
+import { ReplyBody, ReplyStats } from './reply_view.tsx';
+import { TokenView } from './token_view.tsx';
+
+const COPIED_SHOWN_MS = 1_500;
+
+function CopyButton({ text }: { text: string }) {
+  const [copied, setCopied] = useState(false);
+  const copy = async () => {
+    await copyText(text);
+    setCopied(true);
+    setTimeout(() => setCopied(false), COPIED_SHOWN_MS);
+  };
+  return <IconButton icon={copied ? 'check' : 'copy'} label={t(copied ? 'copied' : 'copy')} onClick={() => void copy()} />;
+}
+
+/** Steps between the branches that begin here. */
+function Branches({ message }: { message: Message }) {
+  const siblings = active.value ? childrenOf(active.value, message.parent) : [];
+  if (siblings.length < 2) return null;
+  const index = siblings.findIndex((sibling) => sibling.id === message.id);
+  return (
+    <span class="branches">
+      <IconButton icon="left" label={t('previousBranch')} disabled={index === 0} onClick={() => showSibling(message, -1)} />
+      <span>{t('branchOf', { index: index + 1, count: siblings.length })}</span>
+      <IconButton icon="right" label={t('nextBranch')} disabled={index === siblings.length - 1} onClick={() => showSibling(message, 1)} />
+    </span>
+  );
+}
+
+function EditForm({ message, onClose }: { message: UserMessage; onClose: () => void }) {
+  const [text, setText] = useState(message.content);
+  const submit = (event: Event) => {
+    event.preventDefault();
+    if (text.trim() === '') return;
+    onClose();
+    void resendEdited(message, text);
+  };
+  return (
+    <form class="edit" onSubmit={submit} onKeyDown={(event) => event.key === 'Escape' && onClose()}>
+      <textarea
+        aria-label={t('messageLabel')}
+        rows={3}
+        value={text}
+        onInput={(event) => setText(event.currentTarget.value)}
+        ref={(element) => element?.focus()}
+      />
+      <div class="row">
+        <button type="submit" class="primary">
+          {t('save')}
+        </button>
+        <button type="button" onClick={onClose}>
+          {t('cancel')}
+        </button>
+      </div>
+    </form>
+  );
+}
+
+function UserView({ message }: { message: UserMessage }) {
+  const [editing, setEditing] = useState(false);
+  return (
+    <article class="message user" aria-label={t('you')}>
+      {editing ? (
+        <EditForm message={message} onClose={() => setEditing(false)} />
+      ) : (
+        <>
+          <div class="bubble" dir="auto">
+            {clipText(message.content)}
+          </div>
+          <div class="actions">
+            <Branches message={message} />
+            <CopyButton text={message.content} />
+            <IconButton icon="edit" label={t('edit')} disabled={streaming.value} onClick={() => setEditing(true)} />
+          </div>
+        </>
+      )}
+    </article>
+  );
+}
+
+function AssistantView({ message }: { message: AssistantMessage }) {
+  const [showsTokens, setShowsTokens] = useState(false);
+  const { reply } = message;
+  const isLive = reply.state === 'streaming';
+  const broke = reply.state === 'failed' || reply.state === 'interrupted' || reply.state === 'stopped' || reply.finishReason === 'length';
+  const hasText = reply.content !== '' || reply.reasoning !== '';
+  return (
+    <article class="message assistant" aria-label={shortName(reply.model)} aria-busy={isLive}>
+      <h3 class="speaker">{shortName(reply.model)}</h3>
+      <ReplyBody reply={reply} />
+      {isLive && reply.reasoning !== '' && reply.content === '' && (
+        <p>
+          <button type="button" onClick={() => void answerNow(message)}>
+            {t('answerNow')}
+          </button>
+        </p>
+      )}
+      {reply.state === 'failed' && (
+        <p class="row">
+          <button type="button" class="primary" onClick={() => void regenerate(message)}>
+            {t('retry')}
+          </button>
+        </p>
+      )}
+      {!isLive && (
+        <div class="actions">
+          <Branches message={message} />
+          <CopyButton text={reply.content} />
+          <IconButton icon="again" label={t('regenerate')} disabled={streaming.value} onClick={() => void regenerate(message)} />
+          {broke && hasText && (
+            <IconButton icon="forward" label={t('continue')} disabled={streaming.value} onClick={() => void continueReply(message)} />
+          )}
+          {reply.tokens.length > 0 && (
+            <IconButton icon="tokens" label={t('tokens')} pressed={showsTokens} onClick={() => setShowsTokens(!showsTokens)} />
+          )}
+        </div>
+      )}
+      <ReplyStats reply={reply} />
+      {showsTokens && !isLive && <TokenView message={message} />}
+    </article>
+  );
+}
+
+export function MessageView({ message }: { message: Message }) {
+  return message.role === 'user' ? <UserView message={message} /> : <AssistantView message={message} />;
+}

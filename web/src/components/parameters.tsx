@@ -1,0 +1,99 @@
+/** System prompt and sampling parameters, with the model's defaults where nothing is set. */
+import { useState } from 'preact/hooks';
+import { t } from '../i18n.ts';
+import { NO_SETTINGS, type Parameter, PARAMETERS, type ParameterName, parseParameter } from '../parameters.ts';
+import { findModel, settings } from '../store.ts';
+import { IconButton } from './icon.tsx';
+
+function setValue(name: ParameterName, value: number | undefined): void {
+  const values = { ...settings.value.values };
+  if (value === undefined) delete values[name];
+  else values[name] = value;
+  settings.value = { ...settings.value, values };
+}
+
+function NumberField({ parameter, model }: { parameter: Parameter & { name: ParameterName }; model: string }) {
+  const value = settings.value.values[parameter.name];
+  // What is typed, "0." on the way to "0.7" included.
+  const [text, setText] = useState(value === undefined ? '' : String(value));
+  const refused = parseParameter(parameter, text) === null;
+  const standard = findModel(model)?.defaults[parameter.name];
+  const onInput = (typed: string) => {
+    setText(typed);
+    const parsed = parseParameter(parameter, typed);
+    if (parsed !== null) setValue(parameter.name, parsed);
+  };
+  return (
+    <label class="field">
+      <span>{parameter.name}</span>
+      <input
+        inputMode="decimal"
+        autocomplete="off"
+        placeholder={standard === undefined ? t('modelDefault') : String(standard)}
+        value={text}
+        aria-invalid={refused}
+        onInput={(event) => onInput(event.currentTarget.value)}
+      />
+      {refused && <small class="bad">{t('parameterRange', { min: parameter.min, max: parameter.max })}</small>}
+    </label>
+  );
+}
+
+export function Parameters({ model, onClose }: { model: string; onClose: () => void }) {
+  // A new key draws the fields afresh.
+  const [resets, setResets] = useState(0);
+  const current = settings.value;
+  return (
+    <aside class="parameters" aria-label={t('parameters')} onKeyDown={(event) => event.key === 'Escape' && onClose()}>
+      <header class="row spread">
+        <h2>{t('parameters')}</h2>
+        <IconButton icon="close" label={t('close')} onClick={onClose} />
+      </header>
+      <label class="field wide">
+        <span>{t('system')}</span>
+        <textarea
+          rows={3}
+          dir="auto"
+          value={current.system}
+          onInput={(event) => (settings.value = { ...current, system: event.currentTarget.value })}
+        />
+      </label>
+      <div class="fields" key={resets}>
+        {PARAMETERS.map((parameter) => (
+          <NumberField key={parameter.name} parameter={parameter} model={model} />
+        ))}
+      </div>
+      <label class="field wide">
+        <span>{t('stopStrings')}</span>
+        <textarea
+          rows={2}
+          value={current.stop.join('\n')}
+          onInput={(event) => {
+            const text = event.currentTarget.value;
+            settings.value = { ...current, stop: text === '' ? [] : text.split('\n') };
+          }}
+        />
+      </label>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={current.logprobs}
+          onChange={(event) => (settings.value = { ...current, logprobs: event.currentTarget.checked })}
+        />
+        <span>
+          {t('recordTokens')}
+          <small>{t('recordTokensHint')}</small>
+        </span>
+      </label>
+      <button
+        type="button"
+        onClick={() => {
+          settings.value = NO_SETTINGS;
+          setResets(resets + 1);
+        }}
+      >
+        {t('reset')}
+      </button>
+    </aside>
+  );
+}

@@ -1,0 +1,96 @@
+/** An answer: thinking folded, text, how it ended, and what it took. Used by the chat and side by side. */
+import { useState } from 'preact/hooks';
+import { formatMs, formatNumber, t } from '../i18n.ts';
+import { contextUsed, type Reply, type ReplyError, reasoningTokenCount, tokenCount, tokensPerSecond } from '../reply.ts';
+import { findModel } from '../store.ts';
+import { MarkdownView } from './markdown_view.tsx';
+
+function errorTitle(error: ReplyError): string {
+  switch (error.kind) {
+    case 'auth':
+      return t('errorAuth');
+    case 'busy':
+      return error.retryAfterSeconds === undefined
+        ? t('errorBusy')
+        : t('errorBusyRetry', { seconds: formatNumber(error.retryAfterSeconds) });
+    case 'refused':
+      return t('errorRefused');
+    case 'server':
+      return t('errorServer');
+    case 'network':
+      return t('errorNetwork');
+  }
+}
+
+function finishNote(reason: string | undefined): string {
+  if (reason === 'length') return t('finishLength');
+  if (reason === 'loop') return t('finishLoop');
+  return reason === 'deadline' ? t('finishDeadline') : '';
+}
+
+/** Why the answer is not complete; nothing where it is. */
+function Ending({ reply }: { reply: Reply }) {
+  if (reply.error) {
+    return (
+      <p class="ending bad">
+        <strong>{errorTitle(reply.error)}</strong> <span>{reply.error.message}</span>
+      </p>
+    );
+  }
+  const note =
+    reply.state === 'stopped' ? t('stopped') : reply.state === 'interrupted' ? t('interrupted') : finishNote(reply.finishReason);
+  return note === '' ? null : <p class="ending">{note}</p>;
+}
+
+function Thinking({ reply }: { reply: Reply }) {
+  const [open, setOpen] = useState(false);
+  const thinks = reply.state === 'streaming' && reply.thoughtMs === undefined;
+  const elapsedMs = reply.thoughtMs ?? reply.arrivalsMs.at(-1) ?? 0;
+  const values = { time: formatMs(elapsedMs), tokens: formatNumber(reasoningTokenCount(reply)) };
+  return (
+    <details class={thinks ? 'thinking live' : 'thinking'} onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>{t(thinks ? 'thinking' : 'thought', values)}</summary>
+      {open && <MarkdownView text={reply.reasoning} />}
+    </details>
+  );
+}
+
+export function ReplyBody({ reply }: { reply: Reply }) {
+  const isEmpty = reply.content === '' && reply.reasoning === '';
+  return (
+    <>
+      {reply.reasoning !== '' && <Thinking reply={reply} />}
+      {reply.content !== '' && <MarkdownView text={reply.content} />}
+      {isEmpty && reply.state === 'streaming' && <p class="waiting">{t('waiting')}</p>}
+      <Ending reply={reply} />
+    </>
+  );
+}
+
+/** Tokens, rate, time to the first token, context. */
+export function ReplyStats({ reply }: { reply: Reply }) {
+  const parts: string[] = [];
+  const count = tokenCount(reply);
+  const rate = tokensPerSecond(reply);
+  const used = contextUsed(reply);
+  const total = findModel(reply.model)?.contextTokens;
+  const cached = reply.usage?.prompt_tokens_details?.cached_tokens ?? 0;
+  if (count > 0) parts.push(t('statTokens', { tokens: formatNumber(count) }));
+  if (rate !== undefined) parts.push(t('statRate', { rate: formatNumber(rate, rate < 100 ? 1 : 0) }));
+  if (reply.arrivalsMs[0] !== undefined) parts.push(t('statTtft', { time: formatMs(reply.arrivalsMs[0]) }));
+  if (used !== undefined) {
+    parts.push(
+      total === undefined
+        ? t('statContextUsed', { used: formatNumber(used) })
+        : t('statContext', { used: formatNumber(used), total: formatNumber(total) }),
+    );
+  }
+  if (cached > 0) parts.push(t('statCached', { tokens: formatNumber(cached) }));
+  return parts.length === 0 ? null : (
+    <p class="stats">
+      {parts.map((part) => (
+        <span key={part}>{part}</span>
+      ))}
+    </p>
+  );
+}

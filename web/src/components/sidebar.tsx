@@ -1,0 +1,142 @@
+/** The list of conversations. */
+import { useRef, useState } from 'preact/hooks';
+import {
+  activeId,
+  addConversations,
+  conversations,
+  deleteConversation,
+  keepsConversations,
+  renameConversation,
+} from '../chat.ts';
+import type { Conversation } from '../conversation.ts';
+import { t } from '../i18n.ts';
+import { newId } from '../ids.ts';
+import { downloadText } from '../storage.ts';
+import { exportConversations, importConversations } from '../transfer.ts';
+import { Icon, IconButton } from './icon.tsx';
+
+function RenameForm({ conversation, onClose }: { conversation: Conversation; onClose: () => void }) {
+  const [title, setTitle] = useState(conversation.title);
+  const submit = (event: Event) => {
+    event.preventDefault();
+    renameConversation(conversation, title.trim());
+    onClose();
+  };
+  return (
+    <form class="rename" onSubmit={submit} onKeyDown={(event) => event.key === 'Escape' && onClose()}>
+      <input
+        aria-label={t('renameTo')}
+        value={title}
+        onInput={(event) => setTitle(event.currentTarget.value)}
+        ref={(element) => element?.focus()}
+      />
+      <IconButton icon="close" label={t('cancel')} onClick={onClose} />
+    </form>
+  );
+}
+
+function Entry({ conversation, onChoose }: { conversation: Conversation; onChoose: () => void }) {
+  const [mode, setMode] = useState<'plain' | 'rename' | 'delete'>('plain');
+  const close = () => setMode('plain');
+  const isActive = conversation.id === activeId.value;
+  if (mode === 'rename') return <RenameForm conversation={conversation} onClose={close} />;
+  if (mode === 'delete') {
+    return (
+      <div class="entry confirm">
+        <button type="button" class="danger" onClick={() => deleteConversation(conversation)} ref={(element) => element?.focus()}>
+          {t('deleteReally')}
+        </button>
+        <IconButton icon="close" label={t('cancel')} onClick={close} />
+      </div>
+    );
+  }
+  return (
+    <div class={isActive ? 'entry active' : 'entry'}>
+      <button
+        type="button"
+        class="entry-title"
+        aria-current={isActive}
+        onClick={() => {
+          activeId.value = conversation.id;
+          onChoose();
+        }}
+      >
+        {conversation.title || t('untitled')}
+      </button>
+      <IconButton icon="edit" label={t('rename')} onClick={() => setMode('rename')} />
+      <IconButton icon="trash" label={t('delete')} onClick={() => setMode('delete')} />
+    </div>
+  );
+}
+
+function Transfer() {
+  const input = useRef<HTMLInputElement>(null);
+  const [failure, setFailure] = useState('');
+  const read = async (file: File | undefined) => {
+    if (!file) return;
+    try {
+      addConversations(importConversations(await file.text(), newId));
+      setFailure('');
+    } catch (error) {
+      setFailure(t('importFailed', { reason: error instanceof Error ? error.message : String(error) }));
+    }
+  };
+  return (
+    <div class="transfer">
+      <div class="row">
+        <button
+          type="button"
+          class="quiet"
+          disabled={conversations.value.length === 0}
+          onClick={() => downloadText('touchstone-conversations.json', exportConversations(conversations.value))}
+        >
+          <Icon name="download" /> {t('export')}
+        </button>
+        <button type="button" class="quiet" onClick={() => input.current?.click()}>
+          <Icon name="upload" /> {t('import')}
+        </button>
+      </div>
+      <input
+        ref={input}
+        type="file"
+        accept=".json,application/json"
+        class="offscreen"
+        tabIndex={-1}
+        aria-label={t('import')}
+        onChange={(event) => {
+          void read(event.currentTarget.files?.[0]);
+          event.currentTarget.value = '';
+        }}
+      />
+      {failure !== '' && (
+        <p class="ending bad" role="alert">
+          {failure}
+        </p>
+      )}
+    </div>
+  );
+}
+
+export function Sidebar({ open, onClose }: { open: boolean; onClose: () => void }) {
+  return (
+    <aside class={open ? 'sidebar open' : 'sidebar'} aria-label={t('conversations')} onKeyDown={(event) => event.key === 'Escape' && onClose()}>
+      <button
+        type="button"
+        class="new-chat"
+        onClick={() => {
+          activeId.value = '';
+          onClose();
+        }}
+      >
+        <Icon name="plus" /> {t('newChat')}
+      </button>
+      <nav class="entries" aria-label={t('conversations')}>
+        {conversations.value.map((conversation) => (
+          <Entry key={conversation.id} conversation={conversation} onChoose={onClose} />
+        ))}
+      </nav>
+      {!keepsConversations.value && <p class="ending">{t('notKept')}</p>}
+      <Transfer />
+    </aside>
+  );
+}

@@ -1,0 +1,125 @@
+/** A conversation is a tree of messages: siblings are branches, and `chosen` names the one that is shown. Pure functions. */
+import type { ApiMessage } from './api.ts';
+import type { Reply } from './reply.ts';
+
+export interface UserMessage {
+  id: string;
+  /** Id of the message before it; '' for the first. */
+  parent: string;
+  role: 'user';
+  content: string;
+}
+
+export interface AssistantMessage {
+  id: string;
+  parent: string;
+  role: 'assistant';
+  reply: Reply;
+}
+
+export type Message = UserMessage | AssistantMessage;
+
+export interface Conversation {
+  id: string;
+  title: string;
+  createdMs: number;
+  updatedMs: number;
+  /** In the order of their making. */
+  messages: Message[];
+  /** Parent's id to the child that is shown; the newest where it is absent. */
+  chosen: Record<string, string>;
+}
+
+const TITLE_CHARACTERS = 60;
+
+export function newConversation(id: string, nowMs: number): Conversation {
+  return { id, title: '', createdMs: nowMs, updatedMs: nowMs, messages: [], chosen: {} };
+}
+
+export function childrenOf(conversation: Conversation, parent: string): Message[] {
+  return conversation.messages.filter((message) => message.parent === parent);
+}
+
+export function findMessage(conversation: Conversation, id: string): Message | undefined {
+  return conversation.messages.find((message) => message.id === id);
+}
+
+/** The messages that are shown, first to last. */
+export function shownPath(conversation: Conversation): Message[] {
+  const path: Message[] = [];
+  const seen = new Set<string>();
+  let parent = '';
+  for (;;) {
+    const children = childrenOf(conversation, parent);
+    const next = children.find((child) => child.id === conversation.chosen[parent]) ?? children.at(-1);
+    if (!next || seen.has(next.id)) return path;
+    seen.add(next.id);
+    path.push(next);
+    parent = next.id;
+  }
+}
+
+/** The messages from the first to `id`, whatever is shown. */
+export function pathTo(conversation: Conversation, id: string): Message[] {
+  const path: Message[] = [];
+  let message = findMessage(conversation, id);
+  while (message && path.length < conversation.messages.length) {
+    path.unshift(message);
+    message = findMessage(conversation, message.parent);
+  }
+  return path;
+}
+
+/** Adds a message and shows it. */
+export function addMessage(conversation: Conversation, message: Message, nowMs: number): Conversation {
+  const title =
+    conversation.title === '' && message.role === 'user'
+      ? message.content.trim().replace(/\s+/g, ' ').slice(0, TITLE_CHARACTERS)
+      : conversation.title;
+  return {
+    ...conversation,
+    title,
+    updatedMs: nowMs,
+    messages: [...conversation.messages, message],
+    chosen: { ...conversation.chosen, [message.parent]: message.id },
+  };
+}
+
+export function setReply(conversation: Conversation, id: string, reply: Reply): Conversation {
+  return {
+    ...conversation,
+    messages: conversation.messages.map((message) =>
+      message.id === id && message.role === 'assistant' ? { ...message, reply } : message,
+    ),
+  };
+}
+
+/** Shows the sibling `step` places from the message. */
+export function stepSibling(conversation: Conversation, message: Message, step: number): Conversation {
+  const siblings = childrenOf(conversation, message.parent);
+  const next = siblings[siblings.findIndex((sibling) => sibling.id === message.id) + step];
+  if (!next) return conversation;
+  return { ...conversation, chosen: { ...conversation.chosen, [message.parent]: next.id } };
+}
+
+/** The messages as a request carries them. Earlier thinking is left out, as the models' templates want it. */
+export function toApiMessages(path: readonly Message[], system: string): ApiMessage[] {
+  const messages: ApiMessage[] = path.map((message) =>
+    message.role === 'user'
+      ? { role: 'user', content: message.content }
+      : { role: 'assistant', content: message.reply.content },
+  );
+  return system.trim() === '' ? messages : [{ role: 'system', content: system }, ...messages];
+}
+
+/** A conversation as it is after the page was closed: nothing streams any more. */
+export function settle(conversation: Conversation): Conversation {
+  return {
+    ...conversation,
+    messages: conversation.messages.map((message) =>
+      message.role === 'assistant' && message.reply.state === 'streaming'
+        ? { ...message, reply: { ...message.reply, state: 'interrupted' } }
+        : message,
+    ),
+  };
+}

@@ -1,0 +1,23 @@
+import 'katex/dist/katex.min.css';
+import './styles/base.css';
+import './styles/chat.css';
+import './styles/markdown.css';
+import './styles/arena.css';
+import { effect } from '@preact/signals';
+import { render } from 'preact';
+import { startArena } from './arena.ts';
+import { startChat } from './chat.ts';
+import { App, pageTitle } from './components/app.tsx';
+import { language, startLanguage } from './i18n.ts';
+import { connect, startStore } from './store.ts';
+
+startLanguage();
+startStore();
+effect(() => {
+  document.title = pageTitle();
+  document.documentElement.lang = language.value === 'zh' ? 'zh-CN' : 'en';
+});
+render(<App />, document.getElementById('app')!);
+void startChat();
+void startArena();
+void connect();

@@ -1,0 +1,69 @@
+/** What the browser keeps: small settings in localStorage, conversations and votes in IndexedDB. */
+
+const DATABASE = 'touchstone';
+const VERSION = 1;
+const STORES = ['conversations', 'votes'] as const;
+
+export type StoreName = (typeof STORES)[number];
+
+let database: Promise<IDBDatabase> | undefined;
+
+function openDatabase(): Promise<IDBDatabase> {
+  database ??= new Promise((resolve, reject) => {
+    const request = indexedDB.open(DATABASE, VERSION);
+    request.onupgradeneeded = () => {
+      for (const name of STORES) request.result.createObjectStore(name, { keyPath: 'id' });
+    };
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+  return database;
+}
+
+async function transact<T>(store: StoreName, mode: IDBTransactionMode, act: (objects: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+  const opened = await openDatabase();
+  return new Promise((resolve, reject) => {
+    const request = act(opened.transaction(store, mode).objectStore(store));
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+export function loadAll<T>(store: StoreName): Promise<T[]> {
+  return transact(store, 'readonly', (objects) => objects.getAll() as IDBRequest<T[]>);
+}
+
+export async function save(store: StoreName, value: { id: string }): Promise<void> {
+  await transact(store, 'readwrite', (objects) => objects.put(value));
+}
+
+export async function remove(store: StoreName, id: string): Promise<void> {
+  await transact(store, 'readwrite', (objects) => objects.delete(id));
+}
+
+/** A setting, or `otherwise` where there is none or it cannot be read. */
+export function loadSetting<T>(name: string, otherwise: T): T {
+  try {
+    const text = localStorage.getItem(`touchstone.${name}`);
+    return text === null ? otherwise : (JSON.parse(text) as T);
+  } catch {
+    return otherwise;
+  }
+}
+
+export function saveSetting(name: string, value: unknown): void {
+  try {
+    localStorage.setItem(`touchstone.${name}`, JSON.stringify(value));
+  } catch {
+    // A browser that keeps nothing still shows the page.
+  }
+}
+
+export function downloadText(name: string, text: string, type = 'application/json'): void {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = name;
+  link.click();
+  // The download has begun when the click returns, but some browsers read the URL a little later.
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}

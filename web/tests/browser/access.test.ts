@@ -1,0 +1,81 @@
+import { ask, answers, composer, expect, expectAccessible, expectNoSideScroll, send, test } from './fixture.ts';
+
+for (const theme of ['light', 'dark'] as const) {
+  test.describe(`in ${theme}`, () => {
+    test.use({ colorScheme: theme });
+    test('axe finds nothing serious in any view', async ({ page }) => {
+      await page.getByRole('button', { name: 'Parameters' }).click();
+      await page.getByRole('checkbox', { name: /Record token probabilities/ }).check();
+      await expectAccessible(page);
+      await page.getByRole('button', { name: 'Close' }).click();
+      await ask(page, 'tour');
+      await page.locator('.thinking summary').click();
+      await page.getByRole('button', { name: 'Tokens' }).click();
+      await expectAccessible(page);
+      await page.getByRole('link', { name: 'Side by side' }).click();
+      await send(page, 'answer seven');
+      await page.getByRole('button', { name: 'A is better' }).click();
+      await page.getByText('Difference').click();
+      await expectAccessible(page);
+      await page.getByRole('link', { name: 'Comparison' }).click();
+      await expectAccessible(page);
+    });
+  });
+}
+
+test('the looks follow the system and can be chosen', async ({ page }) => {
+  const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const light = await paper();
+  await page.emulateMedia({ colorScheme: 'dark' });
+  const dark = await paper();
+  expect(dark).not.toBe(light);
+  await page.getByRole('button', { name: /Appearance/ }).click();
+  expect(await paper()).toBe(light);
+  await page.reload();
+  expect(await paper()).toBe(light);
+});
+
+test('everything can be reached and done with the keyboard', async ({ page }) => {
+  await ask(page, 'hello');
+  const reached = new Set<string>();
+  await page.locator('h1').click();
+  for (let press = 0; press < 30; press++) {
+    await page.keyboard.press('Tab');
+    reached.add(await page.evaluate(() => document.activeElement?.getAttribute('aria-label') || document.activeElement?.textContent?.trim() || ''));
+  }
+  for (const name of ['Side by side', 'New chat', 'Rename', 'Model', 'Parameters', 'Edit', 'Copy', 'Regenerate', 'Message']) {
+    expect([...reached]).toContain(name);
+  }
+});
+
+test('the end of an answer is announced once, not word by word', async ({ page }) => {
+  const live = page.locator('[aria-live]');
+  await expect(live).toHaveCount(1);
+  await send(page, 'count');
+  await expect(answers(page)).toContainText('10 11');
+  await expect(live).toHaveText('');
+  await expect(live).toHaveText(/Answer complete, \d+ tokens\./);
+});
+
+test.describe('at 360 pixels', () => {
+  test.use({ viewport: { width: 360, height: 700 }, hasTouch: true });
+  test('nothing scrolls sideways and everything is within reach', async ({ page }) => {
+    await ask(page, 'tour');
+    await expectNoSideScroll(page);
+    await page.getByRole('button', { name: 'Show conversations' }).click();
+    await expect(page.getByRole('button', { name: 'New chat' })).toBeInViewport();
+    await page.locator('.entry-title').click();
+    await expect(composer(page)).toBeInViewport();
+    await page.getByRole('button', { name: 'Parameters' }).click();
+    await expectNoSideScroll(page);
+    await page.getByRole('button', { name: 'Close' }).click();
+    await page.getByRole('link', { name: 'Side by side' }).click();
+    await send(page, 'answer seven');
+    await page.getByRole('button', { name: 'Tie' }).click();
+    await expectNoSideScroll(page);
+    await page.getByRole('button', { name: '中文' }).click();
+    await expectNoSideScroll(page);
+    await page.getByRole('link', { name: '评测报告' }).click();
+    await expectNoSideScroll(page);
+  });
+});

@@ -1,0 +1,126 @@
+import { readFile } from 'node:fs/promises';
+import { expect, send, test } from './fixture.ts';
+import type { Page } from '@playwright/test';
+
+const answer = (page: Page, letter: 'A' | 'B') => page.getByRole('region', { name: `Answer ${letter}` });
+
+async function openArena(page: Page, blind: boolean): Promise<void> {
+  await page.getByRole('link', { name: 'Side by side' }).click();
+  await page.getByRole('checkbox', { name: /Blind/ }).setChecked(blind);
+}
+
+test('one prompt goes to both models at once, with timing bars and a diff', async ({ page, mock }) => {
+  await openArena(page, false);
+  await send(page, 'answer seven');
+  await expect(answer(page, 'A')).toContainText('The answer is 7.');
+  await expect(answer(page, 'B')).toContainText('The answer is 7.');
+  expect(mock.requests.map((request) => request.model).sort()).toEqual(['demo/distilled', 'demo/native']);
+  await expect(answer(page, 'A').getByRole('heading')).toContainText('distilled');
+  for (const letter of ['A', 'B'] as const) {
+    await expect(answer(page, letter).getByRole('img', { name: /Time between tokens: median/ })).toBeVisible();
+    const drawn = await answer(page, letter).locator('canvas').evaluate((element) => {
+      const canvas = element as HTMLCanvasElement;
+      return canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value > 0);
+    });
+    expect(drawn).toBe(true);
+  }
+  await page.getByText('Difference').click();
+  await expect(page.getByText('The answers are identical.')).toBeVisible();
+});
+
+test('a blind vote hides names until it is given, is counted, kept and exported', async ({ page }) => {
+  await openArena(page, true);
+  await send(page, 'answer seven');
+  await expect(page.getByRole('button', { name: 'A is better' })).toBeVisible();
+  await expect(answer(page, 'A')).not.toContainText(/distilled|native|tok\/s/);
+  await page.getByRole('textbox', { name: /right answer/ }).fill('seven');
+  await expect(page.getByRole('button', { name: 'A is better' })).toBeDisabled();
+  await page.getByRole('textbox', { name: /right answer/ }).fill('7');
+  await page.getByRole('button', { name: 'A is better' }).click();
+  await expect(page.getByText(/Vote counted\. A was (distilled|native), B was (distilled|native)\./)).toBeVisible();
+  const winner = (await answer(page, 'A').locator('.answer-name').textContent())!;
+  const row = page.getByRole('row', { name: /distilled · native/ });
+  await expect(row).toContainText(winner === 'distilled' ? '1 : 0' : '0 : 1');
+  await expect(row).toContainText(winner === 'distilled' ? '100 % [21 %, 100 %]' : '0 % [0 %, 79 %]');
+  await expect(row).toContainText('can’t tell');
+  await page.reload();
+  await expect(row).toBeVisible();
+  const download = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Export questions as a suite' }).click();
+  const lines = (await readFile(await (await download).path(), 'utf8')).trim().split('\n').map((line) => JSON.parse(line));
+  expect(lines[0]).toMatchObject({ suite: 'questions', kind: 'math' });
+  expect(lines[1]).toMatchObject({ question: 'answer seven', answer: '7' });
+});
+
+test('a tie is not counted for either', async ({ page }) => {
+  await openArena(page, true);
+  await send(page, 'hello');
+  await page.getByRole('button', { name: 'Tie' }).click();
+  const row = page.getByRole('row', { name: /distilled · native/ });
+  await expect(row.getByRole('cell')).toHaveText(['0 : 0', '1', '0', /–/]);
+});
+
+test.describe('with one model slower than the other', () => {
+  test.use({ mockOptions: { delayMs: (model: string) => (model === 'demo/native' ? 60 : 2) } });
+  test('both stream at once, and stop together', async ({ page, mock }) => {
+    await openArena(page, false);
+    await send(page, 'tour');
+    await expect(answer(page, 'A')).toContainText('也支持中文');
+    await expect(answer(page, 'B')).toHaveAttribute('aria-busy', 'true');
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await expect(answer(page, 'B')).toContainText('Stopped.');
+    expect(mock.aborted).toBe(1);
+  });
+});
+
+const REPORT = {
+  report_version: 1,
+  title: 'demo:distilled against demo:native',
+  created: '2026-01-01T00:00:00Z',
+  version: '0.0.0',
+  machine: 'a machine',
+  candidates: ['a', 'b'].map((label) => ({
+    label,
+    model: label,
+    suites: [{ suite: 'math', items: 2, accuracy: label === 'a' ? 1 : 0.5, interval: [0.1, 1] }],
+    ttft_ms: { mean: 3.49, std: 0.51, interval: [3.1, 3.9], count: 5 },
+    decode_tokens_per_second: null,
+    tokens_per_answer: null,
+    peak_memory_bytes: 21_100_000,
+  })),
+  accuracy_comparisons: [{ suite: 'math', verdict: "can't tell" }],
+  measure_comparisons: [],
+  scenarios: [{ name: 'edge', title: 'Edge device', recommended: null, recommendation: 'either', lines: ['a line'] }],
+  notes: ['<img src=x onerror=alert(1)>'],
+  items: ['one', 'two'].map((item, index) => ({
+    suite: 'math',
+    item,
+    expected: '4',
+    answers: ['a', 'b'].map((candidate) => ({
+      candidate,
+      sample: 0,
+      outcome: index === 1 && candidate === 'b' ? 'wrong' : 'correct',
+      extracted: '4',
+      why: 'boxed',
+      tokens: 12,
+      finish_reason: 'stop',
+    })),
+  })),
+};
+
+test('a finished run opens from its report, and a file that is none is refused', async ({ page }) => {
+  await page.getByRole('link', { name: 'Comparison' }).click();
+  const input = page.getByLabel('Open report.json').last();
+  await input.setInputFiles({ name: 'report.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify(REPORT)) });
+  await expect(page.getByRole('row', { name: /Accuracy, math/ })).toContainText('100 % [10 %, 100 %]');
+  await expect(page.getByRole('row', { name: /TTFT/ })).toContainText('3.5 ± 0.5 [3.1, 3.9]');
+  await expect(page.getByText('<img src=x onerror=alert(1)>')).toBeVisible();
+  await expect(page.locator('.item')).toHaveCount(1);
+  await page.locator('.item summary').click();
+  await expect(page.locator('.item')).toContainText('Expected: 4');
+  await page.getByRole('combobox', { name: 'Show' }).selectOption('all');
+  await expect(page.locator('.item')).toHaveCount(2);
+  const broken = { ...REPORT, items: [{ suite: 'math' }] };
+  await input.setInputFiles({ name: 'report.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify(broken)) });
+  await expect(page.getByRole('alert')).toContainText('items[0].item is not a string');
+});

@@ -1,0 +1,89 @@
+import { expect, test } from 'vitest';
+import {
+  addMessage,
+  type AssistantMessage,
+  childrenOf,
+  newConversation,
+  pathTo,
+  setReply,
+  settle,
+  shownPath,
+  stepSibling,
+  toApiMessages,
+  type UserMessage,
+} from '../../src/conversation.ts';
+import { newReply } from '../../src/reply.ts';
+import { exportConversations, importConversations } from '../../src/transfer.ts';
+
+const user = (id: string, parent: string, content = id): UserMessage => ({ id, parent, role: 'user', content });
+const assistant = (id: string, parent: string): AssistantMessage => ({
+  id,
+  parent,
+  role: 'assistant',
+  reply: { ...newReply('m', 0, { content: `answer ${id}`, reasoning: 'hm' }), state: 'done' },
+});
+
+function makeTree() {
+  let tree = newConversation('c', 1);
+  for (const message of [user('u1', ''), assistant('a1', 'u1'), assistant('a2', 'u1'), user('u2', 'a2')]) tree = addMessage(tree, message, 2);
+  return tree;
+}
+
+const ids = (messages: { id: string }[]) => messages.map((message) => message.id);
+
+test('the newest branch is shown, and the other can be chosen', () => {
+  const tree = makeTree();
+  expect(ids(shownPath(tree))).toEqual(['u1', 'a2', 'u2']);
+  const other = stepSibling(tree, tree.messages[2]!, -1);
+  expect(ids(shownPath(other))).toEqual(['u1', 'a1']);
+  expect(ids(shownPath(tree))).toEqual(['u1', 'a2', 'u2']);
+  expect(stepSibling(tree, tree.messages[2]!, 1)).toBe(tree);
+});
+
+test('a path leads to a message, whatever is shown', () => {
+  expect(ids(pathTo(makeTree(), 'a1'))).toEqual(['u1', 'a1']);
+  expect(ids(childrenOf(makeTree(), 'u1'))).toEqual(['a1', 'a2']);
+});
+
+test('the first message gives the title', () => {
+  expect(addMessage(newConversation('c', 0), user('u', '', '  many\n words '), 0).title).toBe('many words');
+  expect(makeTree().title).toBe('u1');
+});
+
+test('a request has the system prompt first and no thinking', () => {
+  expect(toApiMessages(pathTo(makeTree(), 'u2'), 'Be brief.')).toEqual([
+    { role: 'system', content: 'Be brief.' },
+    { role: 'user', content: 'u1' },
+    { role: 'assistant', content: 'answer a2' },
+    { role: 'user', content: 'u2' },
+  ]);
+  expect(toApiMessages([], ' ')).toEqual([]);
+});
+
+test('what streamed when the page was closed is interrupted', () => {
+  const tree = setReply(makeTree(), 'a2', newReply('m', 0));
+  const [a1, a2] = settle(tree).messages.filter((message) => message.role === 'assistant');
+  expect([a1!.reply.state, a2!.reply.state]).toEqual(['done', 'interrupted']);
+});
+
+test('a loop in a damaged conversation ends', () => {
+  const tree = { ...newConversation('c', 0), messages: [user('a', 'b'), user('b', 'a'), user('', '')] };
+  expect(shownPath(tree).length).toBeLessThan(4);
+  expect(pathTo(tree, 'a').length).toBeLessThan(4);
+});
+
+test('what is exported is imported under a new id', () => {
+  const tree = makeTree();
+  const [read] = importConversations(exportConversations([tree]), () => 'new');
+  expect(read).toMatchObject({ id: 'new', title: tree.title, chosen: tree.chosen });
+  expect(toApiMessages(shownPath(read!), '')).toEqual(toApiMessages(shownPath(tree), ''));
+});
+
+test('a file that is no export is refused', () => {
+  const refuse = (value: unknown) => expect(() => importConversations(JSON.stringify(value), () => 'x')).toThrow();
+  refuse(null);
+  refuse([]);
+  refuse({ format: 'touchstone-conversations', version: 2, conversations: [] });
+  refuse({ format: 'touchstone-conversations', version: 1, conversations: [{ title: 'x', messages: [{ role: 'user' }] }] });
+  refuse({ format: 'touchstone-conversations', version: 1, conversations: [{ title: 'x', messages: [{ id: 'a', parent: '', role: 'robot' }] }] });
+});
