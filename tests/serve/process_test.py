@@ -42,8 +42,9 @@ class Process:
     def end(self):
         if self.process.poll() is None:
             self.process.kill()
-        self.lines += self.process.stderr.readlines()
-        self.process.stderr.close()
+        if not self.process.stderr.closed:
+            self.lines += self.process.stderr.readlines()
+            self.process.stderr.close()
         return self.process.wait(60)
 
 
@@ -120,7 +121,7 @@ class Serve(unittest.TestCase):
                 connection.request("POST", "/v1/completions", body)
                 response = connection.getresponse()
                 self.assertEqual(response.status, 200)
-                self.assertEqual(json.loads(response.read())["usage"]["completion_tokens"], 3)
+                self.assertEqual(json.loads(response.read())["model"], "demo:native")
             connection.request("POST", "/v1/completions", json.dumps({"prompt": "Tom", "max_tokens": 3, "stream": True}))
             self.assertTrue(connection.getresponse().read().endswith(b"data: [DONE]\n\n"))
             connection.close()
