@@ -1,26 +1,17 @@
-#include "engine/engine.h"
-
 #include <algorithm>
 #include <cassert>
-#include <chrono>
-#include <deque>
-#include <limits>
-#include <map>
 
 #include "base/error.h"
-#include "engine/answer_text.h"
-#include "engine/block_pool.h"
 #include "engine/check_logits.h"
-#include "engine/logprobs.h"
-#include "engine/lookup.h"
+#include "engine/engine_impl.h"
 #include "engine/memory.h"
-#include "engine/sampler.h"
 
 namespace touchstone {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using RequestId = Engine::RequestId;
+double ms_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 
 // KV memory may take this share of what is free; the rest is for logits, text, and the user's other programs.
 constexpr double kKvShareOfFreeMemory = 0.5;
@@ -29,91 +20,6 @@ constexpr double kKvShareOfFreeMemory = 0.5;
 constexpr std::int32_t kUsualSequenceTokens = 4096;
 // Samples of one request: each holds its own copy of the prompt's ids.
 constexpr std::int32_t kMostSamples = 1024;
-
-double ms_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-}
-
-std::int32_t blocks_for(std::size_t tokens) {
-  return static_cast<std::int32_t>((tokens + kKvBlockTokens - 1) / kKvBlockTokens);
-}
-
-enum class Status {
-  waiting,  // holds no blocks
-  running,  // some or all of its ids are in the KV pool
-  finished,
-};
-
-/// One sample of a request.
-struct Sequence {
-  RequestId request;
-  std::uint32_t sample;
-  Status status = Status::waiting;
-  std::vector<std::int32_t> ids;  // prompt, then what was generated
-  std::size_t prompt_size;
-  std::size_t computed = 0;  // ids whose keys and values are in the pool
-  std::size_t max_size;      // ids it may grow to
-  std::vector<std::int32_t> blocks;
-  TokenCounts counts;
-  AnswerText text;
-  std::size_t reasoning_tokens = 0;
-  bool reasoning_cut = false;        // by the budget, or by wish
-  std::vector<std::int32_t> forced;  // ids to append instead of sampled ones, last first
-  Drafter drafter;
-  std::vector<std::int32_t> draft;  // the last id and guesses at what follows; empty: no guesses
-  GeneratedSample result;
-
-  bool generating() const { return ids.size() > prompt_size; }
-};
-
-struct Request {
-  GenerateRequest input;
-  Clock::time_point submitted;
-  std::vector<Sequence> sequences;
-  std::int64_t drafted_tokens = 0, accepted_tokens = 0;
-};
-
-}  // namespace
-
-struct Engine::Impl {
-  std::shared_ptr<LoadedModel> model;
-  EngineOptions options;
-  std::int32_t max_sequence_tokens;
-  BlockPool pool;
-  std::shared_ptr<KvPool> kv;
-  std::map<RequestId, Request> requests;
-  std::deque<Sequence*> queue;     // waiting, oldest first
-  std::vector<Sequence*> running;  // in the order of admission
-  RequestId next_id = 1;
-  std::vector<float> logits, raw_logits;
-  SamplerBuffers sampler;
-  std::int64_t prompt_tokens = 0, generated_tokens = 0;
-  PassTimes pass_times;
-  std::vector<std::int32_t> close_reasoning;  // ids of "\n</think>\n\n"
-
-  Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& wanted);
-  void admit();
-  std::vector<Sequence*> schedule(std::vector<ForwardSlice>& slices);
-  bool reserve(Sequence& sequence, std::size_t tokens);
-  void draft(std::span<Sequence* const> decoding);
-  void drop_draft(Sequence& sequence);
-  void preempt(Sequence& sequence);
-  void release(Sequence& sequence);
-  void share_prompt(Sequence& from);
-  std::int32_t choose_token(Sequence& sequence, std::span<float> row);
-  void append(Sequence& sequence, std::int32_t id, const TokenLogprobs& logprobs);
-  void take_rows(Sequence& sequence, std::span<float> rows);
-  std::optional<FinishReason> take_text(Sequence& sequence, std::int32_t id, std::string& text);
-  void finish(Sequence& sequence, FinishReason reason);
-  void end(Request& request, FinishReason reason);
-  void end_late_requests();
-  void cancel(RequestId id);
-  void close_thinking(Sequence& sequence);
-  std::vector<std::pair<RequestId, GenerateResult>> collect();
-  Request& request_of(const Sequence& sequence) { return requests.at(sequence.request); }
-};
-
-namespace {
 
 std::int32_t choose_num_blocks(const Transformer& transformer, const EngineOptions& options,
                                std::int32_t max_sequence_tokens) {
@@ -137,7 +43,8 @@ Engine::Impl::Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& wan
               .context_tokens = wanted.context_tokens,
               .max_sequence_tokens = wanted.max_sequence_tokens,
               .prefill_chunk = std::max(wanted.prefill_chunk, 1),
-              .lookup = wanted.lookup},
+              .lookup = wanted.lookup,
+              .prefix_cache = wanted.prefix_cache},
       max_sequence_tokens(
           wanted.max_sequence_tokens > 0
               ? std::min(wanted.max_sequence_tokens, model->transformer->config().max_position_embeddings)
@@ -145,91 +52,17 @@ Engine::Impl::Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& wan
       pool(choose_num_blocks(*model->transformer, options, max_sequence_tokens)),
       kv(model->transformer->make_kv_pool(pool.size())),
       close_reasoning(
-          model->tokenizer.encode("\n</think>\n\n", {.parse_special = true, .add_special = false})) {
+          model->tokenizer.encode("\n</think>\n\n", {.parse_special = true, .add_special = false})),
+      line_breaks(model->tokenizer.encode("\n\n", {.parse_special = false, .add_special = false})),
+      opener_id(model->tokenizer.find_token("<think>")) {
+  // Where it is special, it leaves no trace in the text.
+  if (opener_id && model->tokenizer.is_special(*opener_id)) opener_id.reset();
   const std::int64_t pool_tokens = std::int64_t{pool.size()} * kKvBlockTokens;
   max_sequence_tokens = static_cast<std::int32_t>(std::min<std::int64_t>(max_sequence_tokens, pool_tokens));
 }
 
-void Engine::Impl::release(Sequence& sequence) {
-  for (const std::int32_t block : sequence.blocks) pool.release(block);
-  sequence.blocks.clear();
-  sequence.computed = 0;
-}
-
-/// Back to the head of the queue; its tokens are computed again later, to the same bits.
-void Engine::Impl::preempt(Sequence& sequence) {
-  release(sequence);
-  sequence.status = Status::waiting;
-  std::erase(running, &sequence);
-  queue.push_front(&sequence);
-}
-
-/// Makes sure that the sequence has blocks for its first `tokens` ids, at the cost of the youngest others.
-/// False when it had to give way itself.
-bool Engine::Impl::reserve(Sequence& sequence, std::size_t tokens) {
-  while (static_cast<std::int32_t>(sequence.blocks.size()) < blocks_for(tokens)) {
-    if (const auto block = pool.take()) {
-      sequence.blocks.push_back(*block);
-      continue;
-    }
-    Sequence& youngest = *running.back();
-    preempt(youngest);
-    if (&youngest == &sequence) return false;
-  }
-  return true;
-}
-
-void Engine::Impl::admit() {
-  while (!queue.empty() && static_cast<std::int32_t>(running.size()) < options.max_batch) {
-    Sequence& next = *queue.front();
-    // One block to spare for each that runs, so that admission is not undone in the next step.
-    const auto spare = static_cast<std::int32_t>(running.size());
-    if (!running.empty() && pool.num_free() < blocks_for(next.ids.size() + 1) + spare) return;
-    queue.pop_front();
-    next.status = Status::running;
-    running.push_back(&next);
-  }
-}
-
-/// One slice for each sequence that decodes, then as much of the others' prompts as a step takes.
-std::vector<Sequence*> Engine::Impl::schedule(std::vector<ForwardSlice>& slices) {
-  std::vector<std::pair<Sequence*, std::size_t>> chosen;  // and how many tokens
-  auto budget = static_cast<std::size_t>(options.prefill_chunk);
-  const std::vector<Sequence*> candidates = running;
-  for (const bool decoding : {true, false}) {
-    for (Sequence* sequence : candidates) {
-      const std::size_t left = sequence->ids.size() - sequence->computed;
-      if (sequence->status != Status::running || (sequence->computed > 0 && left == 1) != decoding) continue;
-      const std::size_t count = decoding ? 1 : std::min(left, budget);
-      if (count == 0 || !reserve(*sequence, sequence->computed + count)) continue;
-      if (!decoding) budget -= count;
-      chosen.emplace_back(sequence, count);
-    }
-  }
-  // Some gave way to others that came after them in the list.
-  std::erase_if(chosen, [](const auto& choice) { return choice.first->status != Status::running; });
-  std::vector<Sequence*> scheduled;
-  for (const auto& [sequence, count] : chosen) {
-    sequence->draft.clear();  // an error may have left one behind
-    scheduled.push_back(sequence);
-  }
-  draft(scheduled);
-  for (const auto& [sequence, count] : chosen) {
-    const auto first = static_cast<std::int32_t>(sequence->computed);
-    if (!sequence->draft.empty()) {
-      const auto num_logits = static_cast<std::int32_t>(sequence->draft.size());
-      slices.push_back({sequence->draft, first, sequence->blocks, num_logits});
-      continue;
-    }
-    const auto ids = std::span<const std::int32_t>(sequence->ids).subspan(sequence->computed, count);
-    const bool whole = sequence->computed + count == sequence->ids.size();
-    slices.push_back({ids, first, sequence->blocks, whole ? 1 : 0});
-  }
-  return scheduled;
-}
-
 /// Gives drafts to the sequences of a pass, unless it has prompts to compute: those fill it. Takes blocks
-/// that are free, and nobody's.
+/// that no sequence holds.
 void Engine::Impl::draft(std::span<Sequence* const> scheduled) {
   if (options.lookup == Lookup::off) return;
   const bool all_decode = std::all_of(scheduled.begin(), scheduled.end(), [](const Sequence* sequence) {
@@ -253,7 +86,7 @@ void Engine::Impl::draft(std::span<Sequence* const> scheduled) {
     Sequence& sequence = *scheduled[i];
     const std::size_t size = sequence.ids.size();
     while (lengths[i] > 0 && blocks_for(size + lengths[i]) >
-                                 static_cast<std::int32_t>(sequence.blocks.size()) + pool.num_free()) {
+                                 static_cast<std::int32_t>(sequence.blocks.size()) + num_available()) {
       --lengths[i];
     }
     if (lengths[i] == 0) continue;
@@ -273,31 +106,7 @@ void Engine::Impl::drop_draft(Sequence& sequence) {
   }
 }
 
-/// The other samples of a request start from the first one's keys and values, all but those of the last
-/// token, which each runs itself for its own logits: whole blocks are shared, the one that it will write to
-/// is copied.
-void Engine::Impl::share_prompt(Sequence& from) {
-  const std::size_t computed = from.prompt_size - 1;
-  const std::size_t whole = computed / kKvBlockTokens;
-  for (Sequence& other : request_of(from).sequences) {
-    if (&other == &from) continue;
-    const bool full = static_cast<std::int32_t>(running.size()) >= options.max_batch;
-    const auto copy = full || computed == 0 ? std::nullopt : pool.take();
-    if (!copy) {
-      queue.push_back(&other);  // it computes its prompt itself when there is room
-      continue;
-    }
-    model->transformer->copy_block(*kv, from.blocks[whole], *copy);
-    other.blocks.assign(from.blocks.begin(), from.blocks.begin() + static_cast<std::ptrdiff_t>(whole));
-    for (const std::int32_t block : other.blocks) pool.share(block);
-    other.blocks.push_back(*copy);
-    other.computed = computed;
-    other.status = Status::running;
-    running.push_back(&other);
-  }
-}
-
-std::int32_t Engine::Impl::choose_token(Sequence& sequence, std::span<float> row) {
+ChosenToken Engine::Impl::choose_token(Sequence& sequence, std::span<float> row) {
   const SamplingParams& params = request_of(sequence).input.sampling;
   if (sequence.text.in_reasoning()) {
     if (params.reasoning_budget &&
@@ -306,53 +115,69 @@ std::int32_t Engine::Impl::choose_token(Sequence& sequence, std::span<float> row
     }
     ++sequence.reasoning_tokens;
   }
-  if (!sequence.forced.empty()) {
-    const std::int32_t id = sequence.forced.back();
+  const std::int32_t num_logprobs = params.num_logprobs;
+  if (num_logprobs >= 0) raw_logits.assign(row.begin(), row.end());  // choosing changes them
+  ChosenToken token{.id = 0, .forced = !sequence.forced.empty(), .logprobs = {}};
+  if (token.forced) {
+    token.id = sequence.forced.back();
     sequence.forced.pop_back();
-    return id;
+  } else {
+    restrict_logits(sequence, row);
+    token.id = sample_token(row, sequence.counts, params, sequence.sample, sequence.ids.size(), sampler);
   }
-  return sample_token(row, sequence.counts, params, sequence.sample, sequence.ids.size(), sampler);
+  if (num_logprobs >= 0) token.logprobs = find_logprobs(raw_logits, token.id, num_logprobs);
+  return token;
 }
 
-void Engine::Impl::close_thinking(Sequence& sequence) {
-  if (sequence.reasoning_cut || !sequence.text.in_reasoning()) return;
-  sequence.reasoning_cut = true;
-  sequence.forced.assign(close_reasoning.rbegin(), close_reasoning.rend());
-}
-
-/// What the id, already appended, adds to the text, and why the answer ends with it, if it does.
-std::optional<FinishReason> Engine::Impl::take_text(Sequence& sequence, std::int32_t id, std::string& text) {
+/// What the token, already appended, adds to the text, and why the answer ends with it, if it does.
+std::optional<FinishReason> Engine::Impl::take_text(Sequence& sequence, const ChosenToken& token,
+                                                    std::string& text) {
   const SamplingParams& params = request_of(sequence).input.sampling;
-  const bool is_end = !params.ignore_eos &&
-                      std::find(params.stop_ids.begin(), params.stop_ids.end(), id) != params.stop_ids.end();
-  if (!is_end) text = sequence.text.push(id);
-  const bool is_long = sequence.ids.size() >= sequence.max_size;
-  if (!is_end && !is_long && !sequence.text.stopped()) return std::nullopt;
+  const bool is_end = !params.ignore_eos && std::find(params.stop_ids.begin(), params.stop_ids.end(),
+                                                      token.id) != params.stop_ids.end();
+  std::optional<FinishReason> reason;
+  if (is_end) {
+    reason = FinishReason::stop;
+  } else {
+    const bool reasoned = sequence.text.in_reasoning();
+    text = sequence.text.push(token.id);
+    if (sequence.text.stopped()) reason = FinishReason::stop;
+    if (!reason && sequence.constraint && (reasoned || !token.forced)) {
+      follow_grammar(sequence, token.id, reasoned);
+      reason = find_grammar_end(sequence);
+    }
+  }
+  if (!reason && sequence.ids.size() >= sequence.max_size) reason = FinishReason::length;
+  if (!reason) return std::nullopt;
   text += sequence.text.finish();
-  return is_end || sequence.text.stopped() ? FinishReason::stop : FinishReason::length;
+  return sequence.text.stopped() ? FinishReason::stop : reason;
 }
 
-void Engine::Impl::append(Sequence& sequence, std::int32_t id, const TokenLogprobs& logprobs) {
-  const Request& request = request_of(sequence);
-  const bool reasoning = sequence.text.in_reasoning();
-  if (!sequence.generating()) sequence.result.ttft_ms = ms_since(request.submitted);
-  sequence.ids.push_back(id);
-  sequence.result.ids.push_back(id);
+void Engine::Impl::append(Sequence& sequence, const ChosenToken& token) {
+  const GenerateRequest& input = request_of(sequence).input;
+  const bool reasoned = sequence.text.in_reasoning();
+  if (!sequence.generating()) sequence.result.ttft_ms = ms_since(request_of(sequence).submitted);
+  sequence.ids.push_back(token.id);
+  sequence.result.ids.push_back(token.id);
   ++generated_tokens;
-  if (needs_counts(request.input.sampling)) ++sequence.counts.generated[id];
+  if (needs_counts(input.sampling)) ++sequence.counts.generated[token.id];
   if (options.lookup != Lookup::off) sequence.drafter.follow(sequence.ids);
   std::string text;
-  const auto reason = take_text(sequence, id, text);
-  const bool goes_on =
-      !request.input.on_token || request.input.on_token({.sample = static_cast<int>(sequence.sample),
-                                                         .id = id,
-                                                         .text = text,
-                                                         .reasoning = reasoning,
-                                                         .logprob = logprobs.chosen,
-                                                         .top = logprobs.top});
+  const auto reason = take_text(sequence, token, text);
+  const bool reasons = sequence.text.in_reasoning();
+  if (input.loop_guard && (reasoned || reasons)) sequence.guard.push(token.id);
+  const TokenEvent event{.sample = static_cast<int>(sequence.sample),
+                         .id = token.id,
+                         .text = text,
+                         .reasoning = reasoned,
+                         .taken_back = std::exchange(sequence.taken_back, 0),
+                         .logprob = token.logprobs.chosen,
+                         .top = token.logprobs.top};
+  const bool goes_on = !input.on_token || input.on_token(event);
   if (sequence.status == Status::finished) return;  // the callback cancelled it
   if (reason) finish(sequence, *reason);
   if (!goes_on) cancel(sequence.request);
+  if (sequence.status == Status::running && reasons) break_loop(sequence);
 }
 
 /// Appends the token of the first row, and of each row behind it as long as the draft's guess before that row
@@ -370,12 +195,9 @@ void Engine::Impl::take_rows(Sequence& sequence, std::span<float> rows) {
     }
     const std::span<float> logits = rows.subspan(row * vocab_size, vocab_size);
     check_logits(logits, "model " + model->id);
-    const std::int32_t num_logprobs = request.input.sampling.num_logprobs;
-    TokenLogprobs logprobs;
-    if (num_logprobs >= 0) raw_logits.assign(logits.begin(), logits.end());  // choosing changes them
-    const std::int32_t id = choose_token(sequence, logits);
-    if (num_logprobs >= 0) logprobs = find_logprobs(raw_logits, id, num_logprobs);
-    append(sequence, id, logprobs);
+    const std::size_t size = sequence.ids.size();
+    append(sequence, choose_token(sequence, logits));
+    if (sequence.ids.size() <= size) break;  // a loop was taken back
   }
   if (sequence.status == Status::running) drop_draft(sequence);
 }
@@ -428,6 +250,7 @@ std::vector<std::pair<RequestId, GenerateResult>> Engine::Impl::collect() {
     }
     GenerateResult result;
     result.prompt_tokens = static_cast<std::int32_t>(it->second.input.prompt_ids.size());
+    result.cached_tokens = it->second.cached_tokens;
     result.drafted_tokens = it->second.drafted_tokens;
     result.accepted_tokens = it->second.accepted_tokens;
     for (Sequence& sequence : sequences) result.samples.push_back(std::move(sequence.result));
@@ -442,13 +265,16 @@ Engine::Engine(std::shared_ptr<LoadedModel> model, const EngineOptions& options)
 Engine::~Engine() = default;
 
 std::int32_t Engine::max_sequence_tokens() const { return impl_->max_sequence_tokens; }
-std::int32_t Engine::free_blocks() const { return impl_->pool.num_free(); }
+std::int32_t Engine::free_blocks() const { return impl_->num_available(); }
 std::int32_t Engine::num_blocks() const { return impl_->pool.size(); }
 EngineLoad Engine::load() const {
   EngineLoad load{.used_blocks = num_blocks() - free_blocks(),
+                  .cached_blocks = impl_->pool.num_only_kept(),
                   .num_blocks = num_blocks(),
                   .prompt_tokens = impl_->prompt_tokens,
-                  .generated_tokens = impl_->generated_tokens};
+                  .cached_tokens = impl_->cached_tokens,
+                  .generated_tokens = impl_->generated_tokens,
+                  .evicted_blocks = impl_->evicted_blocks};
   for (const auto& [id, request] : impl_->requests) {
     for (const Sequence& sequence : request.sequences) {
       load.waiting += sequence.status == Status::waiting ? 1 : 0;
@@ -457,6 +283,7 @@ EngineLoad Engine::load() const {
   }
   return load;
 }
+void Engine::clear_prefix_cache() { impl_->cache.clear(); }
 bool Engine::idle() const { return impl_->requests.empty(); }
 
 Engine::RequestId Engine::submit(GenerateRequest input) {
@@ -490,6 +317,8 @@ Engine::RequestId Engine::submit(GenerateRequest input) {
                   "the ids may be another model's");
     }
   }
+  const std::shared_ptr<Constraint> constraint =
+      input.constraint ? impl_->find_constraint(input.constraint) : nullptr;
   impl_->prompt_tokens += std::ssize(input.prompt_ids);
   const auto wanted = static_cast<std::size_t>(input.sampling.max_new_tokens);
   const std::size_t max_size = std::min(most, prompt_size + wanted);
@@ -508,6 +337,11 @@ Engine::RequestId Engine::submit(GenerateRequest input) {
                                  .text = AnswerText(impl_->model->tokenizer, request.input.sampling.stop,
                                                     request.input.reasoning_opened),
                                  .forced = {},
+                                 .guard = {},
+                                 .banned = {},
+                                 .constraint = constraint,
+                                 .grammar_state = constraint ? constraint->start() : Constraint::impossible,
+                                 .constrained_text = {},
                                  .drafter = {},
                                  .draft = {},
                                  .result = {}});
@@ -554,8 +388,14 @@ std::vector<std::pair<Engine::RequestId, GenerateResult>> Engine::step() {
       row += own_rows;
       if (sequence.status != Status::running) continue;  // cancelled by another sample's callback
       sequence.computed += sequence.draft.empty() ? slices[i].ids.size() : 1;
+      e.keep_prefix(sequence, sequence.computed / kKvBlockTokens * kKvBlockTokens);
+      const bool first_prompt = sequence.sample == 0 && !sequence.generating();
+      if (first_prompt) e.request_of(sequence).prefilled_tokens += slices[i].ids.size();
       if (own_rows == 0) continue;
-      if (sequence.sample == 0 && !sequence.generating()) e.share_prompt(sequence);
+      if (first_prompt) {
+        e.count_cached(sequence);
+        e.share_prompt(sequence);
+      }
       e.take_rows(sequence, logits.subspan(first_row * vocab_size, own_rows * vocab_size));
     }
   }

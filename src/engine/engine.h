@@ -19,6 +19,8 @@
 
 namespace touchstone {
 
+class Grammar;
+
 struct SamplingParams {
   float temperature = 0.6F;  // 0: greedy
   float top_p = 0.95F;
@@ -60,8 +62,9 @@ enum class FinishReason { stop, length, cancelled, deadline };
 struct TokenEvent {
   int sample;
   std::int32_t id;
-  std::string_view text;  // what became certain with the id, thinking and its tags included
-  bool reasoning;         // chosen inside the thinking, whose closing tag belongs to it
+  std::string_view text;       // what became certain with the id, thinking and its tags included
+  bool reasoning;              // chosen inside the thinking, whose closing tag belongs to it
+  std::size_t taken_back = 0;  // so many of the sample's events before are void: they led into a loop
   // Log-probabilities under the model's own distribution, before bias, penalties and temperature; only where
   // num_logprobs asks for them. `top`: likeliest first.
   float logprob = 0;
@@ -71,17 +74,25 @@ struct TokenEvent {
 struct GenerateRequest {
   std::vector<std::int32_t> prompt_ids;
   SamplingParams sampling;
-  std::int32_t n = 1;                                             // samples
-  bool reasoning_opened = false;                                  // the prompt ends inside <think>
-  std::function<bool(const TokenEvent&)> on_token = {};                // false cancels the request
+  std::int32_t n = 1;                                    // samples
+  bool reasoning_opened = false;                         // the prompt ends inside <think>
+  std::function<bool(const TokenEvent&)> on_token = {};  // false cancels the request
+  std::string cache_salt = {};  // prompts share cached keys and values only with those of the same salt
   std::optional<std::chrono::steady_clock::time_point> deadline = {};  // what is not done by then is cut off
+  // What the answer must follow (text/json_schema.h), behind the thinking where there is any. An answer that
+  // max_new_tokens cuts is only the beginning of such a text.
+  std::shared_ptr<const Grammar> constraint = nullptr;
+  // Thinking that goes round in circles is taken back to where that began and goes on with another token;
+  // when it does so again, it is closed there.
+  bool loop_guard = true;
 };
 
 struct GeneratedSample {
   std::string text;  // the answer, thinking removed
   std::string reasoning;
   bool reasoning_closed = true;
-  std::vector<std::int32_t> ids;  // all generated ids, the end id included
+  std::int32_t loops = 0;         // found in the thinking and taken back; the second closed it
+  std::vector<std::int32_t> ids;  // all generated ids, the end id included; without those taken back
   FinishReason finish_reason = FinishReason::stop;
   double ttft_ms = 0, total_ms = 0;
 };
@@ -89,7 +100,7 @@ struct GeneratedSample {
 struct GenerateResult {
   std::vector<GeneratedSample> samples;
   std::int32_t prompt_tokens = 0;
-  std::int32_t cached_tokens = 0;
+  std::int32_t cached_tokens = 0;    // of the prompt: their keys and values were there already
   std::int64_t drafted_tokens = 0;   // guesses that were verified, over all samples
   std::int64_t accepted_tokens = 0;  // those that were right
 };
@@ -108,13 +119,19 @@ struct EngineOptions {
   std::int32_t max_sequence_tokens = 0;  // prompt and answer of one sequence; 0: the model's own limit
   std::int32_t prefill_chunk = 256;
   Lookup lookup = Lookup::automatic;
+  // Keep what was computed until its memory is needed, so that a prompt that begins like an earlier text is
+  // computed from where it differs. Changes no byte of any answer.
+  bool prefix_cache = true;
 };
 
 /// What an engine does now, and has done since it was made.
 struct EngineLoad {
   std::int32_t waiting = 0, running = 0;  // samples
-  std::int32_t used_blocks = 0, num_blocks = 0;
-  std::int64_t prompt_tokens = 0, generated_tokens = 0;
+  std::int32_t used_blocks = 0;           // KV blocks that samples hold
+  std::int32_t cached_blocks = 0;         // and those that only the prefix cache holds
+  std::int32_t num_blocks = 0;
+  std::int64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
+  std::int64_t evicted_blocks = 0;  // from the prefix cache, because they were needed
 };
 
 /// Continuous batching over one model. Not thread-safe: one thread submits and steps.
@@ -138,6 +155,7 @@ class Engine {
   std::int32_t free_blocks() const;
   std::int32_t num_blocks() const;
   EngineLoad load() const;
+  void clear_prefix_cache();
 
   /// submit + step until done, for one request; no other may be under way.
   GenerateResult generate(GenerateRequest request);

@@ -66,7 +66,8 @@ struct Answer {
 
 Answer answer_once(const std::shared_ptr<LoadedModel>& model, const GenerateRequest& request, Lookup lookup) {
   const auto tokens = static_cast<std::int32_t>(request.prompt_ids.size()) + request.sampling.max_new_tokens;
-  Engine engine(model, {.max_batch = 1, .max_sequence_tokens = tokens, .lookup = lookup});
+  Engine engine(model,
+                {.max_batch = 1, .max_sequence_tokens = tokens, .lookup = lookup, .prefix_cache = false});
   Answer answer{.result = engine.generate(request)};
   if (interrupted()) throw Error("interrupted");
   const GeneratedSample& sample = answer.result.samples.front();

@@ -60,8 +60,10 @@ EngineOptions make_engine_options(const RunnerCandidate& candidate, std::span<co
   for (const Pending& item : pending) longest = std::max(longest, item.prompt.ids.size());
   const std::int64_t wanted = static_cast<std::int64_t>(longest) + settings.max_new_tokens;
   const std::int64_t limit = context_limit(*candidate.model, settings);
+  // Without a prefix cache, so that memory and times are those of the answers alone.
   return {.max_batch = kRunnerBatch,
-          .max_sequence_tokens = static_cast<std::int32_t>(std::min(wanted, limit))};
+          .max_sequence_tokens = static_cast<std::int32_t>(std::min(wanted, limit)),
+          .prefix_cache = false};
 }
 
 std::vector<StoredAnswer> make_answers(int candidate, const Pending& pending, GenerateResult&& result) {
@@ -236,6 +238,7 @@ bool answer_items(Store& store, const RunnerCandidate& candidate, std::span<cons
   std::map<Engine::RequestId, const Pending*> running;
   for (const Pending& item : pending) {
     GenerateRequest request = make_request(candidate, item, settings);
+    request.loop_guard = false;  // whether a model loops is for the report to say
     request.on_token = [&tokens_made](const TokenEvent&) {
       ++tokens_made;
       return true;

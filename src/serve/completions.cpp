@@ -234,6 +234,7 @@ void start_completion(const json::object& body, const CompletionCall& call, Mode
       return take_token(*completion, first_choice, event);
     };
     job.tenant = call.tenant;
+    job.request.cache_salt = std::to_string(call.tenant);  // users of other keys can't tell what was asked
     job.abandoned = [completion] { return completion->failed || completion->reply.abandoned(); };
     job.on_done = [completion, first_choice](const GenerateResult& result) {
       finish_job(*completion, first_choice, result);

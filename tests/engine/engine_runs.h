@@ -120,6 +120,7 @@ inline void expect_same(const std::vector<GenerateResult>& actual,
       EXPECT_EQ(a.reasoning, b.reasoning);
       EXPECT_EQ(a.reasoning_closed, b.reasoning_closed);
       EXPECT_EQ(a.finish_reason, b.finish_reason);
+      EXPECT_EQ(a.loops, b.loops);
     }
   }
 }

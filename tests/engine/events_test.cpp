@@ -108,7 +108,9 @@ TEST(Serving, AThinkingRequestAnswersNowWhenToldTo) {
   const auto model = load(some_model());
   const std::vector<std::int32_t> closer =
       model->tokenizer.encode("\n</think>\n\n", {.parse_special = true, .add_special = false});
-  Engine engine(model, small());
+  EngineOptions options = small();
+  options.lookup = Lookup::off;  // a token a step
+  Engine engine(model, options);
   GenerateRequest request = greedy_request({5, 6, 7}, 40);
   request.reasoning_opened = true;
   const Engine::RequestId id = engine.submit(request);

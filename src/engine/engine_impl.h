@@ -1,0 +1,141 @@
+// What Engine is made of, for its own sources: engine.cpp (requests and tokens), schedule.cpp (which
+// sequences run, and where their keys and values are), thinking.cpp, follow_grammar.cpp.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/answer_text.h"
+#include "engine/block_pool.h"
+#include "engine/constraint.h"
+#include "engine/engine.h"
+#include "engine/logprobs.h"
+#include "engine/lookup.h"
+#include "engine/loop_guard.h"
+#include "engine/prefix_cache.h"
+#include "engine/sampler.h"
+
+namespace touchstone {
+
+using Clock = std::chrono::steady_clock;
+using RequestId = Engine::RequestId;
+
+inline std::int32_t blocks_for(std::size_t tokens) {
+  return static_cast<std::int32_t>((tokens + kKvBlockTokens - 1) / kKvBlockTokens);
+}
+
+enum class Status {
+  waiting,  // holds no blocks
+  running,  // some or all of its ids are in the KV pool
+  finished,
+};
+
+/// One sample of a request.
+struct Sequence {
+  RequestId request;
+  std::uint32_t sample;
+  Status status = Status::waiting;
+  std::vector<std::int32_t> ids;  // prompt, then what was generated
+  std::size_t prompt_size;
+  std::size_t computed = 0;  // ids whose keys and values are in the pool
+  std::size_t max_size;      // ids it may grow to
+  std::vector<std::int32_t> blocks;
+  std::size_t kept = 0;  // ids whose blocks the prefix cache has
+  TokenCounts counts;
+  AnswerText text;
+  std::size_t reasoning_tokens = 0;
+  bool reasoning_cut = false;        // by the budget, or by wish
+  std::vector<std::int32_t> forced;  // ids to append instead of sampled ones, last first
+  LoopGuard guard;
+  std::size_t taken_back = 0;                                  // ids, since the last event
+  std::optional<std::pair<std::size_t, std::int32_t>> banned;  // at this place this id, which led into a loop
+  std::shared_ptr<Constraint> constraint;                      // null: none
+  std::int32_t grammar_state = Constraint::impossible;
+  std::string constrained_text;  // so far
+  Drafter drafter;
+  std::vector<std::int32_t> draft;  // the last id and guesses at what follows; empty: no guesses
+  GeneratedSample result;
+
+  bool generating() const { return ids.size() > prompt_size; }
+};
+
+struct Request {
+  GenerateRequest input;
+  Clock::time_point submitted;
+  std::vector<Sequence> sequences;
+  std::size_t prefilled_tokens = 0;  // of the prompt, by the first sample
+  std::int32_t cached_tokens = 0;
+  std::int64_t drafted_tokens = 0, accepted_tokens = 0;
+};
+
+struct ChosenToken {
+  std::int32_t id;
+  bool forced;  // not by the model
+  TokenLogprobs logprobs;
+};
+
+struct Engine::Impl {
+  std::shared_ptr<LoadedModel> model;
+  EngineOptions options;
+  std::int32_t max_sequence_tokens;
+  BlockPool pool;
+  PrefixCache cache{pool};
+  std::shared_ptr<KvPool> kv;
+  std::map<RequestId, Request> requests;
+  std::deque<Sequence*> queue;     // waiting, oldest first
+  std::vector<Sequence*> running;  // in the order of admission
+  RequestId next_id = 1;
+  std::vector<float> logits, raw_logits;
+  SamplerBuffers sampler;
+  std::int64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0, evicted_blocks = 0;
+  PassTimes pass_times;
+  std::vector<std::int32_t> close_reasoning;  // ids of "\n</think>\n\n"
+  std::vector<std::int32_t> line_breaks;      // of "\n\n"
+  std::optional<std::int32_t> opener_id;      // of "<think>", if that is a token
+  std::shared_ptr<const TokenTree> token_tree;
+  std::map<std::string, std::shared_ptr<Constraint>> constraints;  // by Grammar::key()
+
+  Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& wanted);
+  void admit();
+  std::vector<Sequence*> schedule(std::vector<ForwardSlice>& slices);
+  std::vector<std::pair<Sequence*, std::size_t>> choose_prompts(std::span<Sequence* const> candidates);
+  std::int32_t num_available() const { return pool.num_free() + pool.num_only_kept(); }
+  std::optional<std::int32_t> take_block();
+  bool reserve(Sequence& sequence, std::size_t tokens);
+  PrefixCache::Match find_prefix(const Sequence& sequence);
+  void adopt(Sequence& sequence, PrefixCache::Match&& match);
+  void let_go(const PrefixCache::Match& match);
+  void keep_prefix(Sequence& sequence, std::size_t tokens);
+  void draft(std::span<Sequence* const> decoding);
+  void drop_draft(Sequence& sequence);
+  void preempt(Sequence& sequence);
+  void release(Sequence& sequence);
+  void share_prompt(Sequence& from);
+  void count_cached(const Sequence& first_sample);
+  ChosenToken choose_token(Sequence& sequence, std::span<float> row);
+  void append(Sequence& sequence, const ChosenToken& token);
+  void take_rows(Sequence& sequence, std::span<float> rows);
+  std::optional<FinishReason> take_text(Sequence& sequence, const ChosenToken& token, std::string& text);
+  std::shared_ptr<Constraint> find_constraint(const std::shared_ptr<const Grammar>& grammar);
+  void restrict_logits(Sequence& sequence, std::span<float> logits);
+  void follow_grammar(Sequence& sequence, std::int32_t id, bool reasoned);
+  std::optional<FinishReason> find_grammar_end(const Sequence& sequence) const;
+  void finish(Sequence& sequence, FinishReason reason);
+  void end(Request& request, FinishReason reason);
+  void end_late_requests();
+  void cancel(RequestId id);
+  void close_thinking(Sequence& sequence);
+  void rewind(Sequence& sequence, std::size_t size);
+  void break_loop(Sequence& sequence);
+  std::vector<std::pair<RequestId, GenerateResult>> collect();
+  Request& request_of(const Sequence& sequence) { return requests.at(sequence.request); }
+};
+
+}  // namespace touchstone

@@ -1,0 +1,344 @@
+#include "text/json_grammar.h"
+
+#include <algorithm>
+#include <array>
+#include <boost/json.hpp>
+#include <cmath>
+#include <map>
+
+#include "base/error.h"
+
+namespace touchstone {
+namespace {
+
+constexpr std::uint8_t kQuote = '"';
+constexpr std::uint8_t kFirstPrintable = 0x20, kLastPrintable = 0x7E;
+constexpr double kLargest = 999'999'999'999'999;  // a double holds it exactly
+constexpr int kDigits = 15;
+
+/// Bytes from low to high but those in `without`.
+template <typename Bytes>
+void add_bytes_but(Grammar& g, std::uint32_t from, int low, int high, const Bytes& without,
+                   std::uint32_t to) {
+  int first = low;
+  for (int byte = low; byte <= high + 1; ++byte) {
+    if (byte <= high && !without(static_cast<std::uint8_t>(byte))) continue;
+    if (first < byte) {
+      g.add_bytes_to(from, static_cast<std::uint8_t>(first), static_cast<std::uint8_t>(byte - 1), to);
+    }
+    first = byte + 1;
+  }
+}
+
+/// A character that needs no escape (RFC 8259), well-formed UTF-8 (Unicode, table 3-7), whose first byte is
+/// not in `without`.
+template <typename Bytes>
+void add_plain_character(Grammar& g, std::uint32_t from, const Bytes& without, std::uint32_t to) {
+  add_bytes_but(
+      g, from, kFirstPrintable, kLastPrintable,
+      [&](std::uint8_t b) { return b == kQuote || b == '\\' || without(b); }, to);
+  struct Form {
+    int first_low, first_high;
+    std::uint8_t second_low, second_high;
+    int more;
+  };
+  constexpr std::array<Form, 8> kForms{{{0xC2, 0xDF, 0x80, 0xBF, 0},
+                                        {0xE0, 0xE0, 0xA0, 0xBF, 1},
+                                        {0xE1, 0xEC, 0x80, 0xBF, 1},
+                                        {0xED, 0xED, 0x80, 0x9F, 1},
+                                        {0xEE, 0xEF, 0x80, 0xBF, 1},
+                                        {0xF0, 0xF0, 0x90, 0xBF, 2},
+                                        {0xF1, 0xF3, 0x80, 0xBF, 2},
+                                        {0xF4, 0xF4, 0x80, 0x8F, 2}}};
+  for (const Form& form : kForms) {
+    std::uint32_t at = g.add_state();
+    add_bytes_but(g, from, form.first_low, form.first_high, without, at);
+    std::uint8_t low = form.second_low;
+    std::uint8_t high = form.second_high;
+    for (int more = form.more; more > 0; --more) {
+      at = g.add_bytes(at, low, high);
+      low = 0x80;
+      high = 0xBF;
+    }
+    g.add_bytes_to(at, low, high, to);
+  }
+}
+
+void add_hex_digit(Grammar& g, std::uint32_t from, std::uint32_t to) {
+  g.add_bytes_to(from, '0', '9', to);
+  g.add_bytes_to(from, 'a', 'f', to);
+  g.add_bytes_to(from, 'A', 'F', to);
+}
+
+/// A character behind a backslash; of \u those that are no surrogates.
+void add_escape(Grammar& g, std::uint32_t from, std::uint32_t to) {
+  const std::uint32_t escape = g.add_bytes(from, '\\', '\\');
+  for (const char c : std::string_view("\"\\/bfnrt")) {
+    g.add_bytes_to(escape, static_cast<std::uint8_t>(c), static_cast<std::uint8_t>(c), to);
+  }
+  const std::uint32_t first = g.add_bytes(escape, 'u', 'u');
+  const std::uint32_t second = g.add_state();
+  const std::uint32_t third = g.add_state();
+  const std::uint32_t fourth = g.add_state();
+  const std::uint32_t behind_d = g.add_state();
+  add_bytes_but(
+      g, first, '0', '9', [](std::uint8_t) { return false; }, second);
+  for (const char d : {'d', 'D'}) {
+    g.add_bytes_to(first, static_cast<std::uint8_t>(d), static_cast<std::uint8_t>(d), behind_d);
+  }
+  for (const char low : {'a', 'A'}) {
+    add_bytes_but(
+        g, first, low, low + 5, [low](std::uint8_t b) { return b == low + 3; }, second);
+  }
+  g.add_bytes_to(behind_d, '0', '7', third);
+  add_hex_digit(g, second, third);
+  add_hex_digit(g, third, fourth);
+  add_hex_digit(g, fourth, to);
+}
+
+void add_character(Grammar& g, std::uint32_t from, std::uint32_t to) {
+  add_plain_character(
+      g, from, [](std::uint8_t) { return false; }, to);
+  add_escape(g, from, to);
+}
+
+/// `least` to `most` digits.
+void add_digits(Grammar& g, std::uint32_t from, int least, int most, std::uint32_t to) {
+  for (int count = 0; count <= most; ++count) {
+    if (count >= least) g.add_skip(from, to);
+    if (count < most) from = g.add_bytes(from, '0', '9');
+  }
+}
+
+/// Digits from low to high, both of one length. `at_low`: those before are low's, so that the next may not be
+/// lower; `at_high` likewise.
+void add_digit_range(Grammar& g, std::uint32_t from, std::string_view low, std::string_view high, bool at_low,
+                     bool at_high, std::uint32_t to) {
+  if (low.empty()) return g.add_skip(from, to);
+  const char first = at_low ? low.front() : '0';
+  const char last = at_high ? high.front() : '9';
+  const auto add = [&](char begin, char end, bool is_low, bool is_high) {
+    if (begin > end) return;
+    const std::uint32_t next =
+        g.add_bytes(from, static_cast<std::uint8_t>(begin), static_cast<std::uint8_t>(end));
+    add_digit_range(g, next, low.substr(1), high.substr(1), is_low, is_high, to);
+  };
+  if (at_low && at_high && first == last) return add(first, last, true, true);
+  if (at_low) add(first, first, true, false);
+  add(static_cast<char>(first + (at_low ? 1 : 0)), static_cast<char>(last - (at_high ? 1 : 0)), false, false);
+  if (at_high) add(last, last, false, true);
+}
+
+/// Whole numbers from low to high, 0 <= low.
+void add_whole_numbers(Grammar& g, std::uint32_t from, std::int64_t low, std::int64_t high,
+                       std::uint32_t to) {
+  for (int digits = 1; digits <= kDigits; ++digits) {
+    const auto power = [](int n) { return static_cast<std::int64_t>(std::pow(10.0, n)); };
+    const std::int64_t first = std::max(low, digits == 1 ? 0 : power(digits - 1));
+    const std::int64_t last = std::min(high, power(digits) - 1);
+    if (first > last) continue;
+    add_digit_range(g, from, std::to_string(first), std::to_string(last), true, true, to);
+  }
+}
+
+/// Numbers of the interval that are not below 0. False when there are none.
+bool add_magnitudes(Grammar& g, std::uint32_t from, const Interval& interval, bool fractions,
+                    std::uint32_t to) {
+  // A fraction's last places could be lost where more digits stand before the point.
+  constexpr int kPlaces = 6;
+  constexpr double kLargestWithPlaces = 999'999'999;
+  const double first =
+      std::max(0.0, interval.low_open ? std::floor(interval.low) + 1 : std::ceil(interval.low));
+  const double last =
+      std::min(kLargest, interval.high_open ? std::ceil(interval.high) - 1 : std::floor(interval.high));
+  if (first > last) return false;
+  add_whole_numbers(g, from, static_cast<std::int64_t>(first), static_cast<std::int64_t>(last), to);
+  const double last_with_places = std::min(kLargestWithPlaces, std::floor(interval.high) - 1);
+  if (!fractions || first > last_with_places) return true;
+  const std::uint32_t point = g.add_state();
+  add_whole_numbers(g, from, static_cast<std::int64_t>(first), static_cast<std::int64_t>(last_with_places),
+                    point);
+  add_digits(g, g.add_literal(point, "."), 1, kPlaces, to);
+  return true;
+}
+
+std::int32_t add_white_space(Grammar& g) {
+  constexpr int kIndentation = 20;
+  const std::int32_t rule = g.add_rule(false);
+  std::uint32_t at = g.rule(rule).start;
+  g.end_rule(at);
+  g.end_rule(g.add_literal(at, " "));
+  at = g.add_literal(at, "\n");
+  for (int i = 0; i < kIndentation; ++i) {
+    g.end_rule(at);
+    at = g.add_literal(at, " ");
+  }
+  g.end_rule(at);
+  return rule;
+}
+
+void add_number(Grammar& g, std::int32_t rule, bool fractions) {
+  const std::uint32_t start = g.rule(rule).start;
+  const std::uint32_t whole = g.add_state();
+  const std::uint32_t end = g.add_state();
+  g.end_rule(end);
+  for (const std::uint32_t sign : {start, g.add_literal(start, "-")}) {
+    g.add_bytes_to(sign, '0', '0', whole);
+    add_digits(g, g.add_bytes(sign, '1', '9'), 0, kDigits - 1, whole);
+  }
+  g.add_skip(whole, end);
+  if (!fractions) return;
+  const std::uint32_t mantissa = g.add_state();
+  g.add_skip(whole, mantissa);
+  add_digits(g, g.add_literal(whole, "."), 1, kDigits, mantissa);
+  g.add_skip(mantissa, end);
+  const std::uint32_t exponent = g.add_state();
+  g.add_bytes_to(mantissa, 'e', 'e', exponent);
+  g.add_bytes_to(mantissa, 'E', 'E', exponent);
+  for (const std::uint32_t sign : {exponent, g.add_literal(exponent, "+"), g.add_literal(exponent, "-")}) {
+    add_digits(g, sign, 1, 2, end);
+  }
+}
+
+/// Members or elements between brackets: none, or some with commas between.
+void add_list(Grammar& g, const JsonRules& rules, std::int32_t list, std::string_view brackets,
+              bool members) {
+  const std::uint32_t open =
+      g.add_call(g.add_literal(g.rule(list).start, brackets.substr(0, 1)), rules.white_space);
+  const std::uint32_t element = g.add_state();
+  g.add_skip(open, element);
+  std::uint32_t at = element;
+  if (members) at = g.add_call(g.add_literal(g.add_call(at, rules.string), ":"), rules.white_space);
+  at = g.add_call(at, rules.value);
+  const std::uint32_t close = g.add_call(at, rules.white_space);
+  g.add_skip(g.add_call(g.add_literal(at, ","), rules.white_space), element);
+  g.end_rule(g.add_literal(close, brackets.substr(1)));
+  g.end_rule(g.add_literal(open, brackets.substr(1)));
+}
+
+}  // namespace
+
+void add_texts(Grammar& grammar, std::uint32_t from, std::span<const std::string> texts, std::uint32_t to) {
+  // As a tree, so that one state stands for all texts that begin alike.
+  std::map<std::string, std::uint32_t, std::less<>> tree;
+  tree.emplace("", grammar.add_state());
+  grammar.add_skip(from, tree.begin()->second);
+  for (const std::string& text : texts) {
+    std::uint32_t at = tree.begin()->second;
+    for (std::size_t size = 1; size <= text.size(); ++size) {
+      const auto [node, is_new] = tree.try_emplace(text.substr(0, size), 0);
+      if (is_new) node->second = grammar.add_literal(at, std::string_view(text).substr(size - 1, 1));
+      at = node->second;
+    }
+    grammar.add_skip(at, to);
+  }
+}
+
+void add_interval(Grammar& grammar, std::uint32_t from, const Interval& interval, bool fractions,
+                  std::uint32_t to) {
+  bool any = add_magnitudes(grammar, from, interval, fractions, to);
+  Interval mirrored{-interval.high, -interval.low, interval.high_open, interval.low_open};
+  const std::uint32_t minus = grammar.add_state();
+  // "-0" is 0, which stands among the others; "-0.5" is not.
+  if (!fractions && mirrored.low <= 0) mirrored = {0, mirrored.high, true, mirrored.high_open};
+  if (add_magnitudes(grammar, minus, mirrored, fractions, to)) {
+    grammar.add_bytes_to(from, '-', '-', minus);
+    any = true;
+  }
+  if (!any) throw Error("no number lies between the schema's minimum and maximum", "widen them");
+}
+
+void add_string(Grammar& grammar, const JsonRules& rules, std::uint32_t from, std::size_t min_length,
+                std::size_t max_length, std::uint32_t to) {
+  // Longer strings than this are valid, and none the better for it.
+  constexpr std::size_t kLongest = 1024;
+  const bool has_end = max_length != SIZE_MAX;
+  const std::size_t counted = has_end ? std::min(max_length, std::max(min_length, kLongest)) : min_length;
+  std::uint32_t at = grammar.add_literal(from, "\"");
+  for (std::size_t length = 0; length <= counted; ++length) {
+    if (length >= min_length) grammar.add_bytes_to(at, kQuote, kQuote, to);
+    if (length < counted) at = grammar.add_call(at, rules.character);
+  }
+  if (!has_end) grammar.add_skip(grammar.add_call(at, rules.character), at);
+}
+
+void add_other_string(Grammar& grammar, std::uint32_t from, std::span<const std::string> names,
+                      std::uint32_t to) {
+  struct Node {
+    std::uint32_t state;
+    std::map<std::uint8_t, std::size_t> children;
+    bool is_name = false;
+    int missing = 0;  // bytes of a character that has begun
+  };
+  std::vector<Node> tree{{grammar.add_literal(from, "\""), {}}};
+  for (const std::string& name : names) {
+    // Names that need escapes are no strings without escapes.
+    if (boost::json::serialize(name).size() != name.size() + 2) continue;
+    std::size_t at = 0;
+    for (const char c : name) {
+      const auto byte = static_cast<std::uint8_t>(c);
+      const auto found = tree[at].children.find(byte);
+      if (found != tree[at].children.end()) {
+        at = found->second;
+        continue;
+      }
+      const int missing = tree[at].missing > 0 ? tree[at].missing - 1
+                          : byte >= 0xF0       ? 3
+                          : byte >= 0xE0       ? 2
+                          : byte >= 0xC0       ? 1
+                                               : 0;
+      const std::uint32_t state = grammar.add_bytes(tree[at].state, byte, byte);
+      tree[at].children.emplace(byte, tree.size());
+      at = tree.size();
+      tree.push_back({state, {}, false, missing});
+    }
+    tree[at].is_name = true;
+  }
+  const std::uint32_t other = grammar.add_state();
+  add_plain_character(
+      grammar, other, [](std::uint8_t) { return false; }, other);
+  grammar.add_bytes_to(other, kQuote, kQuote, to);
+  for (const Node& node : tree) {
+    if (node.missing > 0) continue;
+    add_plain_character(
+        grammar, node.state, [&](std::uint8_t b) { return node.children.contains(b); }, other);
+    if (!node.is_name) grammar.add_bytes_to(node.state, kQuote, kQuote, to);
+  }
+}
+
+JsonRules add_json_rules(Grammar& grammar) {
+  JsonRules rules{};
+  rules.white_space = add_white_space(grammar);
+  rules.character = grammar.add_rule(false);
+  rules.string = grammar.add_rule(false);
+  rules.number = grammar.add_rule(false);
+  rules.integer = grammar.add_rule(false);
+  rules.value = grammar.add_rule(false);
+  rules.object = grammar.add_rule(true);
+  rules.array = grammar.add_rule(true);
+
+  const std::uint32_t character_end = grammar.add_state();
+  add_character(grammar, grammar.rule(rules.character).start, character_end);
+  grammar.end_rule(character_end);
+
+  const std::uint32_t inside = grammar.add_literal(grammar.rule(rules.string).start, "\"");
+  add_character(grammar, inside, inside);
+  grammar.end_rule(grammar.add_literal(inside, "\""));
+
+  add_number(grammar, rules.number, true);
+  add_number(grammar, rules.integer, false);
+  add_list(grammar, rules, rules.object, "{}", true);
+  add_list(grammar, rules, rules.array, "[]", false);
+
+  const std::uint32_t value = grammar.rule(rules.value).start;
+  const std::uint32_t value_end = grammar.add_state();
+  grammar.end_rule(value_end);
+  const std::array<std::string, 3> literals{"null", "true", "false"};
+  add_texts(grammar, value, literals, value_end);
+  for (const std::int32_t rule : {rules.string, rules.number, rules.object, rules.array}) {
+    grammar.add_skip(grammar.add_call(value, rule), value_end);
+  }
+  return rules;
+}
+
+}  // namespace touchstone
