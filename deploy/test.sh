@@ -200,7 +200,7 @@ check_unit() {
   local unit=$root/usr/lib/systemd/system/touchstone.service drain stop
   systemd-analyze verify --man=no --recursive-errors=no --root="$root" touchstone.service
   systemd-analyze security --offline=true --threshold=20 --no-pager "$unit" | tail -n 1
-  drain=$(in_stage touchstone serve --help | sed -n 's/.*--drain-seconds.*\[\([0-9]*\)\].*/\1/p')
+  drain=$(in_stage touchstone serve --help | sed -n 's/.*--drain-seconds.*=\([0-9]*\)$/\1/p')
   stop=$(sed -n 's/^TimeoutStopSec=//p' "$unit")
   [ "$stop" -gt "$drain" ] || fail "systemd kills the server after $stop s, and it drains for $drain s"
 }
