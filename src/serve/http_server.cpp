@@ -38,6 +38,8 @@ namespace {
 /// Completion token: errors go there, and are not thrown.
 auto into(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
 
+// Awaited calls below get named arguments: GCC 12 destroys some temporaries of such expressions twice.
+
 // Input that waits for the parser: a little more than the largest header. Bodies are taken as they come.
 constexpr std::size_t kMaxUnparsedBytes = std::size_t{64} * 1024;
 constexpr std::size_t kReadBytes = std::size_t{8} * 1024;
@@ -410,7 +412,8 @@ asio::awaitable<std::optional<HttpRequest>> HttpServer::Impl::read_request(Conne
       c.input.erase(0, used);
       c.news->notify();  // there is room to read again
       if (error && error != http::error::need_more) {
-        co_await refuse(c, explain_parse_error(error, options.limits), nameless);
+        HttpResponse refusal = explain_parse_error(error, options.limits);
+        co_await refuse(c, std::move(refusal), nameless);
         co_return std::nullopt;
       }
       if (parser.is_done()) break;
@@ -428,10 +431,9 @@ asio::awaitable<std::optional<HttpRequest>> HttpServer::Impl::read_request(Conne
       if (c.read_error) co_return std::nullopt;
       if (c.timed_out) {
         if (begun) {
-          co_await refuse(c,
-                          make_error(408, "invalid_request_error", "the request did not arrive in time", {},
-                                     "request_timeout"),
-                          nameless);
+          HttpResponse refusal = make_error(408, "invalid_request_error",
+                                            "the request did not arrive in time", {}, "request_timeout");
+          co_await refuse(c, std::move(refusal), nameless);
         }
         co_return std::nullopt;
       }
@@ -447,8 +449,8 @@ asio::awaitable<std::optional<HttpRequest>> HttpServer::Impl::read_request(Conne
 /// Sends an answer that ends the connection.
 asio::awaitable<bool> HttpServer::Impl::refuse(Connection& c, HttpResponse response,
                                                const HttpRequest& request) {
-  const bool sent = co_await write_all(
-      c, format_head(response, request.id, false, false, true) + response.body, options.limits.write_time);
+  const std::string bytes = format_head(response, request.id, false, false, true) + response.body;
+  const bool sent = co_await write_all(c, bytes, options.limits.write_time);
   options.on_finished(
       {.id = request.id,
        .method = {},
@@ -501,10 +503,10 @@ asio::awaitable<bool> HttpServer::Impl::write_stream(Connection& c, bool chunked
   while (true) {
     if (exchange.gone) co_return false;
     if (!exchange.pending.empty()) {
-      const std::string bytes = std::exchange(exchange.pending, {});
+      std::string bytes = std::exchange(exchange.pending, {});
       sent += bytes.size();
-      if (!co_await write_all(c, chunked ? format_chunk(bytes) : bytes, options.limits.write_time))
-        co_return false;
+      if (chunked) bytes = format_chunk(bytes);
+      if (!co_await write_all(c, bytes, options.limits.write_time)) co_return false;
     } else if (exchange.ended) {
       break;
     } else {

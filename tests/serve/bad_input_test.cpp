@@ -36,7 +36,8 @@ class BadInput : public ::testing::Test {
     const TestResponse response = server->ask(request);
     EXPECT_EQ(response.status, status) << request.substr(0, 300) << "\n" << response.body.substr(0, 300);
     if (response.status != status) return;
-    const boost::json::object& error = response.json().at("error").as_object();
+    const boost::json::value body = response.json();
+    const boost::json::object& error = body.at("error").as_object();
     EXPECT_FALSE(error.at("message").as_string().empty());
     EXPECT_FALSE(error.at("type").as_string().empty());
     EXPECT_TRUE(error.contains("code"));

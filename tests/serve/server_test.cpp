@@ -238,8 +238,9 @@ TEST(Server, DrainingLetsAnswersFinish) {
   TestClient client(server.port());
   client.send(chat(R"(,"n":8,"ignore_eos":true,"stream":true,"max_tokens":1500)"));
   ASSERT_TRUE(client.wait_for("data: "));
-  server.stop();
+  server->drain();
   join_stream(client.receive().body);
+  server.stop();
 }
 
 TEST(Server, DrainingLetsNobodyIn) {
