@@ -7,7 +7,7 @@ A ?= demo:distilled
 B ?= demo:native
 ARGS ?=
 
-.PHONY: help build deps compare serve test bench format lint clean
+.PHONY: help build deps compare serve test bench package format lint clean
 
 help: ## This list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
@@ -33,6 +33,10 @@ test: ## Build and run all tests
 
 bench: build ## Measure speed against this machine's roofline
 	@$(BUILD)/touchstone bench $(A) --roofline $(ARGS)
+
+package: build ## Make the Debian package build/release/package/*.deb
+	@tools/install_deps.sh package
+	@cpack --config $(BUILD)/CPackConfig.cmake
 
 format: ## Format all C++ sources
 	@tools/install_deps.sh lint

@@ -84,7 +84,7 @@ struct GenerateRequest {
   std::shared_ptr<const Grammar> constraint = nullptr;
   // Thinking that goes round in circles is taken back to where that began and goes on with another token;
   // when it does so again, it is closed there.
-  bool loop_guard = true;
+  bool loop_guard = false;
 };
 
 struct GeneratedSample {

@@ -238,7 +238,6 @@ bool answer_items(Store& store, const RunnerCandidate& candidate, std::span<cons
   std::map<Engine::RequestId, const Pending*> running;
   for (const Pending& item : pending) {
     GenerateRequest request = make_request(candidate, item, settings);
-    request.loop_guard = false;  // whether a model loops is for the report to say
     request.on_token = [&tokens_made](const TokenEvent&) {
       ++tokens_made;
       return true;
