@@ -5,8 +5,8 @@
 
 #include "base/blob.h"
 #include "base/error.h"
-#include "base/parse_json.h"
 #include "base/interrupt.h"
+#include "base/parse_json.h"
 #include "cli/cli.h"
 #include "cli/sampling_options.h"
 #include "engine/load.h"

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "cli/cli.h"
@@ -21,11 +22,20 @@ struct ServeOptions {
   CommonOptions common;
 };
 
+/// What clients call the model: a file's or folder's own name, not where it lies; else what the user wrote.
+std::string served_name(const std::string& model) {
+  const std::filesystem::path path = std::filesystem::path(model).lexically_normal();
+  if (!std::filesystem::exists(path)) return model;
+  if (path.extension() == ".gguf" || path.extension() == ".safetensors") return path.stem().string();
+  return std::filesystem::canonical(path).filename().string();
+}
+
 int run_serve(const ServeOptions& options) {
   if (options.log_format == "json") serve::use_json_logs();
   std::vector<std::shared_ptr<LoadedModel>> models;
   for (const std::string& name : options.models) {
     models.push_back(std::make_shared<LoadedModel>(load_model(name, {model_options(options.common)})));
+    models.back()->id = served_name(name);
     spdlog::info("loaded {} in {:.0f} ms", models.back()->id, models.back()->load_ms);
   }
   serve::ServerOptions server_options = options.server;

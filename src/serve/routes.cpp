@@ -68,13 +68,15 @@ HttpResponse show_metrics(Api& api, const HttpRequest&) {
 
 /// What a request gets that does not say otherwise, by the names of requests.
 json::object describe(const SamplingParams& defaults) {
-  return {{"temperature", defaults.temperature},
-          {"top_p", defaults.top_p},
+  // 0.6 as a float is 0.600000024: nobody published that.
+  const auto plain = [](float value) { return std::round(static_cast<double>(value) * 1e6) / 1e6; };
+  return {{"temperature", plain(defaults.temperature)},
+          {"top_p", plain(defaults.top_p)},
           {"top_k", defaults.top_k},
-          {"min_p", defaults.min_p},
-          {"repetition_penalty", defaults.repetition_penalty},
-          {"presence_penalty", defaults.presence_penalty},
-          {"frequency_penalty", defaults.frequency_penalty}};
+          {"min_p", plain(defaults.min_p)},
+          {"repetition_penalty", plain(defaults.repetition_penalty)},
+          {"presence_penalty", plain(defaults.presence_penalty)},
+          {"frequency_penalty", plain(defaults.frequency_penalty)}};
 }
 
 json::object describe(const ModelRunner& runner) {
