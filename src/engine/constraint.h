@@ -57,7 +57,8 @@ class Constraint {
   // Where the text may be: in a state of the grammar, inside the rules whose calls the frame lists.
   struct Config {
     std::uint32_t state, frame;
-    auto operator<=>(const Config&) const = default;
+    auto operator<=>(const Config&) const =
+        default;  // NOLINT(modernize-use-nullptr): clang-tidy 14 misreads it
   };
   struct Frame {  // an open call
     std::uint32_t behind, parent;

@@ -52,7 +52,7 @@ constexpr std::size_t kMaxRequestIdBytes = 128;
 /// Wakes whoever waits for something to change. On the I/O thread.
 struct Signal {
   asio::steady_timer timer;
-  explicit Signal(asio::any_io_executor executor) : timer(std::move(executor), Clock::time_point::max()) {}
+  explicit Signal(const asio::any_io_executor& executor) : timer(executor, Clock::time_point::max()) {}
   void notify() { timer.cancel(); }
   asio::awaitable<void> wait() {
     error_code ignored;
@@ -96,7 +96,7 @@ struct Reply::Exchange {
 
 Reply::Reply(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)) {}
 
-Reply::~Reply() {
+Reply::~Reply() {          // NOLINT(bugprone-exception-escape): only memory that runs out throws here
   if (!exchange_) return;  // moved from
   if (!answered_)
     send(make_error(500, "server_error", "the request was dropped; this is a fault of the server"));
@@ -261,7 +261,8 @@ std::string format_head(const HttpResponse& response, const std::string& request
       request_id, keeps_alive ? "keep-alive" : "close");
   if (chunked) head += "Transfer-Encoding: chunked\r\n";
   if (has_length) head += fmt::format("Content-Length: {}\r\n", response.body.size());
-  for (const auto& [name, value] : response.headers) head += name + ": " + value + "\r\n";
+  for (const auto& [name, value] : response.headers)
+    head.append(name).append(": ").append(value).append("\r\n");
   return head + "\r\n";
 }
 

@@ -52,7 +52,7 @@ class Reply {
   explicit Reply(std::shared_ptr<Exchange> exchange);
   Reply(Reply&&) noexcept = default;
   Reply& operator=(Reply&&) = delete;
-  ~Reply();
+  ~Reply();  // NOLINT(bugprone-exception-escape)
 
   /// Put on whatever head follows, errors included.
   void add_header(std::string name, std::string value);

@@ -224,7 +224,8 @@ int ModelRunner::seconds_to_retry() const {
 void ModelRunner::submit(Place place, Job job) {
   {
     const std::scoped_lock lock(impl_->mutex);
-    impl_->waiting[job.tenant].push_back({std::move(place), std::move(job)});
+    auto& waiting = impl_->waiting[job.tenant];
+    waiting.push_back({std::move(place), std::move(job)});
   }
   impl_->wake.notify_one();
 }

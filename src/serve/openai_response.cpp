@@ -177,7 +177,7 @@ json::object Choice::chat_delta(const Delta& delta) {
 }
 
 /// Empty when it would say nothing: not the first, no text, no reason to end.
-json::object Choice::make_chunk(Delta delta, json::value logprobs) {
+json::object Choice::make_chunk(const Delta& delta, json::value logprobs) {
   const bool is_end = !finish_reason_.empty();
   const bool says_nothing = delta.content.empty() && delta.reasoning.empty() && delta.calls.empty() &&
                             logprobs.is_null() && begun_ && !is_end;

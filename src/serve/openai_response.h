@@ -53,7 +53,7 @@ class Choice {
     std::string id, name, arguments;
   };
   Delta read(std::string_view text, bool at_end);
-  boost::json::object make_chunk(Delta delta, boost::json::value logprobs);
+  boost::json::object make_chunk(const Delta& delta, boost::json::value logprobs);
   boost::json::object chat_delta(const Delta& delta);
   boost::json::value read_logprobs(const TokenEvent& event, const Tokenizer& tokenizer);
 

@@ -140,7 +140,7 @@ void Server::Impl::poll_drain() {
   });
 }
 
-Server::Server(std::vector<std::shared_ptr<LoadedModel>> models, const ServerOptions& options)
+Server::Server(const std::vector<std::shared_ptr<LoadedModel>>& models, const ServerOptions& options)
     : impl_(std::make_unique<Impl>(options)) {
   Api& api = impl_->api;
   std::set<std::string> names;

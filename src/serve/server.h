@@ -30,7 +30,7 @@ class Server {
  public:
   /// Listens already; what comes is answered while run() runs. Throws Error: names that are not unique, files
   /// that cannot be read, a port that is taken.
-  Server(std::vector<std::shared_ptr<LoadedModel>> models, const ServerOptions& options);
+  Server(const std::vector<std::shared_ptr<LoadedModel>>& models, const ServerOptions& options);
   ~Server();
 
   std::uint16_t port() const;
