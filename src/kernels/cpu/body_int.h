@@ -148,7 +148,7 @@ struct Int4Panel {
       std::uint32_t flips[kLanes], magnitudes[kLanes],
           offsets[kLanes];  // the same for an output's four bytes
       for (int i = 0; i < kLanes; ++i) {
-        const int f = static_cast<std::int8_t>(factors[i]);
+        const int f = (factors[i] ^ 0x80) - 0x80;  // as a signed byte
         const int negative = f >> 31;
         const int magnitude = (f ^ negative) - negative;
         flips[i] = static_cast<std::uint32_t>(negative) & 0x0F0F0F0FU;
