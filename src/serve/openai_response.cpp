@@ -150,7 +150,7 @@ json::object Choice::finish(const std::string& reason) {
   Delta rest = read({}, true);
   const bool calls = tools_.num_calls() > 0 && reason == "stop";
   finish_reason_ = calls ? "tool_calls" : reason;
-  return make_chunk(std::move(rest), nullptr);
+  return make_chunk(rest, nullptr);
 }
 
 json::object Choice::chat_delta(const Delta& delta) {
