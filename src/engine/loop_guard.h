@@ -16,7 +16,7 @@ namespace touchstone {
 /// once or twice, is none.
 class LoopGuard {
  public:
-  static constexpr std::size_t kPassage = 16;
+  static constexpr std::size_t kPassage = 24;
   static constexpr std::size_t kWindow = 256;
 
   std::size_t size() const { return ids_.size(); }
