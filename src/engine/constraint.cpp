@@ -10,7 +10,6 @@ namespace {
 
 constexpr std::size_t kWordBits = 64;
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-constexpr std::size_t kLongestToken = 1024;  // longer ones are never needed
 
 std::size_t common_length(std::string_view a, std::string_view b) {
   return static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
@@ -25,7 +24,7 @@ TokenTree make_token_tree(const Tokenizer& tokenizer) {
   for (std::int32_t id = 0; id < tree.vocab_size; ++id) {
     if (!tokenizer.has_token(id) || tokenizer.is_special(id)) continue;
     const std::string_view bytes = tokenizer.token_bytes(id);
-    if (!bytes.empty() && bytes.size() <= kLongestToken) sorted.emplace_back(bytes, id);
+    if (!bytes.empty() && bytes.size() <= Grammar::sight_bytes) sorted.emplace_back(bytes, id);
   }
   std::sort(sorted.begin(), sorted.end());
   std::vector<std::size_t> open;  // nodes on the way to the present one
@@ -69,7 +68,8 @@ std::uint32_t Constraint::add_frame(std::uint32_t behind, std::uint32_t parent, 
 /// All that can be reached from `reached` without a byte.
 std::int32_t Constraint::add_state(std::vector<Config> reached) {
   std::set<Config> seen(reached.begin(), reached.end());
-  State state;
+  std::vector<Config> configs;
+  bool may_end = false;
   const auto reach = [&](std::uint32_t at, std::uint32_t frame) {
     if (seen.insert({at, frame}).second) reached.push_back({at, frame});
   };
@@ -77,7 +77,7 @@ std::int32_t Constraint::add_state(std::vector<Config> reached) {
     const Config config = reached.back();
     reached.pop_back();
     const Grammar::State& at = grammar_->state(config.state);
-    if (!at.bytes.empty()) state.configs.push_back(config);
+    if (!at.bytes.empty()) configs.push_back(config);
     for (const std::uint32_t target : at.skips) reach(target, config.frame);
     if (at.rule >= 0) {
       const Grammar::Rule& rule = grammar_->rule(at.rule);
@@ -87,21 +87,47 @@ std::int32_t Constraint::add_state(std::vector<Config> reached) {
     }
     if (!at.ends) continue;
     if (config.frame == kNoFrame) {
-      state.may_end = true;
+      may_end = true;
     } else {
       reach(frames_[config.frame].behind, frames_[config.frame].parent);
     }
   }
-  if (state.configs.empty() && !state.may_end) return impossible;
-  std::sort(state.configs.begin(), state.configs.end());
+  return add_state(std::move(configs), may_end);
+}
+
+std::int32_t Constraint::add_state(std::vector<Config>&& configs, bool may_end) {
+  if (configs.empty() && !may_end) return impossible;
+  std::sort(configs.begin(), configs.end());
   const auto [found, is_new] =
-      known_states_.try_emplace({state.configs, state.may_end}, static_cast<std::int32_t>(states_.size()));
+      known_states_.try_emplace({configs, may_end}, static_cast<std::int32_t>(states_.size()));
   if (is_new) {
-    bytes_ += sizeof(State) + 2 * state.configs.size() * sizeof(Config);
-    state.next.fill(kUnknown);
-    states_.push_back(std::move(state));
+    bytes_ += sizeof(State) + 2 * configs.size() * sizeof(Config);
+    states_.push_back({.configs = std::move(configs), .may_end = may_end, .next = {}, .allowed = {}});
+    states_.back().next.fill(kUnknown);
   }
   return found->second;
+}
+
+/// A state that allows the same tokens, one for all that are alike: so the many states in which a long string
+/// of limited length may be need one walk.
+std::int32_t Constraint::find_alike(std::int32_t state) {
+  std::vector<Config> configs = states_[index(state)].configs;
+  const auto alike = [this](std::uint32_t at) {
+    const std::int32_t other = grammar_->state(at).alike;
+    return other >= 0 ? static_cast<std::uint32_t>(other) : at;
+  };
+  bool changed = false;
+  for (Config& config : configs) {
+    const Config before = config;
+    config.state = alike(config.state);
+    if (config.frame != kNoFrame) {
+      const Frame frame = frames_[config.frame];
+      config.frame =
+          add_frame(alike(frame.behind), frame.parent, frame.nesting > frames_[frame.parent].nesting);
+    }
+    changed = changed || config != before;
+  }
+  return changed ? add_state(std::move(configs), states_[index(state)].may_end) : state;
 }
 
 std::int32_t Constraint::find_next(std::int32_t state, std::uint8_t byte) {
@@ -126,8 +152,9 @@ std::int32_t Constraint::advance(std::int32_t state, std::string_view text) {
 
 const std::vector<std::uint64_t>& Constraint::allowed_tokens(std::int32_t state) {
   if (!states_[index(state)].allowed.empty()) return states_[index(state)].allowed;
+  if (const std::int32_t alike = find_alike(state); alike != state) return allowed_tokens(alike);
   std::vector<std::uint64_t> allowed(static_cast<std::size_t>(tokens_->vocab_size) / kWordBits + 1, 0);
-  path_.resize(kLongestToken + 1);
+  path_.resize(Grammar::sight_bytes + 1);
   path_[0] = state;
   const std::size_t end = tokens_->nodes.size() - 1;
   for (std::size_t i = 0; i < end;) {

@@ -28,7 +28,7 @@ struct TokenTree {
   std::int32_t vocab_size = 0;
 };
 
-/// Special tokens stand for no text.
+/// Without special tokens, which stand for no text, and those of more bytes than a grammar's states see.
 TokenTree make_token_tree(const Tokenizer& tokenizer);
 
 /// A grammar made deterministic as far as texts come: each state stands for all that the text so far may be.
@@ -80,6 +80,8 @@ class Constraint {
   }
   std::int32_t find_next(std::int32_t state, std::uint8_t byte);
   std::int32_t add_state(std::vector<Config> reached);
+  std::int32_t add_state(std::vector<Config>&& configs, bool may_end);
+  std::int32_t find_alike(std::int32_t state);
   std::uint32_t add_frame(std::uint32_t behind, std::uint32_t parent, bool nests);
 
   std::shared_ptr<const Grammar> grammar_;

@@ -14,6 +14,8 @@ class Grammar {
  public:
   /// Rules that nest stand inside one another at most so deep: parsers give up somewhere, Boost's at 32.
   static constexpr std::int32_t most_nesting = 24;
+  /// How far states see that are alike.
+  static constexpr std::size_t sight_bytes = 128;
 
   struct Bytes {  // one byte from low to high, then `target`
     std::uint8_t low, high;
@@ -24,7 +26,8 @@ class Grammar {
     std::vector<std::uint32_t> skips;  // targets without any byte
     std::int32_t rule = -1;            // a text of this rule, then `behind`
     std::uint32_t behind = 0;
-    bool ends = false;  // the state's rule may end here
+    bool ends = false;        // the state's rule may end here
+    std::int32_t alike = -1;  // a state from which the next sight_bytes may be the same, or none known
   };
   struct Rule {
     std::uint32_t start = 0;
@@ -46,7 +49,9 @@ class Grammar {
   std::uint32_t add_call(std::uint32_t from, std::int32_t rule);
   void add_bytes_to(std::uint32_t from, std::uint8_t low, std::uint8_t high, std::uint32_t to);
   void add_skip(std::uint32_t from, std::uint32_t to);
-  void set_nests(std::int32_t rule) { rules_[static_cast<std::size_t>(rule)].nests = true; }
+  void set_alike(std::uint32_t state, std::uint32_t other) {
+    states_[state].alike = static_cast<std::int32_t>(other);
+  }
   void end_rule(std::uint32_t at) { states_[at].ends = true; }
   /// The grammar is done. Throws Error when the root has no text, or none that nests no deeper than allowed,
   /// or when a rule begins with itself.

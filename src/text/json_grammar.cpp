@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 #include <cmath>
 #include <map>
+#include <optional>
 
 #include "base/error.h"
 
@@ -255,8 +256,13 @@ void add_string(Grammar& grammar, const JsonRules& rules, std::uint32_t from, st
   const bool has_end = max_length != SIZE_MAX;
   const std::size_t counted = has_end ? std::min(max_length, std::max(min_length, kLongest)) : min_length;
   std::uint32_t at = grammar.add_literal(from, "\"");
+  std::optional<std::uint32_t> far_from_end;
   for (std::size_t length = 0; length <= counted; ++length) {
     if (length >= min_length) grammar.add_bytes_to(at, kQuote, kQuote, to);
+    if (length >= min_length && length + Grammar::sight_bytes <= counted) {
+      if (!far_from_end) far_from_end = at;
+      grammar.set_alike(at, *far_from_end);
+    }
     if (length < counted) at = grammar.add_call(at, rules.character);
   }
   if (!has_end) grammar.add_skip(grammar.add_call(at, rules.character), at);
