@@ -338,7 +338,7 @@ bool breaks_off(std::string_view text) {
   return false;
 }
 
-NumberAnswer to_answer(const Found& found) {
+NumberAnswer to_number_answer(const Found& found) {
   if (found.doubtful) return {std::nullopt, found.number.value.str(), "two values are given at once"};
   return {to_number(found.number), found.number.value.str(), found.why};
 }
@@ -359,12 +359,12 @@ NumberAnswer extract_number(std::string_view answer) {
   keep_later(best, last_hashes(text));
   keep_later(best, last_mark(text, lower));
   if (best) keep_later(best, last_correction(text, lower, best->pos));
-  if (best) return to_answer(*best);
+  if (best) return to_number_answer(*best);
   const std::string_view line = trim(text);
   const bool one_line = line.find('\n') == line.npos;
   const bool plain = one_line || !last_bold(text);
   if (const auto whole = read_single(line); plain && whole && line.size() < kMaxTail && whole->begin < 4) {
-    NumberAnswer number = to_answer({*whole, 0, "the whole answer is a number"});
+    NumberAnswer number = to_number_answer({*whole, 0, "the whole answer is a number"});
     number.guessed = !one_line;
     return number;
   }
@@ -376,7 +376,7 @@ NumberAnswer extract_number(std::string_view answer) {
     best = Found{*number, number->begin, "the last number in the text"};
   }
   if (!best) return {std::nullopt, "", "no number was found"};
-  NumberAnswer guess = to_answer(*best);
+  NumberAnswer guess = to_number_answer(*best);
   guess.guessed = true;
   return guess;
 }

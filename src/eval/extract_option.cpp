@@ -381,7 +381,7 @@ std::optional<Chosen> read_weak_signs(const Reader& reader, const std::vector<Me
   return std::nullopt;
 }
 
-OptionAnswer to_answer(const Chosen& chosen) {
+OptionAnswer to_option_answer(const Chosen& chosen) {
   std::string letters;
   for (const std::size_t option : chosen.options) {
     if (!letters.empty()) letters += ", ";
@@ -413,15 +413,15 @@ OptionAnswer extract_option(std::string_view answer, const std::vector<std::stri
   }
   if (best) {
     read_corrections(reader, mentions, best);
-    return to_answer(*best);
+    return to_option_answer(*best);
   }
   const auto first = line_letter(reader, lines.front());
   if (first && begun.size() == 1) {
-    return to_answer({{*first}, 0, "the answer begins with the letter"});
+    return to_option_answer({{*first}, 0, "the answer begins with the letter"});
   }
   const std::optional<Chosen> weak = read_weak_signs(reader, mentions, lines);
   if (!weak) return {std::nullopt, "", "no option is chosen"};
-  OptionAnswer guess = to_answer(*weak);
+  OptionAnswer guess = to_option_answer(*weak);
   guess.guessed = true;
   return guess;
 }

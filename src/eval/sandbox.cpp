@@ -24,8 +24,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kStderrTail = 4096;  // bytes
-constexpr int kExitCannotStart = 126;
-constexpr int kSignalled = 128;  // Process::status() of signal 0
+constexpr int kSignalled = 128;            // Process::status() of signal 0
 
 Clock::time_point after(Clock::time_point start, double seconds) {
   return start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));

@@ -30,7 +30,6 @@ constexpr int kProgramFd = 7;    // where the child finds its Python text
 constexpr int kFilterFd = 8;     // where bubblewrap finds the filter
 constexpr int kMaxOpenFiles = 64;
 constexpr uid_t kNobody = 65534;  // who runs the programs when touchstone is run by root
-constexpr int kExitCannotStart = 126;
 
 [[noreturn]] void fail(const std::string& what) { throw Error(what + ": " + std::strerror(errno)); }
 

@@ -31,6 +31,9 @@ class Fd {
   int fd_ = -1;
 };
 
+/// Exit status of a child that could not set itself up, as a shell has it.
+inline constexpr int kExitCannotStart = 126;
+
 struct Pipe {
   Fd read;
   Fd write;

@@ -15,7 +15,7 @@ namespace json = boost::json;
 
 constexpr const char* kVersionKey = "touchstone_version";
 constexpr const char* kVersion = "1";
-constexpr const char* kAgain = "quantize the model again";
+constexpr const char* kQuantizeAgain = "quantize the model again";
 
 // ---- The tokenizer of a GGUF file ----
 
@@ -43,7 +43,7 @@ T read_field(const Blob& file, const json::object& object, const char* key) {
   const json::value* field = object.if_contains(key);
   const auto result =
       field != nullptr ? json::try_value_to<T>(*field) : json::result<T>(json::error::not_found);
-  if (!result) throw Error(file.name + ": its tokenizer has no valid " + quote(key), kAgain);
+  if (!result) throw Error(file.name + ": its tokenizer has no valid " + quote(key), kQuantizeAgain);
   return *result;
 }
 
@@ -54,7 +54,7 @@ std::optional<std::int32_t> read_id(const Blob& file, const json::object& object
   if (field == nullptr || field->is_null()) return std::nullopt;
   const auto id = read_field<std::int32_t>(file, object, key);
   if (id < 0 || std::cmp_greater_equal(id, num_tokens)) {
-    throw Error(file.name + ": its tokenizer's " + key + " is not among its tokens", kAgain);
+    throw Error(file.name + ": its tokenizer's " + key + " is not among its tokens", kQuantizeAgain);
   }
   return id;
 }
@@ -66,7 +66,7 @@ GgufTokenizer read_tokenizer(const Blob& file, const json::object& object) {
   t.token_types = read_field<std::vector<std::int32_t>>(file, object, "token_types");
   t.merges = read_field<std::vector<std::string>>(file, object, "merges");
   if (t.tokens.empty() || t.token_types.size() != t.tokens.size()) {
-    throw Error(file.name + ": its tokenizer does not give each token its type", kAgain);
+    throw Error(file.name + ": its tokenizer does not give each token its type", kQuantizeAgain);
   }
   t.bos_id = read_id(file, object, "bos_id", t.tokens.size());
   t.eos_id = read_id(file, object, "eos_id", t.tokens.size());
@@ -113,7 +113,7 @@ Tensor read_blocks(const Blob& file, const Tensor& bytes, const json::value& des
       std::cmp_equal(bytes.shape[1], dtype_bytes(*dtype, static_cast<std::size_t>(columns->get_int64())));
   if (!sound) {
     throw Error(file.name + ": tensor " + quote(bytes.name) + " is not of the size that its blocks need",
-                kAgain);
+                kQuantizeAgain);
   }
   return {bytes.name, *dtype, {bytes.shape[0], columns->get_int64()}, bytes.bytes};
 }
@@ -194,7 +194,7 @@ Checkpoint read_quantized_model(const std::filesystem::path& path) {
   const auto take = [&](const char* key) { return find_object(file, content, key); };
   std::optional<json::object> config = take("config");
   const std::optional<json::object> blocks = take("blocks");
-  if (!config || !blocks) throw Error(file.name + " lacks its config or its list of blocks", kAgain);
+  if (!config || !blocks) throw Error(file.name + " lacks its config or its list of blocks", kQuantizeAgain);
   checkpoint.config = std::move(*config);
   checkpoint.generation_config = take("generation_config").value_or(json::object());
   checkpoint.tokenizer_json = take("tokenizer");
@@ -210,7 +210,7 @@ Checkpoint read_quantized_model(const std::filesystem::path& path) {
   }
   for (const auto& [name, described] : *blocks) {
     const auto bytes = content.bytes.find(std::string(name));
-    if (bytes == content.bytes.end()) throw Error(file.name + " lacks tensor " + quote(name), kAgain);
+    if (bytes == content.bytes.end()) throw Error(file.name + " lacks tensor " + quote(name), kQuantizeAgain);
     checkpoint.tensors.insert_or_assign(std::string(name), read_blocks(file, bytes->second, described));
     content.other_dtypes.erase(std::string(name));
   }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/to_size.h"
 #include "kernels/int_blocks.h"
 #include "kernels/parallel.h"
 #include "kernels/quant_blocks.h"
@@ -17,8 +18,6 @@ namespace {
 constexpr std::int64_t kWorthSharing = 16384;
 
 std::int32_t divide_up(std::int32_t a, std::int32_t b) { return (a + b - 1) / b; }
-
-std::size_t to_size(std::int32_t n) { return static_cast<std::size_t>(n); }
 
 /// Runs work(row) for all rows, on all threads if that pays.
 template <class Work>

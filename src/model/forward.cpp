@@ -1,14 +1,10 @@
 #include "model/forward.h"
 
-#include <cstddef>
 #include <utility>
 
+#include "base/to_size.h"
+
 namespace touchstone {
-namespace {
-
-std::size_t to_size(std::int32_t n) { return static_cast<std::size_t>(n); }
-
-}  // namespace
 
 Activations make_activations(const Config& config, std::int32_t num_tokens, std::int32_t num_logits,
                              Buffer& workspace) {

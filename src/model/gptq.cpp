@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/to_size.h"
 #include "kernels/int_blocks.h"
 #include "kernels/parallel.h"
 
@@ -20,8 +21,6 @@ namespace {
 
 /// Columns that are factorised at a time, and inputs of a block.
 constexpr std::int32_t kBlock = kIntGroup;
-
-std::size_t to_size(std::int32_t n) { return static_cast<std::size_t>(n); }
 
 /// Weights whose row o is column o of `rows`: weight(o, k) = rows[k * stride + o].
 PackedMatrix pack_transposed(const float* rows, std::size_t stride, std::int32_t num_inputs,

@@ -1,11 +1,8 @@
 #include "model/kv_pool.h"
 
+#include "base/to_size.h"
+
 namespace touchstone {
-namespace {
-
-std::size_t to_size(std::int32_t n) { return static_cast<std::size_t>(n); }
-
-}  // namespace
 
 std::size_t kv_token_bytes(const Config& config, std::int32_t num_layers, KvFormat format) {
   return to_size(num_layers) * to_size(config.num_kv_heads) * 2 * kv_head_bytes(format, config.head_dim) /

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/to_size.h"
 #include "formats/quantized_file.h"
 #include "kernels/int_blocks.h"
 #include "kernels/parallel.h"
@@ -18,8 +19,6 @@
 
 namespace touchstone {
 namespace {
-
-std::size_t to_size(std::int32_t n) { return static_cast<std::size_t>(n); }
 
 /// A matrix of the layer at hand.
 struct Target {

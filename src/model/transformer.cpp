@@ -8,6 +8,7 @@
 
 #include "base/cores.h"
 #include "base/error.h"
+#include "base/to_size.h"
 #include "kernels/cpu_backend.h"
 #include "model/forward.h"
 #include "model/kv_pool.h"
@@ -21,8 +22,6 @@ static_assert(kKvBlockTokens == kKeysPerBlock);
 
 /// Longer inputs are run in several passes: activations stay small, and products are as fast as they get.
 constexpr std::int32_t kMaxPassTokens = 512;
-
-std::size_t to_size(std::int32_t n) { return static_cast<std::size_t>(n); }
 
 PackAs parse_dtype(const std::string& dtype) {
   if (dtype == "auto") return PackAs::stored;

@@ -16,8 +16,6 @@
 namespace touchstone::jinja {
 namespace {
 
-bool is_ascii_digit(char c) { return c >= '0' && c <= '9'; }
-
 /// float(text): sign, digits with "_" between them, exponent; "inf", "infinity", "nan".
 std::optional<double> parse_real(std::string_view text) {
   text = strip(text);

@@ -15,8 +15,6 @@ namespace {
 
 constexpr std::int64_t kMaxPrecision = 10'000;  // of a real number; a double has no more than 767 digits
 
-bool is_ascii_digit(char c) { return c >= '0' && c <= '9'; }
-
 /// A decimal number at `position`; nothing when there is none. Saturates: its use is charged.
 std::optional<std::int64_t> read_number(std::string_view text, std::size_t& position) {
   if (position >= text.size() || !is_ascii_digit(text[position])) return std::nullopt;

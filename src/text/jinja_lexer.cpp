@@ -18,8 +18,6 @@ struct Failure {
   std::string message;
 };
 
-bool is_ascii_digit(char c) { return c >= '0' && c <= '9'; }
-
 std::string normalize_newlines(std::string_view source) {
   std::string text;
   text.reserve(source.size());

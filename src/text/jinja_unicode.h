@@ -19,6 +19,7 @@ std::size_t count_chars(std::string_view text);
 /// Where the code point of this index begins; text.size() past the end.
 std::size_t char_offset(std::string_view text, std::size_t index);
 bool is_ascii(std::string_view text);
+inline bool is_ascii_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// Where `part` first occurs from `position` on, or npos; linear in both lengths, whatever they hold.
 std::size_t find_text(std::string_view text, std::string_view part, std::size_t position = 0);

@@ -6,7 +6,6 @@
 namespace touchstone {
 namespace {
 
-constexpr int kMaxNesting = 16;  // sequences inside sequences; published files have one level
 constexpr std::size_t kMaxSteps = 64;
 
 // The patterns that have a scanner, as published files spell them.
@@ -64,7 +63,7 @@ SplitStep parse_split(const boost::json::object& object) {
 void parse_into(const boost::json::value& value, PreTokenizer& pre, int depth) {
   if (value.is_null()) return;
   if (!value.is_object()) throw Error("tokenizer.json: pre_tokenizer is not an object");
-  if (depth > kMaxNesting) throw Error("tokenizer.json: pre_tokenizer is nested too deeply");
+  if (depth > kMaxSequences) throw Error("tokenizer.json: pre_tokenizer is nested too deeply");
   const boost::json::object& object = value.as_object();
   constexpr std::string_view kWhere = "tokenizer.json: pre_tokenizer";
   const std::string_view type = find_string(object, "type", kWhere).value_or("");

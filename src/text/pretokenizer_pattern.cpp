@@ -15,7 +15,7 @@ constexpr std::uint32_t kMatchLimit = 100'000'000;
 constexpr std::uint32_t kHeapLimitKib = 1024 * 1024;
 constexpr std::size_t kMaxJitStack = std::size_t{256} * 1024 * 1024;
 constexpr std::size_t kMaxPatternBytes = 64 * 1024;
-constexpr std::uint32_t kMaxNesting = 100;
+constexpr std::uint32_t kMaxGroups = 100;
 
 std::string pcre_message(int code) {
   std::array<PCRE2_UCHAR, 256> buffer{};
@@ -132,7 +132,7 @@ Pattern::Pattern(std::string_view original) {
   const std::unique_ptr<pcre2_compile_context, decltype(&pcre2_compile_context_free)> context(
       pcre2_compile_context_create(nullptr), &pcre2_compile_context_free);
   if (context == nullptr) throw std::bad_alloc();
-  pcre2_set_parens_nest_limit(context.get(), kMaxNesting);
+  pcre2_set_parens_nest_limit(context.get(), kMaxGroups);
   int code = 0;
   PCRE2_SIZE offset = 0;
   // ^ and $ also match at line ends in Oniguruma's default syntax.

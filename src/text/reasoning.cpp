@@ -8,7 +8,7 @@ namespace {
 constexpr std::string_view kOpener = "<think>";
 constexpr std::string_view kCloser = "</think>";
 constexpr std::string_view kLineBreaks = "\r\n";
-constexpr std::string_view kSpace = " \t\r\n";
+constexpr std::string_view kBlanks = " \t\r\n";
 
 /// The length of the longest end of `text` that begins `tag`, the whole tag aside.
 std::size_t partial_tag(std::string_view text, std::string_view tag) {
@@ -36,7 +36,7 @@ bool ReasoningSplitter::in_reasoning() const {
 }
 
 void ReasoningSplitter::read_beginning(bool at_end) {
-  const std::size_t first = std::min(pending_.find_first_not_of(kSpace), pending_.size());
+  const std::size_t first = std::min(pending_.find_first_not_of(kBlanks), pending_.size());
   const std::string_view text = std::string_view(pending_).substr(first);
   if (text.substr(0, kOpener.size()) == kOpener) {
     pending_.erase(0, first + kOpener.size());
@@ -103,7 +103,7 @@ ReasoningText split_reasoning(std::string_view text, bool opened) {
 }
 
 bool prompt_opens_reasoning(std::string_view prompt) {
-  const std::size_t last = prompt.find_last_not_of(kSpace);
+  const std::size_t last = prompt.find_last_not_of(kBlanks);
   if (last == std::string_view::npos) return false;
   return prompt.substr(0, last + 1).ends_with(kOpener);
 }

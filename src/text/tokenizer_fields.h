@@ -26,5 +26,7 @@ std::int32_t id_of(const boost::json::value& value, std::string_view token, std:
 
 // No published vocabulary is near it; it keeps a lying id from asking for gigabytes.
 constexpr std::int32_t kMaxTokens = 4'000'000;
+// Sequences inside sequences of a pipeline's parts; published files have one level.
+constexpr int kMaxSequences = 16;
 
 }  // namespace touchstone

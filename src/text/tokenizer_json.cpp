@@ -14,14 +14,12 @@ using boost::json::array;
 using boost::json::object;
 using boost::json::value;
 
-constexpr std::string_view kWhere = "tokenizer.json";
+constexpr std::string_view kFile = "tokenizer.json";
 constexpr std::string_view kConfig = "tokenizer_config.json";
-constexpr int kMaxNesting = 16;  // sequences inside sequences; published files have one level
 
 [[noreturn]] void throw_unsupported(std::string_view part, std::string_view type) {
-  throw Error(
-      std::string(kWhere) + ": " + std::string(part) + " '" + std::string(type) + "' is not supported",
-      "only byte-level BPE tokenizers are");
+  throw Error(std::string(kFile) + ": " + std::string(part) + " '" + std::string(type) + "' is not supported",
+              "only byte-level BPE tokenizers are");
 }
 
 /// Calls `use` with each object of a possibly nested Sequence.
@@ -29,13 +27,13 @@ template <class Use>
 void for_each_part(const value& part, std::string_view name, std::string_view list, const Use& use,
                    int depth = 0) {
   if (part.is_null()) return;
-  if (!part.is_object()) throw Error(std::string(kWhere) + ": " + std::string(name) + " is not an object");
-  if (depth > kMaxNesting)
-    throw Error(std::string(kWhere) + ": " + std::string(name) + " is nested too deeply");
+  if (!part.is_object()) throw Error(std::string(kFile) + ": " + std::string(name) + " is not an object");
+  if (depth > kMaxSequences)
+    throw Error(std::string(kFile) + ": " + std::string(name) + " is nested too deeply");
   const object& fields = part.get_object();
-  const std::string_view type = find_string(fields, "type", kWhere).value_or("");
+  const std::string_view type = find_string(fields, "type", kFile).value_or("");
   if (type != "Sequence") return use(fields, type);
-  for (const value& entry : array_field(fields, list, kWhere))
+  for (const value& entry : array_field(fields, list, kFile))
     for_each_part(entry, name, list, use, depth + 1);
 }
 
@@ -46,16 +44,16 @@ value part_of(const object& json, std::string_view key) {
 
 /// vocab: {"token": id}, in any order.
 void read_vocabulary(TokenizerSpec& spec, const object& vocabulary) {
-  if (vocabulary.empty()) throw Error(std::string(kWhere) + ": the vocabulary is empty");
+  if (vocabulary.empty()) throw Error(std::string(kFile) + ": the vocabulary is empty");
   std::vector<std::string_view> by_id;
   by_id.reserve(vocabulary.size());
   for (const auto& entry : vocabulary) {
     const std::string_view token = entry.key();
-    const auto id = static_cast<std::size_t>(id_of(entry.value(), token, kWhere));
+    const auto id = static_cast<std::size_t>(id_of(entry.value(), token, kFile));
     if (token.empty()) continue;
     if (id >= by_id.size()) by_id.resize(id + 1);
     if (!by_id[id].empty()) {
-      throw Error(std::string(kWhere) + ": id " + std::to_string(id) + " is given to both '" +
+      throw Error(std::string(kFile) + ": id " + std::to_string(id) + " is given to both '" +
                   std::string(by_id[id]) + "' and '" + std::string(token) + "'");
     }
     by_id[id] = token;
@@ -70,29 +68,29 @@ void read_merges(TokenizerSpec& spec, const array& merges) {
   for (std::size_t rank = 0; rank < merges.size(); ++rank) {
     const value& merge = merges[rank];
     if (merge.is_string()) {
-      const auto [left, right] = halves_of_merge(merge.get_string(), rank, kWhere);
-      put_merge(spec, rank, left, right, kWhere);
+      const auto [left, right] = halves_of_merge(merge.get_string(), rank, kFile);
+      put_merge(spec, rank, left, right, kFile);
       continue;
     }
     const array* pair = merge.if_array();
     if (pair == nullptr || pair->size() != 2 || !(*pair)[0].is_string() || !(*pair)[1].is_string()) {
-      throw Error(std::string(kWhere) + ": merge " + std::to_string(rank) + " is not a pair of tokens");
+      throw Error(std::string(kFile) + ": merge " + std::to_string(rank) + " is not a pair of tokens");
     }
-    put_merge(spec, rank, (*pair)[0].get_string(), (*pair)[1].get_string(), kWhere);
+    put_merge(spec, rank, (*pair)[0].get_string(), (*pair)[1].get_string(), kFile);
   }
 }
 
 void read_model(TokenizerSpec& spec, const object& model) {
-  const std::string_view type = find_string(model, "type", kWhere).value_or("BPE");
+  const std::string_view type = find_string(model, "type", kFile).value_or("BPE");
   if (type != "BPE") throw_unsupported("model", type);
   for (const std::string_view affix : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    if (!find_string(model, affix, kWhere).value_or("").empty()) throw_unsupported("model with", affix);
+    if (!find_string(model, affix, kFile).value_or("").empty()) throw_unsupported("model with", affix);
   }
-  read_vocabulary(spec, object_field(model, "vocab", kWhere));
-  read_merges(spec, array_field(model, "merges", kWhere));
-  spec.ignore_merges = flag_field(model, "ignore_merges", false, kWhere);
-  spec.fuse_unknown = flag_field(model, "fuse_unk", false, kWhere);
-  if (const auto unknown = find_string(model, "unk_token", kWhere)) {
+  read_vocabulary(spec, object_field(model, "vocab", kFile));
+  read_merges(spec, array_field(model, "merges", kFile));
+  spec.ignore_merges = flag_field(model, "ignore_merges", false, kFile);
+  spec.fuse_unknown = flag_field(model, "fuse_unk", false, kFile);
+  if (const auto unknown = find_string(model, "unk_token", kFile)) {
     spec.unknown_byte_id = spec.token_index.find(spec.tokens, *unknown);
   }
 }
@@ -123,21 +121,21 @@ void check_decoder(const value& decoder) {
 /// The ids that a TemplateProcessing puts before and after the text, around those of the processors before
 /// it.
 void read_template(TokenizerSpec& spec, const object& processor) {
-  const object& ids = object_field(processor, "special_tokens", kWhere);
+  const object& ids = object_field(processor, "special_tokens", kFile);
   std::vector<std::int32_t> before;
   std::vector<std::int32_t> after;
   bool seen_text = false;
-  for (const value& piece : array_field(processor, "single", kWhere)) {
+  for (const value& piece : array_field(processor, "single", kFile)) {
     const object* fields = piece.if_object();
-    if (fields == nullptr) throw Error(std::string(kWhere) + ": a template's piece is not an object");
+    if (fields == nullptr) throw Error(std::string(kFile) + ": a template's piece is not an object");
     if (fields->contains("Sequence")) {
       if (seen_text) throw_unsupported("post_processor", "TemplateProcessing with the text twice");
       seen_text = true;
       continue;
     }
-    const auto name = find_string(object_field(*fields, "SpecialToken", kWhere), "id", kWhere).value_or("");
-    for (const value& id : array_field(object_field(ids, name, kWhere), "ids", kWhere)) {
-      (seen_text ? after : before).push_back(id_of(id, name, kWhere));
+    const auto name = find_string(object_field(*fields, "SpecialToken", kFile), "id", kFile).value_or("");
+    for (const value& id : array_field(object_field(ids, name, kFile), "ids", kFile)) {
+      (seen_text ? after : before).push_back(id_of(id, name, kFile));
     }
   }
   if (!seen_text) throw_unsupported("post_processor", "TemplateProcessing without the text");
@@ -220,12 +218,12 @@ AddedToken read_added_token(const object& fields, const value& id, std::string_v
 void read_added(AddedTokens& added, const object& json) {
   const value* list = find_field(json, "added_tokens");
   if (list == nullptr) return;
-  for (const value& entry : array_field(json, "added_tokens", kWhere)) {
-    if (!entry.is_object()) throw Error(std::string(kWhere) + ": an added token is not an object");
+  for (const value& entry : array_field(json, "added_tokens", kFile)) {
+    if (!entry.is_object()) throw Error(std::string(kFile) + ": an added token is not an object");
     const object& fields = entry.get_object();
     const value* id = fields.if_contains("id");
-    if (id == nullptr) throw Error(std::string(kWhere) + ": an added token has no id");
-    added.add(read_added_token(fields, *id, kWhere), kWhere);
+    if (id == nullptr) throw Error(std::string(kFile) + ": an added token has no id");
+    added.add(read_added_token(fields, *id, kFile), kFile);
   }
 }
 
@@ -295,7 +293,7 @@ void check_ids(const TokenizerSpec& spec) {
                          std::any_of(spec.added.begin(), spec.added.end(),
                                      [&](const AddedToken& token) { return token.id == id; });
       if (!known) {
-        throw Error(std::string(kWhere) + ": post_processor adds id " + std::to_string(id) +
+        throw Error(std::string(kFile) + ": post_processor adds id " + std::to_string(id) +
                     ", which is no token");
       }
     }
@@ -306,7 +304,7 @@ void check_ids(const TokenizerSpec& spec) {
 
 TokenizerSpec read_tokenizer_json(const object& json, const object& config) {
   TokenizerSpec spec;
-  read_model(spec, object_field(json, "model", kWhere));
+  read_model(spec, object_field(json, "model", kFile));
   read_normalizer(spec, part_of(json, "normalizer"));
   spec.pre_tokenizer = parse_pre_tokenizer(part_of(json, "pre_tokenizer"));
   if (!spec.pre_tokenizer.byte_level) throw_unsupported("pre_tokenizer", "without ByteLevel");

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "base/cores.h"
+#include "cli/run_touchstone.h"
 #include "support/golden.h"
-#include "support/process.h"
 
 namespace touchstone::testing {
 namespace {
@@ -21,11 +21,6 @@ using ::testing::MatchesRegex;
 using ::testing::StartsWith;
 
 const std::string kTiny = (source_dir() / "tests/golden/models/qwen2-tied").string();
-
-ProcessResult touchstone(std::vector<std::string> arguments, const std::string& input = {}) {
-  arguments.insert(arguments.begin(), TOUCHSTONE_BINARY);
-  return run_process(arguments, input);
-}
 
 boost::json::value parse_only_document(const ProcessResult& result) {
   EXPECT_EQ(result.exit_status, 0) << result.err;

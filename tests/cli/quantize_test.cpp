@@ -10,18 +10,13 @@
 #include <fstream>
 #include <thread>
 
+#include "cli/run_touchstone.h"
 #include "support/golden.h"
-#include "support/process.h"
 
 namespace touchstone::testing {
 namespace {
 
 using ::testing::HasSubstr;
-
-ProcessResult touchstone(std::vector<std::string> arguments, const std::string& input = {}) {
-  arguments.insert(arguments.begin(), TOUCHSTONE_BINARY);
-  return run_process(arguments, input);
-}
 
 TEST(HeavyQuantizeCommand, WritesAFileThatTheOtherCommandsTakeAsModel) {
   const TemporaryFolder folder;

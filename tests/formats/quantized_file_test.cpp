@@ -54,7 +54,7 @@ std::string replace(std::string file, const std::string& from, const std::string
   return file.replace(at, from.size(), to);
 }
 
-std::string error_of(const std::string& file) {
+std::string refusal_of(const std::string& file) {
   try {
     read(file);
   } catch (const Error& error) {
@@ -90,35 +90,35 @@ TEST(QuantizedFile, GivesBackWhatWasWritten) {
 TEST(QuantizedFile, IsRefusedWhereverItIsCutOff) {
   const std::string file = make_file();
   for (std::size_t length = 0; length < file.size(); length += 7) {
-    EXPECT_NE(error_of(file.substr(0, length)), "no error") << length;
+    EXPECT_NE(refusal_of(file.substr(0, length)), "no error") << length;
   }
 }
 
 TEST(QuantizedFile, IsRefusedWhenItsDescriptionDoesNotFit) {
   const std::string file = make_file();
   const std::string described = R"(\"columns\":200)";
-  EXPECT_NE(error_of(replace(file, described, R"(\"columns\":300)")), "no error");
-  EXPECT_NE(error_of(replace(file, described, R"(\"columns\":-20)")), "no error");
-  EXPECT_NE(error_of(replace(file, described, R"(\"columns\":1e9)")), "no error");
-  EXPECT_NE(error_of(replace(file, described, R"(\"columnz\":200)")), "no error");
-  EXPECT_NE(error_of(replace(file, R"(\"I8_128\")", R"(\"I9_128\")")), "no error");
-  EXPECT_NE(error_of(replace(file, R"(\"matrix4\")", R"(\"matrix5\")")), "no error");
-  EXPECT_NE(error_of(replace(file, R"("blocks")", R"("blockz")")), "no error");
-  EXPECT_NE(error_of(replace(file, R"("config")", R"("confih")")), "no error");
-  EXPECT_NE(error_of(replace(file, R"(\"eos_id\":2)", R"(\"eos_id\":3)")), "no error");
-  EXPECT_NE(error_of(replace(file, R"(\"token_types\":[1,)", R"(\"token_types\":[  )")), "no error");
-  EXPECT_NE(error_of(replace(file, R"(\"merges\":[)", R"(\"merges\":{)")), "no error");
+  EXPECT_NE(refusal_of(replace(file, described, R"(\"columns\":300)")), "no error");
+  EXPECT_NE(refusal_of(replace(file, described, R"(\"columns\":-20)")), "no error");
+  EXPECT_NE(refusal_of(replace(file, described, R"(\"columns\":1e9)")), "no error");
+  EXPECT_NE(refusal_of(replace(file, described, R"(\"columnz\":200)")), "no error");
+  EXPECT_NE(refusal_of(replace(file, R"(\"I8_128\")", R"(\"I9_128\")")), "no error");
+  EXPECT_NE(refusal_of(replace(file, R"(\"matrix4\")", R"(\"matrix5\")")), "no error");
+  EXPECT_NE(refusal_of(replace(file, R"("blocks")", R"("blockz")")), "no error");
+  EXPECT_NE(refusal_of(replace(file, R"("config")", R"("confih")")), "no error");
+  EXPECT_NE(refusal_of(replace(file, R"(\"eos_id\":2)", R"(\"eos_id\":3)")), "no error");
+  EXPECT_NE(refusal_of(replace(file, R"(\"token_types\":[1,)", R"(\"token_types\":[  )")), "no error");
+  EXPECT_NE(refusal_of(replace(file, R"(\"merges\":[)", R"(\"merges\":{)")), "no error");
 }
 
 TEST(QuantizedFile, OfAnotherVersionIsNamedAsSuch) {
   const std::string file = replace(make_file(), R"("touchstone_version":"1")", R"("touchstone_version":"2")");
-  EXPECT_NE(error_of(file).find("version '2'"), std::string::npos);
+  EXPECT_NE(refusal_of(file).find("version '2'"), std::string::npos);
 }
 
 TEST(QuantizedFile, AnotherSafetensorsFileIsOnlyAPartOfAModel) {
   const std::string file =
       testing::safetensors(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "abcd");
-  EXPECT_NE(error_of(file).find("is one file of a model; name the folder"), std::string::npos);
+  EXPECT_NE(refusal_of(file).find("is one file of a model; name the folder"), std::string::npos);
 }
 
 TEST(QuantizedFile, IsNotMadeOfTextsThatAreNotUtf8) {

@@ -12,7 +12,7 @@ std::string repeat(const std::string& text, std::size_t count) {
   return all;
 }
 
-std::string chat(const std::string& members) {
+std::string chat_body(const std::string& members) {
   return R"({"messages":[{"role":"user","content":"hi"}],"max_tokens":4)" +
          (members.empty() ? "" : "," + members) + "}";
 }
@@ -28,7 +28,7 @@ class BadInput : public ::testing::Test {
   }
   static void TearDownTestSuite() { server.reset(); }
   void TearDown() override {
-    EXPECT_EQ(server->ask(post("/v1/chat/completions", chat(""))).status, 200) << "it no longer answers";
+    EXPECT_EQ(server->ask(post("/v1/chat/completions", chat_body(""))).status, 200) << "it no longer answers";
     EXPECT_TRUE(server->wait_for_load(0, 0));
   }
 
@@ -47,7 +47,7 @@ class BadInput : public ::testing::Test {
     }
   }
   static void expect_chat_error(const std::string& members, int status, const std::string& param) {
-    expect_error(post("/v1/chat/completions", chat(members)), status, param);
+    expect_error(post("/v1/chat/completions", chat_body(members)), status, param);
   }
 
   static std::unique_ptr<RunningServer> server;

@@ -235,7 +235,9 @@ TEST(Server, AClientThatDoesNotReadIsCutOff) {
 }
 
 TEST(Server, DrainingLetsAnswersFinish) {
-  RunningServer server;
+  ServerOptions options = test_options();
+  options.drain_seconds = 600;
+  RunningServer server(options);
   TestClient client(server.port());
   client.send(chat(R"(,"n":8,"ignore_eos":true,"stream":true,"max_tokens":1500)"));
   ASSERT_TRUE(client.wait_for("data: "));
@@ -295,7 +297,9 @@ TEST(Server, AThousandIdleConnectionsCostNoThreadsAndLittleMemory) {
   EXPECT_EQ(process_status("Threads"), threads);
   const double grown_mb = (process_status("VmRSS") - before_kb) / 1024;
   RecordProperty("grown_mb", std::to_string(grown_mb));
+#ifndef __SANITIZE_THREAD__  // its own records of each connection are larger
   EXPECT_LT(grown_mb, 50);
+#endif
   EXPECT_EQ(server.ask(chat(R"(,"max_tokens":2)")).status, 200);
 }
 
