@@ -101,7 +101,8 @@ void multiply_few(const std::uint8_t* panels, std::size_t panel_bytes, int num_i
       for (int p = 0; p < kPanels; ++p) {
         const std::uint8_t* bytes = group + static_cast<std::size_t>(p) * panel_bytes;
         groups[p] = Panel::open(bytes);
-        prefetch(bytes + kStreamAhead, Panel::kGroupBytes);
+        // A single stream is better followed by the processor's own prefetcher.
+        if (kTokens * kPanels > 1) prefetch(bytes + kStreamAhead, Panel::kGroupBytes);
       }
       const int n = Panel::kGroup < end - k ? Panel::kGroup : end - k;
       for (int i = 0; i < n; ++i) {

@@ -50,7 +50,8 @@ void multiply_pair_panels(const std::uint8_t* panels, std::size_t panel_bytes, i
     const int count = num_pairs - begin < kBlockPairs ? num_pairs - begin : kBlockPairs;
     const std::uint8_t* block = panels + static_cast<std::size_t>(begin) * kPairLine;
     const std::uint16_t* rows = x + static_cast<std::size_t>(2 * begin) * block_rows;
-    for (int p = 0; p < kPanels; ++p) {
+    // A single stream is better followed by the processor's own prefetcher.
+    for (int p = 0; p < kPanels && num_tokens > 1; ++p) {
       prefetch(block + static_cast<std::size_t>(p) * panel_bytes + kBlockPairs * kPairLine,
                kBlockPairs * kPairLine);
     }

@@ -223,6 +223,7 @@ void multiply_int_panels(const std::uint8_t* panels, std::size_t panel_bytes, in
     const int steps = ((left < kIntGroup ? left : kIntGroup) + kIntDepth - 1) / kIntDepth;
     // Spread over the tiles: more at once than the core can have under way would hold up its loads.
     const auto prefetch_share = [&](int token) {
+      if (num_tokens == 1) return;  // a single stream: the processor's own prefetcher follows it better
       const int index = token / kTokens;
       const auto first = static_cast<std::size_t>(index * kLines / num_tiles) * 64;
       const auto end = static_cast<std::size_t>((index + 1) * kLines / num_tiles) * 64;

@@ -96,7 +96,11 @@ struct Avx512 {
   using Four = __m512i;
 
   static Ints set_ints(std::int32_t n) { return to_ints(_mm512_set1_epi32(n)); }
-  static Bytes load_line(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
+  static Bytes load_line(const std::uint8_t* p) {
+    Bytes line = _mm512_loadu_si512(p);
+    asm("" : "+v"(line));  // GCC 12 copies a line that is used twice to the stack, and reads it there
+    return line;
+  }
   static Four load_four(const std::int8_t* p) {
     std::int32_t four;
     __builtin_memcpy(&four, p, sizeof four);
