@@ -374,9 +374,9 @@ async def measure(endpoint, load, workload, indices, watch):
 
 
 async def find_words_per_token(endpoint, options):
-    """By asking: twice as many words make so many more tokens."""
+    """By asking: 20 words more make so many more tokens."""
     tokens = []
-    for words in (100, 200):
+    for words in (10, 30):
         body = {"model": endpoint.model, "prompt": make_text("words", words), "max_tokens": 1, "stream": True,
                 "stream_options": {"include_usage": True}}
         record = Record(0, time.perf_counter())
@@ -388,7 +388,7 @@ async def find_words_per_token(endpoint, options):
                 if str(error) != "incomplete":  # the one token was no text
                     raise
         tokens.append(record.prompt_tokens)
-    return 100 / (tokens[1] - tokens[0]) if tokens[1] > tokens[0] else 1
+    return 20 / (tokens[1] - tokens[0]) if tokens[1] > tokens[0] else 1
 
 
 def describe_line(row):
@@ -514,7 +514,11 @@ async def run_all(options):
 
 def main():
     options = parse_options(sys.argv[1:])
-    runs = asyncio.run(run_all(options))
+    try:
+        runs = asyncio.run(run_all(options))
+    except (BadResponse, OSError, ValueError) as error:  # before or between the rounds; in them errors are counted
+        print(f"serve_load.py: a server gives no answer that can be used: {error!r}", file=sys.stderr)
+        return 2
     rows = [row for row, _ in runs]
     settings = {name: value for name, value in vars(options).items() if name not in ("endpoint", "pid", "csv", "svg")}
     settings["models"] = {endpoint.name: endpoint.model for endpoint in options.endpoint}
