@@ -34,6 +34,19 @@ def panel(title, rows, top):
     return lines, y - top + 12
 
 
+def draw(panels):
+    """The SVG of groups of bars: (title, rows) each."""
+    lines, top = [], 0
+    for title, rows in panels:
+        part, height = panel(title, rows, top)
+        lines += part
+        top += height
+    width = LABEL + WIDTH + 60
+    head = (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {top}" width="{width}" height="{top}" '
+            'font-family="sans-serif" font-size="13" fill="#111827">')
+    return "\n".join([head, f'<rect width="{width}" height="{top}" fill="#ffffff"/>', *lines, "</svg>"]) + "\n"
+
+
 def main():
     rounds = collections.defaultdict(list)
     for line in sys.stdin:
@@ -41,23 +54,15 @@ def main():
         for phase in ("prefill", "decode"):
             if phase in row:
                 rounds[phase, row["batch"], row["engine"], row["format"]].append(row[phase])
-    lines, top = [], 0
+    panels = []
     for phase, batch in sorted({key[:2] for key in rounds}, key=lambda k: (k[1], k[0] != "prefill")):
         if phase == "prefill" and batch > 1:
             continue  # the same work, prompt by prompt
         rows = [((engine, name), values) for (p, b, engine, name), values in rounds.items()
                 if (p, b) == (phase, batch)]
         rows.sort(key=lambda row: -statistics.median(row[1]))
-        title = f"{phase}, tokens/s" + (f", {batch} sequences" if batch > 1 else "")
-        part, height = panel(title, rows, top)
-        lines += part
-        top += height
-    width = LABEL + WIDTH + 60
-    print(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {top}" width="{width}" height="{top}" '
-          'font-family="sans-serif" font-size="13" fill="#111827">')
-    print(f'<rect width="{width}" height="{top}" fill="#ffffff"/>')
-    print("\n".join(lines))
-    print("</svg>")
+        panels.append((f"{phase}, tokens/s" + (f", {batch} sequences" if batch > 1 else ""), rows))
+    print(draw(panels), end="")
 
 
 if __name__ == "__main__":

@@ -5,13 +5,15 @@
 #include "engine/check_logits.h"
 #include "engine/engine_impl.h"
 #include "engine/memory.h"
+#include "kernels/parallel.h"
 
 namespace touchstone {
 namespace {
 
-double ms_since(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
 }
+double ms_since(Clock::time_point start) { return seconds_since(start) * 1e3; }
 
 // KV memory may take this share of what is free; the rest is for logits, text, and the user's other programs.
 constexpr double kKvShareOfFreeMemory = 0.5;
@@ -51,6 +53,7 @@ Engine::Impl::Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& wan
               : model->transformer->config().max_position_embeddings),
       pool(choose_num_blocks(*model->transformer, options, max_sequence_tokens)),
       kv(model->transformer->make_kv_pool(pool.size())),
+      choosing_buffers(static_cast<std::size_t>(model->transformer->num_threads())),
       close_reasoning(
           model->tokenizer.encode("\n</think>\n\n", {.parse_special = true, .add_special = false})),
       line_breaks(model->tokenizer.encode("\n\n", {.parse_special = false, .add_special = false})),
@@ -106,27 +109,60 @@ void Engine::Impl::drop_draft(Sequence& sequence) {
   }
 }
 
-ChosenToken Engine::Impl::choose_token(Sequence& sequence, std::span<float> row) {
-  const SamplingParams& params = request_of(sequence).input.sampling;
+ChosenToken Engine::Impl::choose_token(Sequence& sequence, std::span<float> row, ChoosingBuffers& buffers) {
+  check_logits(row, "model " + model->id);
+  const Request& request = request_of(sequence);
+  const SamplingParams& params = request.input.sampling;
   if (sequence.text.in_reasoning()) {
-    if (params.reasoning_budget &&
-        sequence.reasoning_tokens >= static_cast<std::size_t>(*params.reasoning_budget)) {
-      close_thinking(sequence);
-    }
+    const bool spent = params.reasoning_budget &&
+                       sequence.reasoning_tokens >= static_cast<std::size_t>(*params.reasoning_budget);
+    if (spent || request.answers_now) close_thinking(sequence);
     ++sequence.reasoning_tokens;
   }
   const std::int32_t num_logprobs = params.num_logprobs;
-  if (num_logprobs >= 0) raw_logits.assign(row.begin(), row.end());  // choosing changes them
-  ChosenToken token{.id = 0, .forced = !sequence.forced.empty(), .logprobs = {}};
+  if (num_logprobs >= 0) buffers.raw_logits.assign(row.begin(), row.end());  // choosing changes them
+  ChosenToken token{.forced = !sequence.forced.empty(), .logprobs = {}, .error = {}};
   if (token.forced) {
     token.id = sequence.forced.back();
     sequence.forced.pop_back();
   } else {
     restrict_logits(sequence, row);
-    token.id = sample_token(row, sequence.counts, params, sequence.sample, sequence.ids.size(), sampler);
+    token.id =
+        sample_token(row, sequence.counts, params, sequence.sample, sequence.ids.size(), buffers.sampler);
   }
-  if (num_logprobs >= 0) token.logprobs = find_logprobs(raw_logits, token.id, num_logprobs);
+  if (num_logprobs >= 0) token.logprobs = find_logprobs(buffers.raw_logits, token.id, num_logprobs);
   return token;
+}
+
+/// The token of each sequence's first row, where it has one. No sequence looks at another, so each thread
+/// chooses for those that it draws.
+std::vector<ChosenToken> Engine::Impl::choose_tokens(std::span<Sequence* const> scheduled,
+                                                     std::span<const ForwardSlice> slices,
+                                                     std::span<float> rows) {
+  const auto start = Clock::now();
+  const auto vocab_size = static_cast<std::size_t>(model->transformer->config().vocab_size);
+  struct Task {
+    std::size_t sequence, row;
+  };
+  std::vector<Task> tasks;
+  std::size_t row = 0;
+  for (std::size_t i = 0; i < scheduled.size(); ++i) {
+    if (slices[i].num_logits > 0) tasks.push_back({i, row});
+    row += static_cast<std::size_t>(slices[i].num_logits);
+  }
+  std::vector<ChosenToken> tokens(scheduled.size());
+  for_each(model->transformer->threads(), static_cast<std::int32_t>(tasks.size()), [&](int item, int thread) {
+    const Task task = tasks[static_cast<std::size_t>(item)];
+    try {
+      tokens[task.sequence] =
+          choose_token(*scheduled[task.sequence], rows.subspan(task.row * vocab_size, vocab_size),
+                       choosing_buffers[static_cast<std::size_t>(thread)]);
+    } catch (...) {
+      tokens[task.sequence].error = std::current_exception();
+    }
+  });
+  choosing_s += seconds_since(start);
+  return tokens;
 }
 
 /// What the token, already appended, adds to the text, and why the answer ends with it, if it does.
@@ -180,9 +216,10 @@ void Engine::Impl::append(Sequence& sequence, const ChosenToken& token) {
   if (sequence.status == Status::running && reasons) break_loop(sequence);
 }
 
-/// Appends the token of the first row, and of each row behind it as long as the draft's guess before that row
+/// Appends the first row's token, and that of each row behind it as long as the draft's guess before that row
 /// was right: the rows of a sequence's last ids, one for each of the draft.
-void Engine::Impl::take_rows(Sequence& sequence, std::span<float> rows) {
+void Engine::Impl::take_rows(Sequence& sequence, std::span<float> rows, const ChosenToken& first) {
+  if (first.error) std::rethrow_exception(first.error);
   const auto vocab_size = static_cast<std::size_t>(model->transformer->config().vocab_size);
   const std::vector<std::int32_t> draft = std::move(sequence.draft);
   Request& request = request_of(sequence);
@@ -194,9 +231,8 @@ void Engine::Impl::take_rows(Sequence& sequence, std::span<float> rows) {
       ++request.accepted_tokens;
     }
     const std::span<float> logits = rows.subspan(row * vocab_size, vocab_size);
-    check_logits(logits, "model " + model->id);
     const std::size_t size = sequence.ids.size();
-    append(sequence, choose_token(sequence, logits));
+    append(sequence, row == 0 ? first : choose_token(sequence, logits, choosing_buffers.front()));
     if (sequence.ids.size() <= size) break;  // a loop was taken back
   }
   if (sequence.status == Status::running) drop_draft(sequence);
@@ -274,7 +310,10 @@ EngineLoad Engine::load() const {
                   .prompt_tokens = impl_->prompt_tokens,
                   .cached_tokens = impl_->cached_tokens,
                   .generated_tokens = impl_->generated_tokens,
-                  .evicted_blocks = impl_->evicted_blocks};
+                  .evicted_blocks = impl_->evicted_blocks,
+                  .step_s = impl_->step_s,
+                  .forward_s = impl_->forward_s,
+                  .choosing_s = impl_->choosing_s};
   for (const auto& [id, request] : impl_->requests) {
     for (const Sequence& sequence : request.sequences) {
       load.waiting += sequence.status == Status::waiting ? 1 : 0;
@@ -354,52 +393,58 @@ void Engine::cancel(RequestId id) { impl_->cancel(id); }
 
 void Engine::close_thinking(RequestId id) {
   const auto found = impl_->requests.find(id);
-  if (found == impl_->requests.end()) return;
-  for (Sequence& sequence : found->second.sequences) {
-    if (sequence.status != Status::finished) impl_->close_thinking(sequence);
+  if (found != impl_->requests.end()) found->second.answers_now = true;
+}
+
+/// Runs the slices, and gives each sequence what its own brings.
+void Engine::Impl::run(std::span<Sequence* const> scheduled, std::span<const ForwardSlice> slices) {
+  const auto vocab_size = static_cast<std::size_t>(model->transformer->config().vocab_size);
+  std::size_t num_rows = 0;
+  std::size_t num_tokens = 0;
+  for (const ForwardSlice& slice : slices) {
+    num_rows += static_cast<std::size_t>(slice.num_logits);
+    num_tokens += slice.ids.size();
+  }
+  if (logits.size() < num_rows * vocab_size) logits.resize(num_rows * vocab_size);
+  const std::span<float> rows = std::span(logits).first(num_rows * vocab_size);
+  const auto start = Clock::now();
+  model->transformer->forward(*kv, slices, rows);
+  const double seconds = seconds_since(start);
+  forward_s += seconds;
+  pass_times.record(num_tokens, seconds);
+  const std::vector<ChosenToken> tokens = choose_tokens(scheduled, slices, rows);
+
+  std::size_t row = 0;
+  for (std::size_t i = 0; i < scheduled.size(); ++i) {
+    Sequence& sequence = *scheduled[i];
+    const std::size_t first_row = row;
+    const auto own_rows = static_cast<std::size_t>(slices[i].num_logits);
+    row += own_rows;
+    if (sequence.status != Status::running) continue;  // cancelled by another sample's callback
+    sequence.computed += sequence.draft.empty() ? slices[i].ids.size() : 1;
+    keep_prefix(sequence, sequence.computed / kKvBlockTokens * kKvBlockTokens);
+    const bool first_prompt = sequence.sample == 0 && !sequence.generating();
+    if (first_prompt) request_of(sequence).prefilled_tokens += slices[i].ids.size();
+    if (own_rows == 0) continue;
+    if (first_prompt) {
+      count_cached(sequence);
+      share_prompt(sequence);
+    }
+    take_rows(sequence, rows.subspan(first_row * vocab_size, own_rows * vocab_size), tokens[i]);
   }
 }
 
 std::vector<std::pair<Engine::RequestId, GenerateResult>> Engine::step() {
   Impl& e = *impl_;
+  const auto start = Clock::now();
   e.end_late_requests();
   e.admit();
   std::vector<ForwardSlice> slices;
   const std::vector<Sequence*> scheduled = e.schedule(slices);
-  if (!scheduled.empty()) {
-    const auto vocab_size = static_cast<std::size_t>(e.model->transformer->config().vocab_size);
-    std::size_t rows = 0;
-    std::size_t tokens = 0;
-    for (const ForwardSlice& slice : slices) {
-      rows += static_cast<std::size_t>(slice.num_logits);
-      tokens += slice.ids.size();
-    }
-    if (e.logits.size() < rows * vocab_size) e.logits.resize(rows * vocab_size);
-    const std::span<float> logits = std::span(e.logits).first(rows * vocab_size);
-    const auto start = Clock::now();
-    e.model->transformer->forward(*e.kv, slices, logits);
-    e.pass_times.record(tokens, ms_since(start) / 1e3);
-
-    std::size_t row = 0;
-    for (std::size_t i = 0; i < scheduled.size(); ++i) {
-      Sequence& sequence = *scheduled[i];
-      const std::size_t first_row = row;
-      const auto own_rows = static_cast<std::size_t>(slices[i].num_logits);
-      row += own_rows;
-      if (sequence.status != Status::running) continue;  // cancelled by another sample's callback
-      sequence.computed += sequence.draft.empty() ? slices[i].ids.size() : 1;
-      e.keep_prefix(sequence, sequence.computed / kKvBlockTokens * kKvBlockTokens);
-      const bool first_prompt = sequence.sample == 0 && !sequence.generating();
-      if (first_prompt) e.request_of(sequence).prefilled_tokens += slices[i].ids.size();
-      if (own_rows == 0) continue;
-      if (first_prompt) {
-        e.count_cached(sequence);
-        e.share_prompt(sequence);
-      }
-      e.take_rows(sequence, logits.subspan(first_row * vocab_size, own_rows * vocab_size));
-    }
-  }
-  return e.collect();
+  if (!scheduled.empty()) e.run(scheduled, slices);
+  auto done = e.collect();
+  e.step_s += seconds_since(start);
+  return done;
 }
 
 GenerateResult Engine::generate(GenerateRequest request) {

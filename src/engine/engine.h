@@ -132,6 +132,8 @@ struct EngineLoad {
   std::int32_t num_blocks = 0;
   std::int64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
   std::int64_t evicted_blocks = 0;  // from the prefix cache, because they were needed
+  // In step(), in the model's passes of it, and in choosing tokens from their logits.
+  double step_s = 0, forward_s = 0, choosing_s = 0;
 };
 
 /// Continuous batching over one model. Not thread-safe: one thread submits and steps.

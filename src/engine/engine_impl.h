@@ -4,8 +4,10 @@
 
 #include <chrono>
 #include <deque>
+#include <exception>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -70,15 +72,23 @@ struct Request {
   GenerateRequest input;
   Clock::time_point submitted;
   std::vector<Sequence> sequences;
+  bool answers_now = false;          // thinking is to be closed
   std::size_t prefilled_tokens = 0;  // of the prompt, by the first sample
   std::int32_t cached_tokens = 0;
   std::int64_t drafted_tokens = 0, accepted_tokens = 0;
 };
 
 struct ChosenToken {
-  std::int32_t id;
-  bool forced;  // not by the model
+  std::int32_t id = 0;
+  bool forced = false;  // not by the model
   TokenLogprobs logprobs;
+  std::exception_ptr error;  // why there is none
+};
+
+/// Memory in which one thread chooses tokens.
+struct ChoosingBuffers {
+  SamplerBuffers sampler;
+  std::vector<float> raw_logits;
 };
 
 struct Engine::Impl {
@@ -92,15 +102,17 @@ struct Engine::Impl {
   std::deque<Sequence*> queue;     // waiting, oldest first
   std::vector<Sequence*> running;  // in the order of admission
   RequestId next_id = 1;
-  std::vector<float> logits, raw_logits;
-  SamplerBuffers sampler;
+  std::vector<float> logits;
+  std::vector<ChoosingBuffers> choosing_buffers;  // one for each of the model's threads
   std::int64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0, evicted_blocks = 0;
   PassTimes pass_times;
+  double step_s = 0, forward_s = 0, choosing_s = 0;
   std::vector<std::int32_t> close_reasoning;  // ids of "\n</think>\n\n"
   std::vector<std::int32_t> line_breaks;      // of "\n\n"
   std::optional<std::int32_t> opener_id;      // of "<think>", if that is a token
   std::shared_ptr<const TokenTree> token_tree;
   std::map<std::string, std::shared_ptr<Constraint>> constraints;  // by Grammar::key()
+  std::mutex constraints_mutex;  // sequences with the same grammar share one, and choose at the same time
 
   Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& wanted);
   void admit();
@@ -119,9 +131,12 @@ struct Engine::Impl {
   void release(Sequence& sequence);
   void share_prompt(Sequence& from);
   void count_cached(const Sequence& first_sample);
-  ChosenToken choose_token(Sequence& sequence, std::span<float> row);
+  ChosenToken choose_token(Sequence& sequence, std::span<float> row, ChoosingBuffers& buffers);
+  std::vector<ChosenToken> choose_tokens(std::span<Sequence* const> scheduled,
+                                         std::span<const ForwardSlice> slices, std::span<float> rows);
+  void run(std::span<Sequence* const> scheduled, std::span<const ForwardSlice> slices);
   void append(Sequence& sequence, const ChosenToken& token);
-  void take_rows(Sequence& sequence, std::span<float> rows);
+  void take_rows(Sequence& sequence, std::span<float> rows, const ChosenToken& first);
   std::optional<FinishReason> take_text(Sequence& sequence, const ChosenToken& token, std::string& text);
   std::shared_ptr<Constraint> find_constraint(const std::shared_ptr<const Grammar>& grammar);
   void restrict_logits(Sequence& sequence, std::span<float> logits);

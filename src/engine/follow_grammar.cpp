@@ -35,6 +35,7 @@ void Engine::Impl::restrict_logits(Sequence& sequence, std::span<float> logits) 
     ban_tokens(logits, {&sequence.banned->second, 1});
   }
   if (!sequence.constraint) return;
+  const std::scoped_lock lock(constraints_mutex);
   std::vector<std::int32_t> also;
   std::vector<std::int32_t> without;
   if (sequence.text.in_reasoning()) {  // the answer is still to come

@@ -44,7 +44,17 @@ void adjust_logits(std::span<float> logits, const TokenCounts& counts, const Sam
   }
 }
 
-float find_maximum(std::span<const float> values) {
+// Loops over whole vocabularies are compiled a second time where the CPU may have wider vectors: always
+// inline, so that they are what their caller is. Each has one order of sums, so the bits are the same.
+#if defined(__x86_64__)
+#define TOUCHSTONE_FOR_AVX2 [[gnu::target("avx2")]]
+const bool kHasAvx2 = __builtin_cpu_supports("avx2") != 0;
+#else
+#define TOUCHSTONE_FOR_AVX2
+constexpr bool kHasAvx2 = false;
+#endif
+
+[[gnu::always_inline]] inline float find_maximum(std::span<const float> values) {
   std::array<float, kLanes> best;
   best.fill(kMinusInfinity);
   std::size_t i = 0;
@@ -66,7 +76,7 @@ std::int32_t find_likeliest(std::span<const float> logits) {
 
 /// exp(x) for x <= 0, within 2 units in the last place, without a branch so that loops over it become
 /// vectors. Coefficients: S. L. Moshier, Cephes, expf.
-inline float exp_weight(float x) {
+[[gnu::always_inline]] inline float exp_weight(float x) {
   constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer
   const float bounded = x > kVanishes ? x : kVanishes;
   const float n = (bounded * 1.44269504F + kRound) - kRound;
@@ -95,7 +105,8 @@ std::span<const float> block_at(std::span<const float> logits, std::size_t block
 using BlockWeights = std::array<float, kBlock>;
 
 /// exp(logit - maximum) of a block's logits; zero behind the last block's end.
-void weigh_block(std::span<const float> values, float maximum, BlockWeights& weights) {
+[[gnu::always_inline]] inline void weigh_block(std::span<const float> values, float maximum,
+                                               BlockWeights& weights) {
   std::array<float, kBlock> padded;
   if (values.size() < kBlock) {
     padded.fill(kMinusInfinity);
@@ -106,9 +117,8 @@ void weigh_block(std::span<const float> values, float maximum, BlockWeights& wei
   for (std::size_t i = 0; i < kBlock; ++i) weights[i] = exp_weight(logits[i] - maximum);
 }
 
-/// Divides by the temperature, in place; NaN becomes minus infinity. Writes each block's maximum and returns
-/// that of all.
-float scale_logits(std::span<float> logits, float temperature, std::vector<float>& block_maxima) {
+[[gnu::always_inline]] inline float scale_any(std::span<float> logits, float temperature,
+                                              std::vector<float>& block_maxima) {
   for (float& logit : logits) {
     const float scaled = logit / temperature;
     logit = scaled > kMinusInfinity ? scaled : kMinusInfinity;
@@ -118,6 +128,18 @@ float scale_logits(std::span<float> logits, float temperature, std::vector<float
     block_maxima.push_back(find_maximum(block_at(logits, block)));
   }
   return find_maximum(block_maxima);
+}
+
+TOUCHSTONE_FOR_AVX2 float scale_wide(std::span<float> logits, float temperature,
+                                     std::vector<float>& block_maxima) {
+  return scale_any(logits, temperature, block_maxima);
+}
+
+/// Divides by the temperature, in place; NaN becomes minus infinity. Writes each block's maximum and returns
+/// that of all.
+float scale_logits(std::span<float> logits, float temperature, std::vector<float>& block_maxima) {
+  return kHasAvx2 ? scale_wide(logits, temperature, block_maxima)
+                  : scale_any(logits, temperature, block_maxima);
 }
 
 /// The k-th largest logit, k < logits.size().
@@ -142,8 +164,8 @@ float find_kth_largest(std::span<const float> logits, std::size_t k, SamplerBuff
   return select(buffers.values);
 }
 
-/// Sum of the weights of all tokens, to float32's precision.
-double sum_all_weights(std::span<const float> logits, float maximum, std::span<const float> block_maxima) {
+[[gnu::always_inline]] inline double sum_any(std::span<const float> logits, float maximum,
+                                             std::span<const float> block_maxima) {
   std::array<double, kLanes> sums{};
   for (std::size_t block = 0; block < block_maxima.size(); ++block) {
     if (block_maxima[block] - maximum < kNegligible) continue;
@@ -158,8 +180,18 @@ double sum_all_weights(std::span<const float> logits, float maximum, std::span<c
   return sum;
 }
 
-/// Tokens whose logit is at least `lowest` and whose weight is not zero, by id.
-void collect_candidates(std::span<const float> logits, float maximum, float lowest, SamplerBuffers& buffers) {
+TOUCHSTONE_FOR_AVX2 double sum_wide(std::span<const float> logits, float maximum,
+                                    std::span<const float> block_maxima) {
+  return sum_any(logits, maximum, block_maxima);
+}
+
+/// Sum of the weights of all tokens, to float32's precision.
+double sum_all_weights(std::span<const float> logits, float maximum, std::span<const float> block_maxima) {
+  return kHasAvx2 ? sum_wide(logits, maximum, block_maxima) : sum_any(logits, maximum, block_maxima);
+}
+
+[[gnu::always_inline]] inline void collect_any(std::span<const float> logits, float maximum, float lowest,
+                                               SamplerBuffers& buffers) {
   const float bound = std::max(lowest, maximum + kVanishes);
   buffers.candidates.clear();
   for (std::size_t block = 0; block < buffers.block_maxima.size(); ++block) {
@@ -173,6 +205,18 @@ void collect_candidates(std::span<const float> logits, float maximum, float lowe
     }
   }
 }
+
+TOUCHSTONE_FOR_AVX2 void collect_wide(std::span<const float> logits, float maximum, float lowest,
+                                      SamplerBuffers& buffers) {
+  collect_any(logits, maximum, lowest, buffers);
+}
+
+/// Tokens whose logit is at least `lowest` and whose weight is not zero, by id.
+void collect_candidates(std::span<const float> logits, float maximum, float lowest, SamplerBuffers& buffers) {
+  kHasAvx2 ? collect_wide(logits, maximum, lowest, buffers) : collect_any(logits, maximum, lowest, buffers);
+}
+
+#undef TOUCHSTONE_FOR_AVX2
 
 double sum_weights(std::span<const Candidate> candidates) {
   double sum = 0;

@@ -97,6 +97,7 @@ Transformer::~Transformer() = default;
 const Config& Transformer::config() const { return impl_->config; }
 const std::string& Transformer::isa() const { return impl_->isa; }
 int Transformer::num_threads() const { return impl_->backend.pool().size(); }
+ThreadPool& Transformer::threads() { return impl_->backend.pool(); }
 Arithmetic Transformer::arithmetic() const { return arithmetic_of(impl_->weights); }
 PackedCacheUse Transformer::packed_cache_use() const { return impl_->weights.cache_use; }
 std::size_t Transformer::weight_bytes() const { return count_weight_bytes(impl_->weights); }

@@ -91,6 +91,8 @@ class Transformer {
   const Config& config() const;
   const std::string& isa() const;
   int num_threads() const;
+  /// The threads that run forward(): between two passes the same caller may use them.
+  ThreadPool& threads();
   Arithmetic arithmetic() const;  // of products with weights
   PackedCacheUse packed_cache_use() const;
   std::size_t weight_bytes() const;            // packed, in memory

@@ -47,6 +47,9 @@ struct Metrics::Impl {
   Family<Gauge>& kv_all = gauges("touchstone_kv_blocks", "KV blocks that there are");
   Family<Gauge>& model_info = gauges("touchstone_model_info", "Always 1: a model that is served");
   Family<Gauge>& load_time = gauges("touchstone_model_load_seconds", "What loading the model took");
+  Family<Counter>& engine_time = counters(
+      "touchstone_engine_seconds_total",
+      "What the engine's thread spends on requests: in the model, in choosing tokens, and in all the rest");
   Gauge& connections = gauges("touchstone_connections", "Open connections").Add({});
 
   Impl() {
@@ -98,6 +101,13 @@ void Metrics::set_model(const std::string& model, const ModelGauges& gauges) {
   impl_->waiting.Add({{"model", model}}).Set(gauges.waiting);
   impl_->kv_used.Add({{"model", model}}).Set(gauges.kv_blocks_used);
   impl_->kv_all.Add({{"model", model}}).Set(gauges.kv_blocks);
+  const auto raise = [&](const char* part, double seconds) {
+    Counter& counter = impl_->engine_time.Add({{"model", model}, {"part", part}});
+    counter.Increment(seconds - counter.Value());
+  };
+  raise("model", gauges.forward_s);
+  raise("choosing", gauges.choosing_s);
+  raise("rest", gauges.busy_s - gauges.forward_s - gauges.choosing_s);
 }
 void Metrics::set_connections(double count) { impl_->connections.Set(count); }
 

@@ -46,6 +46,7 @@ struct ModelRunner::Impl {
   };
   std::map<Engine::RequestId, Running> running;
   std::int32_t running_samples = 0;
+  double busy_s = 0;
   std::thread thread;
 
   Impl(std::shared_ptr<LoadedModel> loaded, const RunnerOptions& wanted)
@@ -165,13 +166,18 @@ void ModelRunner::Impl::step() {
 void ModelRunner::Impl::publish() {
   const std::scoped_lock lock(mutex);
   load.running = static_cast<std::int32_t>(running.size());
-  load.used_blocks = engine.num_blocks() - engine.free_blocks();
+  const EngineLoad now = engine.load();
+  load.used_blocks = now.used_blocks;
+  load.busy_s = busy_s;
+  load.forward_s = now.forward_s;
+  load.choosing_s = now.choosing_s;
 }
 
 void ModelRunner::Impl::run() {
   while (true) {
     bool all_cancelled = false;
     std::vector<Waiting> ready = take_ready(all_cancelled);
+    const auto begun = Clock::now();
     for (Waiting& item : ready) {
       if (all_cancelled) item.job.abandoned = [] { return true; };
       start(std::move(item));
@@ -180,6 +186,7 @@ void ModelRunner::Impl::run() {
     publish();
     drop_abandoned(all_cancelled);
     if (!running.empty()) step();
+    busy_s += std::chrono::duration<double>(Clock::now() - begun).count();
     publish();
     const std::scoped_lock lock(mutex);
     if (stopped && running.empty() && waiting.empty()) return;

@@ -22,6 +22,8 @@ struct RunnerOptions {
 struct RunnerLoad {
   std::int32_t running = 0, waiting = 0;  // requests: in the engine, and admitted but not yet there
   std::int32_t used_blocks = 0, num_blocks = 0;
+  // What the engine's thread has spent on requests, in the model's passes, and in choosing tokens.
+  double busy_s = 0, forward_s = 0, choosing_s = 0;
 };
 
 /// What an answer is asked for. The callbacks run on the engine's thread; exactly one of on_done and on_error

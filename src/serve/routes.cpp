@@ -58,7 +58,10 @@ HttpResponse show_metrics(Api& api, const HttpRequest&) {
     api.metrics.set_model(runner->model().id, {.running = static_cast<double>(load.running),
                                                .waiting = static_cast<double>(load.waiting),
                                                .kv_blocks_used = static_cast<double>(load.used_blocks),
-                                               .kv_blocks = static_cast<double>(load.num_blocks)});
+                                               .kv_blocks = static_cast<double>(load.num_blocks),
+                                               .busy_s = load.busy_s,
+                                               .forward_s = load.forward_s,
+                                               .choosing_s = load.choosing_s});
   }
   api.metrics.set_connections(api.num_connections);
   return {.content_type = "text/plain; version=0.0.4; charset=utf-8",

@@ -2,11 +2,13 @@
 
 #include <gmock/gmock.h>
 
+#include <boost/json.hpp>
 #include <map>
 #include <random>
 
 #include "base/error.h"
 #include "engine_runs.h"
+#include "text/json_schema.h"
 
 namespace touchstone {
 namespace {
@@ -96,6 +98,47 @@ TEST(EngineLaws, ThreadsDoNotChangeTheBytes) {
   for (const int threads : {2, 3}) {
     SCOPED_TRACE(threads);
     expect_same(run_together(load(some_model(), threads), small(), requests).results, expected);
+  }
+}
+
+struct Event {
+  std::size_t request;
+  int sample;
+  std::int32_t id;
+  std::string text;
+  float logprob;
+  std::vector<std::pair<std::int32_t, float>> top;
+  bool operator==(const Event&) const = default;
+};
+
+/// All that callbacks see, in the order in which they see it.
+std::vector<Event> events_of(const std::shared_ptr<LoadedModel>& model,
+                             std::vector<GenerateRequest> requests) {
+  std::vector<Event> events;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    requests[i].on_token = [i, &events](const TokenEvent& e) {
+      events.push_back({i, e.sample, e.id, std::string(e.text), e.logprob, {e.top.begin(), e.top.end()}});
+      return true;
+    };
+  }
+  run_together(model, small(16384), requests);
+  return events;
+}
+
+TEST(EngineLaws, ManySampledRowsGiveTheSameEventsInTheSameOrderOnAnyNumberOfThreads) {
+  const auto model = load(some_model());
+  std::vector<GenerateRequest> requests = random_requests(6, 48, *model);
+  const auto grammar = std::make_shared<Grammar>(
+      compile_json_schema(boost::json::parse(R"({"type": "array", "items": {"type": "integer"}})")));
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    requests[i].sampling.num_logprobs = i % 3 == 0 ? 3 : -1;
+    if (i % 4 == 0) requests[i].constraint = grammar;  // one for all of them
+  }
+  const std::vector<Event> expected = events_of(model, requests);
+  EXPECT_GT(expected.size(), 48U);
+  for (const int threads : {2, 4}) {
+    SCOPED_TRACE(threads);
+    EXPECT_EQ(events_of(load(some_model(), threads), requests), expected);
   }
 }
 
