@@ -229,6 +229,7 @@ void start_completion(const json::object& body, const CompletionCall& call, Mode
     job.request.sampling = c.request.sampling;
     job.request.n = c.request.n;
     job.request.reasoning_opened = prompt.reasoning_opened;
+    job.request.constraint = c.request.constraint;
     job.request.deadline = find_deadline(c.request, call);
     job.request.on_token = [completion, first_choice](const TokenEvent& event) {
       return take_token(*completion, first_choice, event);
