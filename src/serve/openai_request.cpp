@@ -108,6 +108,7 @@ void read_common(FieldReader& fields, const RequestModel& model, CompletionReque
   request.n = static_cast<std::int32_t>(fields.integer("n", 1, kMaxSamples).value_or(1));
   request.stream = fields.boolean("stream").value_or(false);
   request.timeout_s = fields.number("timeout", 0.001, 86400);
+  request.loop_guard = fields.boolean("loop_guard").value_or(true);
   request.constraint = read_response_format(fields);
   if (const json::object* options = fields.object("stream_options")) {
     FieldReader reader(*options, "stream_options.");

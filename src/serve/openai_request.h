@@ -32,6 +32,7 @@ struct CompletionRequest {
   bool reads_tools = false;  // <tool_call> in the answer is a call
   std::string answer_begun;  // the answer's beginning, which the prompt holds already (a forced call)
   std::shared_ptr<const Grammar> constraint;  // that the answers follow; null: none
+  bool loop_guard = true;  // thinking that goes round in circles is taken back, then closed
   std::optional<double> timeout_s;
   std::vector<std::string> ignored;  // fields that were not understood
 };
