@@ -220,6 +220,7 @@ void start_completion(const json::object& body, const CompletionCall& call, Mode
   }
   c.last_token.resize(c.choices.size());
   c.jobs_left = c.request.prompts.size();
+  const auto answer_now = call.answers != nullptr ? call.answers->add(head.id, call.tenant) : nullptr;
   std::vector<Job>
       jobs;  // all made before the first runs: from then on the engine's thread has the completion
   for (std::size_t p = 0; p < c.request.prompts.size(); ++p) {
@@ -237,6 +238,7 @@ void start_completion(const json::object& body, const CompletionCall& call, Mode
       return take_token(*completion, first_choice, event);
     };
     job.tenant = call.tenant;
+    job.answer_now = answer_now;
     job.request.cache_salt = std::to_string(call.tenant);  // users of other keys can't tell what was asked
     job.abandoned = [completion] { return completion->failed || completion->reply.abandoned(); };
     job.on_done = [completion, first_choice](const GenerateResult& result) {

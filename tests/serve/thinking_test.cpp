@@ -1,7 +1,10 @@
-// Thinking under control, over HTTP: loops are cut.
+// Thinking under control, over HTTP: loops are cut, and clients may want an answer now.
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "running_server.h"
+#include "support/golden.h"
 
 namespace touchstone::serve {
 namespace {
@@ -60,6 +63,46 @@ TEST(LoopsOverHttp, TheGuardChangesNoAnswerWithoutThem) {
   const std::string with = join(ask_chat(server, body).json().at("choices").at(0));
   body["loop_guard"] = false;
   EXPECT_EQ(join(ask_chat(server, body).json().at("choices").at(0)), with);
+}
+
+TEST(AnswerNow, EndsTheThinkingOfAnAnswerUnderWayAndOfThisKeyOnly) {
+  const touchstone::testing::TemporaryFolder folder;
+  ServerOptions options = test_options();
+  options.api_key_file = folder.path() / "keys";
+  std::ofstream(options.api_key_file) << "mine\nother\n";
+  const RunningServer server(options);
+  const std::string mine = "Authorization: Bearer mine\r\n";
+  const std::string other = "Authorization: Bearer other\r\n";
+  const std::string path = "/v1/chat/completions/chatcmpl-think-1/answer_now";
+  EXPECT_EQ(server.ask(post(path, "", mine)).status, 404);
+
+  json::object body = make_looping_body();
+  body["loop_guard"] = false;
+  body["max_tokens"] = 1800;
+  body["n"] = 16;  // some of them wait
+  body["stream"] = true;
+  TestClient client(server.port());
+  client.send(post("/v1/chat/completions", json::serialize(body), mine + "x-request-id: think-1\r\n"));
+  ASSERT_TRUE(client.wait_for("reasoning_content"));
+  EXPECT_EQ(server.ask(post(path, "", other)).status, 404);
+  EXPECT_EQ(server.ask(post("/v1/chat/completions/chatcmpl-none/answer_now", "", mine)).status, 404);
+  EXPECT_EQ(server.ask(get(path, mine)).status, 405);
+  const TestResponse wish = server.ask(post(path, "", mine));
+  EXPECT_EQ(wish.status, 200) << wish.body;
+
+  const std::string stream = client.receive().body;
+  std::vector<bool> answered(16);
+  for (std::size_t at = stream.find("data: {"); at != std::string::npos;
+       at = stream.find("data: {", at + 1)) {
+    const json::value chunk = json::parse(stream.substr(at + 6, stream.find("\n\n", at) - at - 6));
+    for (const json::value& choice : chunk.at("choices").as_array()) {
+      if (choice.at("delta").as_object().contains("content")) {
+        answered[static_cast<std::size_t>(choice.at("index").as_int64())] = true;
+      }
+    }
+  }
+  EXPECT_EQ(std::count(answered.begin(), answered.end(), true), 16);
+  EXPECT_EQ(server.ask(post(path, "", mine)).status, 404) << "it is over";
 }
 
 }  // namespace
