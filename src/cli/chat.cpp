@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "cli/cli.h"
+#include "cli/generate_answer.h"
 #include "cli/sampling_options.h"
 #include "engine/load.h"
 #include "engine/prompt.h"
@@ -38,6 +39,7 @@ struct Chat {
   Prompter prompter;
   Engine engine;
   SamplingParams sampling;
+  bool loop_guard;
   boost::json::array messages;
 
   Chat(std::shared_ptr<LoadedModel> loaded, const ChatOptions& options)
@@ -46,7 +48,8 @@ struct Chat {
         engine(
             model,
             {.max_batch = 1, .max_sequence_tokens = options.common.context_tokens, .lookup = options.lookup}),
-        sampling(apply(options.sampling, model->defaults)) {
+        sampling(apply(options.sampling, model->defaults)),
+        loop_guard(!options.sampling.no_loop_guard) {
     if (!prompter.chat_template) {
       throw Error(model->id + " has no chat template, so it can't chat", "use generate --raw");
     }
@@ -67,15 +70,18 @@ void answer(Chat& chat) {
   const bool opened = prompt.reasoning_opened;
   if (opened) print_text("<think>\n");
   std::string text;
-  const GenerateResult result = chat.engine.generate({.prompt_ids = std::move(prompt.ids),
-                                                      .sampling = chat.sampling,
-                                                      .n = 1,
-                                                      .reasoning_opened = opened,
-                                                      .on_token = [&](const TokenEvent& event) {
-                                                        print_text(event.text);
-                                                        text += event.text;
-                                                        return !interrupted();
-                                                      }});
+  GenerateRequest request{.prompt_ids = std::move(prompt.ids),
+                          .sampling = chat.sampling,
+                          .n = 1,
+                          .reasoning_opened = opened,
+                          .on_token =
+                              [&](const TokenEvent& event) {
+                                print_text(event.text);
+                                text += event.text;
+                                return true;
+                              },
+                          .loop_guard = chat.loop_guard};
+  const GenerateResult result = generate_answer(chat.engine, std::move(request));
   print_text("\n");
   if (result.samples.front().finish_reason == FinishReason::length) {
     std::fprintf(stderr, "touchstone: the answer was cut off at %zu tokens; raise --max-new-tokens\n",

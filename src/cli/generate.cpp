@@ -8,6 +8,7 @@
 #include "base/interrupt.h"
 #include "base/parse_json.h"
 #include "cli/cli.h"
+#include "cli/generate_answer.h"
 #include "cli/sampling_options.h"
 #include "engine/load.h"
 #include "engine/memory.h"
@@ -77,6 +78,7 @@ boost::json::object to_json(const GenerateResult& result, const LoadedModel& mod
     choices.push_back({{"text", sample.text},
                        {"reasoning", sample.reasoning},
                        {"ids", boost::json::value_from(sample.ids)},
+                       {"loops", sample.loops},
                        {"finish_reason", finish_reason_name(sample.finish_reason)}});
     completion_tokens += sample.ids.size();
     total_ms = std::max(total_ms, sample.total_ms);
@@ -113,11 +115,13 @@ int run_generate(const GenerateOptions& options) {
                           .sampling = apply(options.sampling, model->defaults),
                           .n = options.n,
                           .reasoning_opened = prompt.reasoning_opened,
-                          .on_token = [&](const TokenEvent& event) {
-                            if (streams) print_text(event.text);
-                            return !interrupted();
-                          }};
-  const GenerateResult result = engine.generate(std::move(request));
+                          .on_token =
+                              [&](const TokenEvent& event) {
+                                if (streams) print_text(event.text);
+                                return true;
+                              },
+                          .loop_guard = !options.sampling.no_loop_guard};
+  const GenerateResult result = generate_answer(engine, std::move(request));
   if (options.common.json) {
     print_json(to_json(result, *model));
   } else if (streams) {

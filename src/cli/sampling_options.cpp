@@ -29,6 +29,8 @@ void add_sampling_options(CLI::App& app, SamplingOptions& o) {
   app.add_flag("--ignore-eos", o.ignore_eos, "Go on to --max-new-tokens whatever the model says");
   app.add_option("--reasoning-budget", o.reasoning_budget, "Tokens of thinking, after which it is closed")
       ->check(CLI::Range(0, kMost));
+  app.add_flag("--no-loop-guard", o.no_loop_guard,
+               "Let thinking go round in circles, which otherwise is taken back, then closed");
 }
 
 void add_lookup_option(CLI::App& app, Lookup& lookup, const std::string& description) {

@@ -18,6 +18,7 @@ struct SamplingOptions {
   std::optional<std::int32_t> top_k, max_new_tokens, reasoning_budget;
   std::uint64_t seed = 0;
   std::vector<std::string> stop;
+  bool no_loop_guard = false;
 };
 
 inline constexpr const char* kLookupHelp =

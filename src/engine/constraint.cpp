@@ -9,6 +9,9 @@ namespace touchstone {
 namespace {
 
 constexpr std::size_t kWordBits = 64;
+// Places where a text may be at once. A thousand properties in any order need some 7,000; alternatives that
+// begin alike and hold one another double theirs with each level.
+constexpr std::size_t kMostPlaces = 8'000;
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 std::size_t common_length(std::string_view a, std::string_view b) {
@@ -65,7 +68,8 @@ std::uint32_t Constraint::add_frame(std::uint32_t behind, std::uint32_t parent, 
   return found->second;
 }
 
-/// All that can be reached from `reached` without a byte.
+/// All that can be reached from `reached` without a byte; `impossible` where that is more than can be
+/// followed.
 std::int32_t Constraint::add_state(std::vector<Config> reached) {
   std::set<Config> seen(reached.begin(), reached.end());
   std::vector<Config> configs;
@@ -74,6 +78,7 @@ std::int32_t Constraint::add_state(std::vector<Config> reached) {
     if (seen.insert({at, frame}).second) reached.push_back({at, frame});
   };
   while (!reached.empty()) {
+    if (seen.size() > kMostPlaces) return impossible;
     const Config config = reached.back();
     reached.pop_back();
     const Grammar::State& at = grammar_->state(config.state);

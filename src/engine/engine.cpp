@@ -200,20 +200,15 @@ void Engine::Impl::append(Sequence& sequence, const ChosenToken& token) {
   if (options.lookup != Lookup::off) sequence.drafter.follow(sequence.ids);
   std::string text;
   const auto reason = take_text(sequence, token, text);
-  const bool reasons = sequence.text.in_reasoning();
-  if (input.loop_guard && (reasoned || reasons)) sequence.guard.push(token.id);
-  const TokenEvent event{.sample = static_cast<int>(sequence.sample),
-                         .id = token.id,
-                         .text = text,
-                         .reasoning = reasoned,
-                         .taken_back = std::exchange(sequence.taken_back, 0),
-                         .logprob = token.logprobs.chosen,
-                         .top = token.logprobs.top};
-  const bool goes_on = !input.on_token || input.on_token(event);
+  const bool guarded = input.loop_guard && !reason && sequence.text.in_reasoning();
+  if (input.loop_guard && (reasoned || guarded)) sequence.guard.push(token.id);
+  sequence.held.push_back({token, std::move(text), reasoned});
+  if (guarded && break_loop(sequence)) return;
+  const std::size_t num_held = guarded ? sequence.guard.size() - sequence.guard.num_certain() : 0;
+  const bool goes_on = report(sequence, num_held);
   if (sequence.status == Status::finished) return;  // the callback cancelled it
   if (reason) finish(sequence, *reason);
   if (!goes_on) cancel(sequence.request);
-  if (sequence.status == Status::running && reasons) break_loop(sequence);
 }
 
 /// Appends the first row's token, and that of each row behind it as long as the draft's guess before that row
@@ -264,7 +259,11 @@ void Engine::Impl::end(Request& request, FinishReason reason) {
 void Engine::Impl::end_late_requests() {
   const auto now = Clock::now();
   for (auto& [id, request] : requests) {
-    if (request.input.deadline && *request.input.deadline <= now) end(request, FinishReason::deadline);
+    if (!request.input.deadline || *request.input.deadline > now) continue;
+    for (Sequence& sequence : request.sequences) {
+      if (!report(sequence, 0)) break;
+    }
+    end(request, FinishReason::deadline);
   }
 }
 
@@ -377,6 +376,7 @@ Engine::RequestId Engine::submit(GenerateRequest input) {
                                                     request.input.reasoning_opened),
                                  .forced = {},
                                  .guard = {},
+                                 .held = {},
                                  .banned = {},
                                  .constraint = constraint,
                                  .grammar_state = constraint ? constraint->start() : Constraint::impossible,

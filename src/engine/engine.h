@@ -58,13 +58,12 @@ LoadedModel load_model(const std::string& model, const LoadOptions& options);
 
 enum class FinishReason { stop, length, cancelled, deadline };
 
-/// A generated id, as soon as it is chosen.
+/// A generated id, as soon as it is certain to stay: with loop_guard, thinking that repeats itself waits.
 struct TokenEvent {
   int sample;
   std::int32_t id;
-  std::string_view text;       // what became certain with the id, thinking and its tags included
-  bool reasoning;              // chosen inside the thinking, whose closing tag belongs to it
-  std::size_t taken_back = 0;  // so many of the sample's events before are void: they led into a loop
+  std::string_view text;  // what became certain with the id, thinking and its tags included
+  bool reasoning;         // chosen inside the thinking, whose closing tag belongs to it
   // Log-probabilities under the model's own distribution, before bias, penalties and temperature; only where
   // num_logprobs asks for them. `top`: likeliest first.
   float logprob = 0;
@@ -83,7 +82,7 @@ struct GenerateRequest {
   // max_new_tokens cuts is only the beginning of such a text.
   std::shared_ptr<const Grammar> constraint = nullptr;
   // Thinking that goes round in circles is taken back to where that began and goes on with another token;
-  // when it does so again, it is closed there.
+  // when it does so again, it is closed there. Changes no byte of answers that do not.
   bool loop_guard = false;
 };
 

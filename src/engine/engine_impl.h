@@ -39,6 +39,20 @@ enum class Status {
   finished,
 };
 
+struct ChosenToken {
+  std::int32_t id = 0;
+  bool forced = false;  // not by the model
+  TokenLogprobs logprobs;
+  std::exception_ptr error;  // why there is none
+};
+
+/// What a TokenEvent is made of.
+struct HeldToken {
+  ChosenToken token;
+  std::string text;
+  bool reasoning;
+};
+
 /// One sample of a request.
 struct Sequence {
   RequestId request;
@@ -56,7 +70,7 @@ struct Sequence {
   bool reasoning_cut = false;        // by the budget, or by wish
   std::vector<std::int32_t> forced;  // ids to append instead of sampled ones, last first
   LoopGuard guard;
-  std::size_t taken_back = 0;                                  // ids, since the last event
+  std::deque<HeldToken> held;                                  // the last generated ones, not yet reported
   std::optional<std::pair<std::size_t, std::int32_t>> banned;  // at this place this id, which led into a loop
   std::shared_ptr<Constraint> constraint;                      // null: none
   std::int32_t grammar_state = Constraint::impossible;
@@ -76,13 +90,6 @@ struct Request {
   std::size_t prefilled_tokens = 0;  // of the prompt, by the first sample
   std::int32_t cached_tokens = 0;
   std::int64_t drafted_tokens = 0, accepted_tokens = 0;
-};
-
-struct ChosenToken {
-  std::int32_t id = 0;
-  bool forced = false;  // not by the model
-  TokenLogprobs logprobs;
-  std::exception_ptr error;  // why there is none
 };
 
 /// Memory in which one thread chooses tokens.
@@ -148,7 +155,8 @@ struct Engine::Impl {
   void cancel(RequestId id);
   void close_thinking(Sequence& sequence);
   void rewind(Sequence& sequence, std::size_t size);
-  void break_loop(Sequence& sequence);
+  bool break_loop(Sequence& sequence);
+  bool report(Sequence& sequence, std::size_t num_held);
   std::vector<std::pair<RequestId, GenerateResult>> collect();
   Request& request_of(const Sequence& sequence) { return requests.at(sequence.request); }
 };

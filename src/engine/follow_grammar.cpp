@@ -21,7 +21,8 @@ std::shared_ptr<Constraint> Engine::Impl::find_constraint(const std::shared_ptr<
   const auto known = constraints.find(grammar->key());
   if (known != constraints.end() && known->second->bytes() <= kMostBytes) return known->second;
   auto constraint = std::make_shared<Constraint>(grammar, token_tree);
-  if (!constraint->has_tokens(constraint->start())) {
+  const std::int32_t start = constraint->start();
+  if (start == Constraint::impossible || !constraint->has_tokens(start)) {
     throw Error("no token of model " + model->id + " begins what the schema asks for", "use another model");
   }
   if (constraints.size() >= kMostConstraints) constraints.clear();  // those in use live on

@@ -23,7 +23,7 @@ void Engine::Impl::rewind(Sequence& sequence, std::size_t size) {
       if (--count->second == 0) sequence.counts.generated.erase(count);
     }
   }
-  sequence.taken_back += sequence.ids.size() - size;
+  sequence.held.resize(sequence.held.size() - (sequence.ids.size() - size));
   sequence.ids.erase(first, sequence.ids.end());
   sequence.result.ids.resize(size - sequence.prompt_size);
 
@@ -47,13 +47,14 @@ void Engine::Impl::rewind(Sequence& sequence, std::size_t size) {
 }
 
 /// Where the thinking goes round in circles: back to where that began, the first time to go on with another
-/// token, then to close it.
-void Engine::Impl::break_loop(Sequence& sequence) {
-  if (!sequence.forced.empty()) return;  // it is being closed
-  const auto loop = sequence.guard.find_loop();
-  if (!loop) return;
+/// token, then to close it. Whether it did.
+bool Engine::Impl::break_loop(Sequence& sequence) {
+  if (!sequence.forced.empty()) return false;  // it is being closed
+  if (!sequence.guard.in_loop()) return false;
   const std::size_t begin = sequence.ids.size() - sequence.guard.size();
-  const std::size_t size = std::max(begin + *loop, sequence.prompt_size + 1);
+  // What was reported stays, and so does the first token.
+  const std::size_t size = std::max({begin + sequence.guard.num_certain(),
+                                     sequence.ids.size() - sequence.held.size(), sequence.prompt_size + 1});
   const std::int32_t banned = sequence.ids[size];
   rewind(sequence, size);
   ++sequence.result.loops;
@@ -62,6 +63,27 @@ void Engine::Impl::break_loop(Sequence& sequence) {
   } else {
     close_thinking(sequence);
   }
+  return true;
+}
+
+/// Reports all generated ids that are held but the last `num_held`. False when the sample has been told to
+/// end.
+bool Engine::Impl::report(Sequence& sequence, std::size_t num_held) {
+  const auto& on_token = request_of(sequence).input.on_token;
+  while (sequence.held.size() > num_held) {
+    const HeldToken held = std::move(sequence.held.front());
+    sequence.held.pop_front();
+    if (!on_token) continue;
+    const TokenEvent event{.sample = static_cast<int>(sequence.sample),
+                           .id = held.token.id,
+                           .text = held.text,
+                           .reasoning = held.reasoning,
+                           .logprob = held.token.logprobs.chosen,
+                           .top = held.token.logprobs.top};
+    if (!on_token(event)) return false;
+    if (sequence.status == Status::finished) return false;  // the callback cancelled it
+  }
+  return true;
 }
 
 }  // namespace touchstone

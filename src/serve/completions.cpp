@@ -131,11 +131,12 @@ void finish_job(Completion& c, std::size_t first_choice, const GenerateResult& r
     const GeneratedSample& sample = result.samples[i];
     generated += std::ssize(sample.ids);
     Choice& choice = c.choices[first_choice + i];
-    json::object chunk = choice.finish(finish_reason_name(sample.finish_reason));
+    json::object chunk = choice.finish(finish_reason_name(sample.finish_reason), sample.loops);
     const bool is_answer = sample.finish_reason != FinishReason::cancelled &&
                            (sample.finish_reason != FinishReason::deadline || choice.has_tokens());
     if (c.request.stream && is_answer) send_chunk(c, std::move(chunk));
     c.metrics.count_finish(c.model_id(), choice.finish_reason());
+    c.metrics.count_loops(c.model_id(), sample.loops);
   }
   c.usage.prompt_tokens += result.prompt_tokens;
   c.usage.cached_tokens += result.cached_tokens;
@@ -219,6 +220,7 @@ void start_completion(const json::object& body, const CompletionCall& call, Mode
   }
   c.last_token.resize(c.choices.size());
   c.jobs_left = c.request.prompts.size();
+  const auto answer_now = call.answers != nullptr ? call.answers->add(head.id, call.tenant) : nullptr;
   std::vector<Job>
       jobs;  // all made before the first runs: from then on the engine's thread has the completion
   for (std::size_t p = 0; p < c.request.prompts.size(); ++p) {
@@ -229,11 +231,14 @@ void start_completion(const json::object& body, const CompletionCall& call, Mode
     job.request.sampling = c.request.sampling;
     job.request.n = c.request.n;
     job.request.reasoning_opened = prompt.reasoning_opened;
+    job.request.loop_guard = c.request.loop_guard;
+    job.request.constraint = c.request.constraint;
     job.request.deadline = find_deadline(c.request, call);
     job.request.on_token = [completion, first_choice](const TokenEvent& event) {
       return take_token(*completion, first_choice, event);
     };
     job.tenant = call.tenant;
+    job.answer_now = answer_now;
     job.request.cache_salt = std::to_string(call.tenant);  // users of other keys can't tell what was asked
     job.abandoned = [completion] { return completion->failed || completion->reply.abandoned(); };
     job.on_done = [completion, first_choice](const GenerateResult& result) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "serve/answer_now.h"
 #include "serve/http_server.h"
 #include "serve/metrics.h"
 #include "serve/model_runner.h"
@@ -17,6 +18,7 @@ struct CompletionCall {
   std::string request_id;
   double header_timeout_s = 0;  // 0: none
   Clock::time_point received;
+  AnswersUnderWay* answers = nullptr;  // where "answer now" finds this one; null: nowhere
 };
 
 /// Reads the body, asks the runner, and has the reply written as the answer grows. Throws RequestError when

@@ -35,6 +35,8 @@ struct Metrics::Impl {
       counters("touchstone_cached_tokens_total", "Tokens of prompts that were in the prefix cache");
   Family<Counter>& generated_tokens = counters("touchstone_generated_tokens_total", "Tokens of answers");
   Family<Counter>& finished = counters("touchstone_finished_total", "Answers by the reason they ended");
+  Family<Counter>& loops =
+      counters("touchstone_loops_total", "Thinking that went round in circles and was taken back");
   Family<Histogram>& ttft =
       histograms("touchstone_time_to_first_token_seconds", "From a request's arrival to its first token");
   Family<Histogram>& itl =
@@ -84,6 +86,9 @@ void Metrics::count_tokens(const std::string& model, double prompt, double cache
 void Metrics::count_finish(const std::string& model, const std::string& reason) {
   impl_->finished.Add({{"model", model}, {"reason", reason}}).Increment();
 }
+void Metrics::count_loops(const std::string& model, double count) {
+  impl_->loops.Add({{"model", model}}).Increment(count);
+}
 void Metrics::observe_token_gap(const std::string& model, double seconds) {
   impl_->itl.Add({{"model", model}}, kTokenGapSeconds).Observe(seconds);
 }
@@ -94,7 +99,9 @@ void Metrics::observe_request(const std::string& model, const RequestTimes& time
 void Metrics::describe_model(const std::string& model, const std::string& architecture, double load_s) {
   impl_->model_info.Add({{"model", model}, {"architecture", architecture}}).Set(1);
   impl_->load_time.Add({{"model", model}}).Set(load_s);
-  count_tokens(model, 0, 0, 0);  // shows the series before the first request
+  // Shows the series before the first request.
+  count_tokens(model, 0, 0, 0);
+  count_loops(model, 0);
 }
 void Metrics::set_model(const std::string& model, const ModelGauges& gauges) {
   impl_->running.Add({{"model", model}}).Set(gauges.running);

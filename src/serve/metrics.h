@@ -30,6 +30,7 @@ class Metrics {
   void count_abandoned();                        // the client left before its answer was complete
   void count_tokens(const std::string& model, double prompt, double cached, double generated);
   void count_finish(const std::string& model, const std::string& reason);
+  void count_loops(const std::string& model, double count);
   void observe_token_gap(const std::string& model, double seconds);
   void observe_request(const std::string& model, const RequestTimes& times);
 

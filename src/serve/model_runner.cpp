@@ -62,7 +62,7 @@ struct ModelRunner::Impl {
   std::vector<Waiting> take_ready(bool& all_cancelled);
   bool take_next(std::vector<Waiting>& ready, std::int32_t& samples);
   void start(Waiting item);
-  void drop_abandoned(bool all_cancelled);
+  void heed_clients(bool all_cancelled);
   void step();
   void fail_all(const std::exception_ptr& error);
   void finish(Engine::RequestId id, GenerateResult result);
@@ -129,9 +129,11 @@ void ModelRunner::Impl::start(Waiting item) {
   }
 }
 
-void ModelRunner::Impl::drop_abandoned(bool all_cancelled) {
+/// What has happened since the last step: clients left, or want an answer now.
+void ModelRunner::Impl::heed_clients(bool all_cancelled) {
   for (const auto& [id, job] : running) {
     if (all_cancelled || job.item.job.abandoned()) engine.cancel(id);
+    if (job.item.job.answer_now && *job.item.job.answer_now) engine.close_thinking(id);
   }
 }
 
@@ -184,7 +186,7 @@ void ModelRunner::Impl::run() {
     }
     ready.clear();
     publish();
-    drop_abandoned(all_cancelled);
+    heed_clients(all_cancelled);
     if (!running.empty()) step();
     busy_s += std::chrono::duration<double>(Clock::now() - begun).count();
     publish();

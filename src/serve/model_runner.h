@@ -11,6 +11,7 @@
 
 #include "engine/engine.h"
 #include "engine/prompt.h"
+#include "serve/answer_now.h"
 
 namespace touchstone::serve {
 
@@ -30,8 +31,9 @@ struct RunnerLoad {
 /// ends the job. They must not throw.
 struct Job {
   GenerateRequest request;
-  std::uint64_t tenant = 0;         // requests of different tenants take turns
-  std::function<bool()> abandoned;  // asked before each step: nobody waits for the answer
+  std::uint64_t tenant = 0;                     // requests of different tenants take turns
+  std::function<bool()> abandoned;              // asked before each step: nobody waits for the answer
+  std::shared_ptr<const AnswerNow> answer_now;  // looked at before each step; null: never
   std::function<void(GenerateResult)> on_done;
   std::function<void(std::exception_ptr)> on_error;
 };

@@ -9,6 +9,7 @@
 
 #include "serve/chat_messages.h"
 #include "serve/request_fields.h"
+#include "serve/response_format.h"
 #include "text/chat_template.h"
 
 namespace touchstone::serve {
@@ -107,6 +108,8 @@ void read_common(FieldReader& fields, const RequestModel& model, CompletionReque
   request.n = static_cast<std::int32_t>(fields.integer("n", 1, kMaxSamples).value_or(1));
   request.stream = fields.boolean("stream").value_or(false);
   request.timeout_s = fields.number("timeout", 0.001, 86400);
+  request.loop_guard = fields.boolean("loop_guard").value_or(true);
+  request.constraint = read_response_format(fields);
   if (const json::object* options = fields.object("stream_options")) {
     FieldReader reader(*options, "stream_options.");
     request.include_usage = reader.boolean("include_usage").value_or(false);
@@ -121,13 +124,6 @@ void check_length(const Prompt& prompt, const char* field, const RequestModel& m
                      fmt::format("the prompt has {} tokens, but there is room for {} with the answer",
                                  prompt.ids.size(), model.max_sequence_tokens),
                      field, "context_length_exceeded");
-}
-
-void read_response_format(FieldReader& fields) {
-  const json::object* format = fields.object("response_format");
-  if (format == nullptr) return;
-  const std::string type = FieldReader(*format, "response_format.").string("type").value_or("");
-  if (type != "text") refuse_field("response_format.type", "response_format must be text");
 }
 
 /// Everything that the template is given besides what the model itself gives it.
@@ -243,11 +239,16 @@ CompletionRequest read_chat_request(const json::object& body, const RequestModel
   const bool wants_logprobs = fields.boolean("logprobs").value_or(false);
   if (top && !wants_logprobs) refuse_field("top_logprobs", "top_logprobs needs logprobs to be true");
   if (wants_logprobs) request.sampling.num_logprobs = static_cast<std::int32_t>(top.value_or(0));
-  read_response_format(fields);
 
   json::array messages = read_messages(fields);
   AnswerBegun begun = take_final_message(fields, messages);
   const ToolWishes wishes = read_tools(fields);
+  if (request.constraint && !wishes.tools.empty()) {
+    refuse_field("response_format", "response_format must be text where there are tools to call");
+  }
+  if (request.constraint && !begun.content.empty()) {
+    refuse_field("response_format", "response_format must be text where an answer is continued");
+  }
   json::object input = read_template_input(fields, wishes);
   if (!model.prompter.chat_template) {
     throw RequestError(400, "the model has no chat template; use /v1/completions", "messages",

@@ -3,6 +3,7 @@
 
 #include <boost/json.hpp>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +31,8 @@ struct CompletionRequest {
   bool echo = false;         // text only: the prompt before the answer
   bool reads_tools = false;  // <tool_call> in the answer is a call
   std::string answer_begun;  // the answer's beginning, which the prompt holds already (a forced call)
+  std::shared_ptr<const Grammar> constraint;  // that the answers follow; null: none
+  bool loop_guard = true;  // thinking that goes round in circles is taken back, then closed
   std::optional<double> timeout_s;
   std::vector<std::string> ignored;  // fields that were not understood
 };

@@ -146,10 +146,11 @@ json::object Choice::push(const TokenEvent& event, const Tokenizer& tokenizer) {
   return make_chunk(read(event.text, false), read_logprobs(event, tokenizer));
 }
 
-json::object Choice::finish(const std::string& reason) {
+json::object Choice::finish(const std::string& reason, std::int32_t loops) {
   Delta rest = read({}, true);
   const bool calls = tools_.num_calls() > 0 && reason == "stop";
   finish_reason_ = calls ? "tool_calls" : reason;
+  loops_ = loops;
   return make_chunk(rest, nullptr);
 }
 
@@ -190,6 +191,7 @@ json::object Choice::make_chunk(const Delta& delta, json::value logprobs) {
   }
   chunk["logprobs"] = std::move(logprobs);
   chunk["finish_reason"] = is_end ? json::value(finish_reason_) : json::value();
+  if (loops_ > 0) chunk["touchstone"] = {{"loops", loops_}};
   content_ += delta.content;
   reasoning_ += delta.reasoning;
   begun_ = true;
@@ -217,6 +219,7 @@ json::object Choice::whole() const {
     choice["logprobs"] = wants_logprobs_ ? columns_of(logprobs_) : json::value();
   }
   choice["finish_reason"] = finish_reason_;
+  if (loops_ > 0) choice["touchstone"] = {{"loops", loops_}};
   return choice;
 }
 

@@ -36,8 +36,8 @@ class Choice {
 
   /// Takes a token; returns the chunk that it brings, empty when nothing can be told yet.
   boost::json::object push(const TokenEvent& event, const Tokenizer& tokenizer);
-  /// What was held back, and why the answer ended.
-  boost::json::object finish(const std::string& reason);
+  /// What was held back, why the answer ended, and how many loops were cut from its thinking.
+  boost::json::object finish(const std::string& reason, std::int32_t loops);
   /// The choice of a response that is not streamed, after finish().
   boost::json::object whole() const;
 
@@ -69,6 +69,7 @@ class Choice {
   boost::json::array logprobs_;   // one entry a token
   std::int64_t text_offset_ = 0;  // of the next token, in characters
   std::string finish_reason_;
+  std::int32_t loops_ = 0;
 };
 
 /// A chunk, or the whole, of a response: the shared members and `choices`.

@@ -151,7 +151,8 @@ void complete(Api& api, const PostCall& call, Reply& reply) {
                     .tenant = call.tenant,
                     .request_id = call.request.id,
                     .header_timeout_s = header_timeout(call.request),
-                    .received = call.request.received},
+                    .received = call.request.received,
+                    .answers = &api.answers},
                    runner, api.metrics, reply);
 }
 
@@ -213,6 +214,20 @@ const Route* find_route(std::string_view path) {
   return found == kRoutes.end() ? nullptr : &*found;
 }
 
+/// The ID of /v1/chat/completions/ID/answer_now.
+std::optional<std::string_view> find_answer_id(std::string_view path) {
+  constexpr std::string_view kBefore = "/v1/chat/completions/";
+  constexpr std::string_view kBehind = "/answer_now";
+  if (!path.starts_with(kBefore) || !path.ends_with(kBehind)) return std::nullopt;
+  if (path.size() <= kBefore.size() + kBehind.size()) return std::nullopt;
+  return path.substr(kBefore.size(), path.size() - kBefore.size() - kBehind.size());
+}
+
+HttpResponse answer_now(Api& api, const std::string& id, std::uint64_t tenant) {
+  if (api.answers.answer_now(id, tenant)) return to_response(json::object{{"id", id}, {"answer_now", true}});
+  return make_error(404, "invalid_request_error", "no answer " + id + " is under way", "id", "not_found");
+}
+
 HttpResponse show_model(Api& api, const std::string& name) {
   try {
     return to_response(describe(find_runner(api, name)));
@@ -259,6 +274,7 @@ HttpResponse refuse_method(const char* allowed) {
 
 std::string_view path_label(std::string_view path) {
   const Route* route = find_route(path);
+  if (find_answer_id(path)) return "/v1/chat/completions/ID/answer_now";
   return route != nullptr ? route->path : path == "/" ? "/" : "other";
 }
 
@@ -290,6 +306,10 @@ void handle_request(Api& api, HttpRequest request, Reply reply) {
       return start_post(api, route->post, std::move(request), tenant, std::move(reply));
     }
     return reply.send(refuse_method(route->get != nullptr ? "GET" : "POST"));
+  }
+  if (const auto id = find_answer_id(request.path)) {
+    if (request.method != "POST") return reply.send(refuse_method("POST"));
+    return reply.send(answer_now(api, std::string(*id), tenant));
   }
   constexpr std::string_view kModel = "/v1/models/";
   if (reads && request.path.starts_with(kModel)) {

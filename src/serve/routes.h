@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "serve/access.h"
+#include "serve/answer_now.h"
 #include "serve/http_server.h"
 #include "serve/metrics.h"
 #include "serve/model_runner.h"
@@ -21,6 +22,7 @@ struct Api {
   Metrics metrics;
   AccessRules rules;
   std::vector<std::unique_ptr<ModelRunner>> runners;  // the first answers requests that name no model
+  AnswersUnderWay answers;
   bool draining = false;
   double num_connections = 0;
   boost::asio::thread_pool workers{1};

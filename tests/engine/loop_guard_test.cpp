@@ -5,6 +5,7 @@
 #include "engine/loops.h"
 #include "engine/prompt.h"
 #include "engine_runs.h"
+#include "text/reasoning.h"
 
 namespace touchstone {
 namespace {
@@ -14,7 +15,7 @@ using testing::load;
 using testing::random_ids;
 using testing::small;
 
-/// The place behind which the guard first sees a loop, and where it says that one began.
+/// The place behind which the guard first sees a loop, and where it would take it back to.
 struct Alarm {
   std::size_t at;
   std::size_t begin;
@@ -23,7 +24,7 @@ std::optional<Alarm> find_alarm(const std::vector<std::int32_t>& ids) {
   LoopGuard guard;
   for (std::size_t i = 0; i < ids.size(); ++i) {
     guard.push(ids[i]);
-    if (const auto begin = guard.find_loop()) return Alarm{i + 1, *begin};
+    if (guard.in_loop()) return Alarm{i + 1, guard.num_certain()};
   }
   return std::nullopt;
 }
@@ -42,9 +43,10 @@ TEST(LoopGuard, SeesLoopsOfAnyLengthAndWhereTheyBegan) {
     const auto alarm = find_alarm(ids);
     ASSERT_TRUE(alarm);
     EXPECT_LE(alarm->at, 300 + 4 * period + LoopGuard::kWindow + LoopGuard::kPassage);
-    // Kept is what was written once, and no more.
+    // Kept is what was written once, and the first words of its repetition.
     EXPECT_GE(alarm->begin, 300 + 1U);
-    EXPECT_LE(alarm->begin, 300 + period + 1);
+    const std::size_t most_held = alarm->at - std::min(alarm->at, LoopGuard::kMostHeld);
+    EXPECT_LE(alarm->begin, std::max(300 + period + LoopGuard::kSuspicion, most_held));
   }
 }
 
@@ -60,7 +62,28 @@ TEST(LoopGuard, SeesLoopsThatChangeAWordNowAndThen) {
   const auto alarm = find_alarm(ids);
   ASSERT_TRUE(alarm);
   EXPECT_GE(alarm->begin, 200U);
-  EXPECT_LE(alarm->begin, 200U + 2 * 60);
+  EXPECT_LE(alarm->begin, std::max<std::size_t>(200U + 2 * 60, alarm->at - LoopGuard::kMostHeld));
+}
+
+TEST(LoopGuard, HoldsBackOnlyWhatRepeatsItself) {
+  std::mt19937 random(73);
+  const std::vector<std::int32_t> text = random_ids(random, 700, 100000);
+  LoopGuard guard;
+  for (const std::int32_t id : text) {
+    guard.push(id);
+    EXPECT_EQ(guard.num_certain(), guard.size());
+  }
+  std::size_t certain = 0;
+  for (const std::int32_t id : text) {
+    guard.push(id);
+    EXPECT_GE(guard.num_certain(), certain);
+    EXPECT_LE(guard.size() - guard.num_certain(), LoopGuard::kMostHeld);
+    certain = guard.num_certain();
+  }
+  EXPECT_LT(certain, guard.size());
+  for (std::size_t i = 0; i <= 2 * LoopGuard::kPassage; ++i)
+    guard.push(static_cast<std::int32_t>(200000 + i));
+  EXPECT_EQ(guard.num_certain(), guard.size());
 }
 
 TEST(LoopGuard, TakesListsWhoseNumbersGoOnAndCopiesForNoLoops) {
@@ -152,18 +175,19 @@ TEST(LoopGuard, TakesALoopBackGoesOnOtherwiseAndClosesTheThinkingTheSecondTime) 
 
   request.loop_guard = true;
   std::vector<std::int32_t> seen;
-  std::size_t events = 0;
+  std::string text;
   request.on_token = [&](const TokenEvent& event) {
-    seen.resize(seen.size() - event.taken_back);
     seen.push_back(event.id);
-    ++events;
+    text += event.text;
     return true;
   };
   const GeneratedSample guarded = engine.generate(request).samples.front();
   EXPECT_EQ(guarded.loops, 2);
   EXPECT_TRUE(guarded.reasoning_closed);
   EXPECT_EQ(guarded.ids, seen);
-  EXPECT_GT(events, seen.size());
+  const ReasoningText parts = split_reasoning(text, true);
+  EXPECT_EQ(parts.reasoning, guarded.reasoning);
+  EXPECT_EQ(parts.answer, guarded.text);
   const auto [a, b] =
       std::mismatch(guarded.ids.begin(), guarded.ids.end(), looping.ids.begin(), looping.ids.end());
   EXPECT_GT(a - guarded.ids.begin(), 0);

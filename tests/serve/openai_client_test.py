@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The official openai client against `touchstone serve` over the built-in pair. usage: openai_client_test.py TOUCHSTONE"""
+import json
 import re
 import subprocess
 import sys
@@ -110,6 +111,21 @@ class OpenAiClient(unittest.TestCase):
                                                     temperature=0, stream=True):
             pieces[chunk.choices[0].index] += chunk.choices[0].text
         self.assertEqual(pieces, {c.index: c.text for c in whole.choices})
+
+    def test_response_format(self):
+        schema = {"type": "object", "properties": {"pens": {"type": "integer", "minimum": 0, "maximum": 999}},
+                  "required": ["pens"], "additionalProperties": False}
+        form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+        whole = self.chat(response_format=form).choices[0]
+        self.assertEqual(whole.finish_reason, "stop")
+        self.assertTrue(whole.message.reasoning_content)
+        self.assertIsInstance(json.loads(whole.message.content)["pens"], int)
+        streamed = "".join(c.choices[0].delta.content or "" for c in self.chat(response_format=form, stream=True))
+        self.assertEqual(streamed, whole.message.content)
+        with self.assertRaises(openai.BadRequestError) as caught:
+            schema["properties"]["pens"] = {"type": "string", "pattern": "a"}
+            self.chat(response_format=form)
+        self.assertEqual(caught.exception.param, "response_format.json_schema.schema")
 
     def test_forced_tool_call(self):
         """The demo models know no tools: what they write is nonsense, but its form is that of a call."""

@@ -1,4 +1,4 @@
-// An independent reading of JSON Schema, for the keywords that grammars know.
+// Schemas with the keywords that grammars know, and an independent reading of them.
 #pragma once
 
 #include <algorithm>
@@ -6,8 +6,56 @@
 #include <cmath>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace touchstone::testing {
+
+inline const std::vector<std::string>& schemas() {
+  static const std::vector<std::string> list{
+      R"({"type":"object"})",
+      R"({"type":"object","properties":{"name":{"type":"string"},"age":{"type":"integer"}},"required":["name","age"],"additionalProperties":false})",
+      R"({"type":"object","properties":{"a":{"type":"boolean"},"b":{"type":"null"},"c":{"type":"number"}},"required":["b"]})",
+      R"({"type":"object","properties":{"a":{"type":"integer"},"ab":{"type":"integer"}},"additionalProperties":{"type":"string","maxLength":4}})",
+      R"({"type":"object","properties":{"ключ":{"type":"integer"},"k\"q":{"type":"null"}},"additionalProperties":true})",
+      R"({"type":"object","additionalProperties":{"type":"integer","minimum":0,"maximum":9}})",
+      R"({"type":"object","required":["x","y"]})",
+      R"({"type":"object","properties":{},"additionalProperties":false})",
+      R"({"type":"array","items":{"type":"integer"},"minItems":2,"maxItems":4})",
+      R"({"type":"array","items":{"type":"string","minLength":1,"maxLength":3},"maxItems":3})",
+      R"({"type":"array","prefixItems":[{"type":"integer"},{"type":"string"}],"items":false})",
+      R"({"type":"array","prefixItems":[{"type":"integer"}],"items":{"type":"boolean"},"minItems":3})",
+      R"({"type":"array","prefixItems":[{"const":1},{"const":2}],"maxItems":1})",
+      R"({"type":"array","items":false})",
+      R"({"type":"array","maxItems":2})",
+      R"({"enum":["red","green","redder",null,7,{"a":[1,2]}]})",
+      R"({"enum":[1,"one",true],"type":["string","boolean"]})",
+      R"({"const":{"deep":[1,{"x":"y\n"}]}})",
+      R"({"type":["string","null"],"maxLength":5})",
+      R"({"type":["integer","string"],"minimum":10,"maxLength":2})",
+      R"({"type":"integer","minimum":-3,"maximum":1234})",
+      R"({"type":"integer","minimum":95,"maximum":1005})",
+      R"({"type":"integer","exclusiveMinimum":-20,"exclusiveMaximum":-9})",
+      R"({"type":"integer","minimum":0.5})",
+      R"({"type":"number","minimum":0,"maximum":1})",
+      R"({"type":"number","exclusiveMinimum":0})",
+      R"({"type":"number","minimum":-2.5,"exclusiveMaximum":3})",
+      R"({"type":"string","minLength":3})",
+      R"({"type":"object","properties":{"a":{"type":"string","minLength":1,"maxLength":150}},"required":["a"]})",
+      R"({"type":"string","minLength":2,"maxLength":2})",
+      R"({"anyOf":[{"type":"integer"},{"type":"object","properties":{"v":{"type":"integer"}},"required":["v"]}]})",
+      R"({"oneOf":[{"type":"string"},{"type":"array","items":{"type":"null"}}]})",
+      R"({"allOf":[{"$ref":"#/$defs/p"}],"$defs":{"p":{"type":"object","properties":{"q":{"const":1}},"required":["q"]}}})",
+      R"({"$ref":"#/$defs/node","$defs":{"node":{"type":"object","properties":{"value":{"type":"integer"},"next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}},"required":["value","next"],"additionalProperties":false}}})",
+      R"({"type":"object","properties":{"name":{"type":"string"},"children":{"type":"array","items":{"$ref":"#"}}},"required":["name"]})",
+      R"({"definitions":{"t":{"anyOf":[{"type":"string","maxLength":2},{"type":"array","items":{"$ref":"#/definitions/t"}}]}},"$ref":"#/definitions/t"})",
+      R"({"type":"object","title":"Step list","description":"as clients write it","properties":{"steps":{"type":"array","items":{"type":"object","properties":{"explanation":{"type":"string"},"output":{"type":"string"}},"required":["explanation","output"],"additionalProperties":false}},"final_answer":{"type":"string"}},"required":["steps","final_answer"],"additionalProperties":false,"$schema":"https://json-schema.org/draft/2020-12/schema"})",
+      R"({"type":"object","properties":{"city":{"type":"string"},"unit":{"enum":["celsius","fahrenheit"]},"days":{"type":"integer","minimum":1,"maximum":14}},"required":["city"]})",
+      R"({"properties":{"a":{"type":"integer"}},"required":["a"]})",
+      R"(true)",
+      R"({})",
+  };
+  return list;
+}
 
 inline std::size_t count_characters(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(

@@ -1,0 +1,109 @@
+// Thinking under control, over HTTP: loops are cut, and clients may want an answer now.
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "running_server.h"
+#include "support/golden.h"
+
+namespace touchstone::serve {
+namespace {
+
+namespace json = boost::json;
+
+/// Thinking that goes round in circles, for this model.
+json::object make_looping_body() {
+  const json::array messages = {
+      {{"role", "user"}, {"content", "Tom has 3 boxes with 4 pens each. How many pens?"}},
+      {{"role", "assistant"}, {"content", ""}, {"reasoning_content", "3"}}};
+  return {{"model", "demo:native"}, {"messages", messages}, {"continue_final_message", true},
+          {"temperature", 0},       {"max_tokens", 900},    {"ignore_eos", true}};
+}
+
+TestResponse ask_chat(const RunningServer& server, const json::object& body) {
+  return server.ask(post("/v1/chat/completions", json::serialize(body)));
+}
+
+std::string join(const json::value& choice) {
+  const json::object& message = choice.at("message").as_object();
+  const auto* reasoning = message.if_contains("reasoning_content");
+  return std::string(message.at("content").as_string()) + "|" +
+         (reasoning == nullptr ? "" : std::string(reasoning->as_string()));
+}
+
+TEST(LoopsOverHttp, AreCutAndCountedAndAStreamNeverTakesBackWhatItSent) {
+  const RunningServer server;
+  json::object body = make_looping_body();
+  body["loop_guard"] = false;
+  const json::value looping = ask_chat(server, body).json().at("choices").at(0);
+  EXPECT_EQ(looping.at("finish_reason"), "length");
+  EXPECT_FALSE(looping.as_object().contains("touchstone"));
+  const std::string counter = "touchstone_loops_total{model=\"demo:native\"}";
+  EXPECT_EQ(server.metric(counter), 0);
+
+  body.erase("loop_guard");
+  const TestResponse response = ask_chat(server, body);
+  const json::value guarded = response.json().at("choices").at(0);
+  const std::int64_t loops = guarded.at("touchstone").at("loops").as_int64();
+  EXPECT_GE(loops, 1);
+  EXPECT_EQ(server.metric(counter), static_cast<double>(loops));
+  EXPECT_NE(join(guarded), join(looping));
+
+  body["stream"] = true;
+  const TestResponse stream = ask_chat(server, body);
+  EXPECT_EQ(join_stream(stream.body), join(guarded));
+  EXPECT_NE(stream.body.find(R"("touchstone":{"loops":)"), std::string::npos);
+}
+
+TEST(LoopsOverHttp, TheGuardChangesNoAnswerWithoutThem) {
+  const RunningServer server;
+  json::object body = {
+      {"messages", {{{"role", "user"}, {"content", "Tom has 3 boxes with 4 pens each. How many?"}}}},
+      {"seed", 5}};
+  const std::string with = join(ask_chat(server, body).json().at("choices").at(0));
+  body["loop_guard"] = false;
+  EXPECT_EQ(join(ask_chat(server, body).json().at("choices").at(0)), with);
+}
+
+TEST(AnswerNow, EndsTheThinkingOfAnAnswerUnderWayAndOfThisKeyOnly) {
+  const touchstone::testing::TemporaryFolder folder;
+  ServerOptions options = test_options();
+  options.api_key_file = folder.path() / "keys";
+  std::ofstream(options.api_key_file) << "mine\nother\n";
+  const RunningServer server(options);
+  const std::string mine = "Authorization: Bearer mine\r\n";
+  const std::string other = "Authorization: Bearer other\r\n";
+  const std::string path = "/v1/chat/completions/chatcmpl-think-1/answer_now";
+  EXPECT_EQ(server.ask(post(path, "", mine)).status, 404);
+
+  json::object body = make_looping_body();
+  body["loop_guard"] = false;
+  body["max_tokens"] = 1800;
+  body["n"] = 16;  // some of them wait
+  body["stream"] = true;
+  TestClient client(server.port());
+  client.send(post("/v1/chat/completions", json::serialize(body), mine + "x-request-id: think-1\r\n"));
+  ASSERT_TRUE(client.wait_for("reasoning_content"));
+  EXPECT_EQ(server.ask(post(path, "", other)).status, 404);
+  EXPECT_EQ(server.ask(post("/v1/chat/completions/chatcmpl-none/answer_now", "", mine)).status, 404);
+  EXPECT_EQ(server.ask(get(path, mine)).status, 405);
+  const TestResponse wish = server.ask(post(path, "", mine));
+  EXPECT_EQ(wish.status, 200) << wish.body;
+
+  const std::string stream = client.receive().body;
+  std::vector<bool> answered(16);
+  for (std::size_t at = stream.find("data: {"); at != std::string::npos;
+       at = stream.find("data: {", at + 1)) {
+    const json::value chunk = json::parse(stream.substr(at + 6, stream.find("\n\n", at) - at - 6));
+    for (const json::value& choice : chunk.at("choices").as_array()) {
+      if (choice.at("delta").as_object().contains("content")) {
+        answered[static_cast<std::size_t>(choice.at("index").as_int64())] = true;
+      }
+    }
+  }
+  EXPECT_EQ(std::count(answered.begin(), answered.end(), true), 16);
+  EXPECT_EQ(server.ask(post(path, "", mine)).status, 404) << "it is over";
+}
+
+}  // namespace
+}  // namespace touchstone::serve
