@@ -32,6 +32,7 @@ struct CompletionRequest {
   std::string answer_begun;  // the answer's beginning, which the prompt holds already (a forced call)
   std::optional<double> timeout_s;
   std::vector<std::string> ignored;  // fields that were not understood
+  boost::json::object repeated;      // members that the response repeats, in APIs that do so
 };
 
 /// Both throw RequestError, which names the field.
