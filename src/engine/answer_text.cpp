@@ -53,6 +53,7 @@ std::string AnswerText::release(bool all) {
     if (end > cut_end || (end == cut_end && at > cut)) continue;
     cut = at;
     cut_end = end;
+    stop_string_ = stop;
   }
   stopped_ = cut != std::string::npos;
   if (!stopped_) cut = held_.size() - (all ? 0 : possible_stop(held_, stops_));

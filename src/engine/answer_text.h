@@ -22,6 +22,8 @@ class AnswerText {
   std::string finish();
 
   bool stopped() const { return stopped_; }
+  /// The stop string that ended the text; empty: none did.
+  const std::string& stop_string() const { return stop_string_; }
   bool in_reasoning() const { return splitter_.in_reasoning(); }
   /// What there is so far. Whole after finish().
   const ReasoningText& parts() const { return parts_; }
@@ -35,6 +37,7 @@ class AnswerText {
   ReasoningText parts_;
   std::string held_;  // could be the beginning of a stop string
   bool stopped_ = false;
+  std::string stop_string_;
 };
 
 }  // namespace touchstone

@@ -242,6 +242,7 @@ void Engine::Impl::finish(Sequence& sequence, FinishReason reason) {
   result.reasoning = parts.reasoning;
   result.reasoning_closed = parts.closed;
   result.finish_reason = reason;
+  result.stop_string = sequence.text.stop_string();
   result.total_ms = ms_since(request_of(sequence).submitted);
   release(sequence);
   sequence.drafter = {};

@@ -93,6 +93,7 @@ struct GeneratedSample {
   std::int32_t loops = 0;         // found in the thinking and taken back; the second closed it
   std::vector<std::int32_t> ids;  // all generated ids, the end id included; without those taken back
   FinishReason finish_reason = FinishReason::stop;
+  std::string stop_string;  // the one that ended it; empty: none did
   double ttft_ms = 0, total_ms = 0;
 };
 

@@ -4,17 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 #include <vector>
 
 #include "serve/log.h"
-#include "serve/openai_request.h"
-#include "serve/openai_response.h"
-#include "serve/request_fields.h"
 
 namespace touchstone::serve {
-
-namespace json = boost::json;
 
 namespace {
 
@@ -29,31 +23,29 @@ double seconds_since(Clock::time_point start) {
 struct Completion {
   CompletionRequest request;
   CompletionCall call;
-  ResponseHead head;
+  Response response;
   ModelRunner& runner;
   Metrics& metrics;
   Reply reply;
-  std::vector<Choice> choices;
   std::vector<Clock::time_point> last_token;  // of each choice; the clock's zero: none yet
   std::size_t jobs_left = 0;
-  Usage usage;
   bool begun = false;  // the stream has
   bool failed = false;
   double ttft_s = -1;
 
-  const std::string& model_id() const { return head.model; }
+  const Dialect& dialect() const { return *call.dialect; }
+  const std::string& model_id() const { return response.model; }
 };
 
-void send_chunk(Completion& c, json::object chunk) {
-  if (chunk.empty()) return;
+void send_delta(Completion& c, const Choice& choice, const AnswerDelta& delta) {
+  std::string bytes = c.dialect().write_delta(c.response, choice, delta);
+  if (bytes.empty()) return;
   if (!c.begun) {
     c.reply.begin_stream(
-        {.content_type = "text/event-stream", .body = {}, .headers = {{"Cache-Control", "no-cache"}}});
+        {.content_type = c.dialect().stream_type, .body = {}, .headers = {{"Cache-Control", "no-cache"}}});
     c.begun = true;
   }
-  json::object response = make_response(c.head, true, {std::move(chunk)});
-  if (c.request.include_usage) response["usage"] = nullptr;
-  c.reply.write(format_event(response));
+  c.reply.write(std::move(bytes));
 }
 
 bool take_token(Completion& c, std::size_t first_choice, const TokenEvent& event) {
@@ -65,86 +57,84 @@ bool take_token(Completion& c, std::size_t first_choice, const TokenEvent& event
     c.metrics.observe_token_gap(c.model_id(), std::chrono::duration<double>(now - last).count());
   }
   last = now;
-  if (event.reasoning) ++c.usage.reasoning_tokens;
-  json::object chunk = c.choices[index].push(event, c.runner.model().tokenizer);
-  if (c.request.stream) send_chunk(c, std::move(chunk));
+  if (event.reasoning) ++c.response.usage.reasoning_tokens;
+  Choice& choice = c.response.choices[index];
+  const AnswerDelta delta = choice.push(event, c.runner.model().tokenizer);
+  if (c.request.stream) send_delta(c, choice, delta);
   return !c.reply.abandoned();
 }
 
 void log_completion(const Completion& c) {
+  const Usage& usage = c.response.usage;
   std::string reasons;
-  for (const Choice& choice : c.choices) reasons += (reasons.empty() ? "" : ",") + choice.finish_reason();
+  for (const Choice& choice : c.response.choices)
+    reasons += (reasons.empty() ? "" : ",") + choice.finish_reason();
   log_fields({{"id", c.call.request_id},
               {"model", c.model_id()},
-              {"prompt_tokens", c.usage.prompt_tokens},
-              {"cached_tokens", c.usage.cached_tokens},
-              {"completion_tokens", c.usage.completion_tokens},
+              {"prompt_tokens", usage.prompt_tokens},
+              {"cached_tokens", usage.cached_tokens},
+              {"completion_tokens", usage.completion_tokens},
               {"ttft_ms", std::round(c.ttft_s * 1e4) / 10},
-              {"total_ms", std::round(seconds_since(c.call.received) * 1e4) / 10},
+              {"total_ms", std::round(usage.total_s * 1e4) / 10},
               {"finish", reasons}});
 }
 
-void send_failure(Completion& c, const HttpResponse& error) {
+void send_failure(Completion& c, HttpResponse failure) {
   c.failed = true;
-  if (!c.begun) return c.reply.send(error);
-  c.reply.write("data: " + error.body + "\n\ndata: [DONE]\n\n");
+  if (!c.begun) {
+    failure.body = c.dialect().write_error(*failure.error);
+    return c.reply.send(std::move(failure));
+  }
+  c.reply.write(c.dialect().write_stream_error(c.response, *failure.error));
   c.reply.end();
 }
 
 /// All choices are finished: the rest of the stream, or the whole response.
 void send_end(Completion& c) {
   const auto ended = [&](const char* reason) {
-    return std::any_of(c.choices.begin(), c.choices.end(),
+    return std::any_of(c.response.choices.begin(), c.response.choices.end(),
                        [&](const Choice& choice) { return choice.finish_reason() == reason; });
   };
-  const bool has_tokens = c.usage.completion_tokens > 0;
+  const bool has_tokens = c.response.usage.completion_tokens > 0;
   if (ended("cancelled")) {  // by the server: to a client that has left this says nothing
     HttpResponse error = make_error(503, "server_error", "the server is shutting down", {}, "shutting_down");
     error.headers.emplace_back("Retry-After", "5");
-    return send_failure(c, error);
+    return send_failure(c, std::move(error));
   }
   if (ended("deadline") && !has_tokens) {
     return send_failure(
         c, make_error(504, "timeout_error", "the request's time was over before its first token", "timeout",
                       "deadline_exceeded"));
   }
-  if (!c.request.stream) {
-    json::array choices;
-    for (const Choice& choice : c.choices) choices.push_back(choice.whole());
-    json::object response = make_response(c.head, false, std::move(choices));
-    response["usage"] = to_json(c.usage);
-    return c.reply.send({.body = json::serialize(response), .headers = {}});
-  }
-  if (c.request.include_usage) {
-    json::object last = make_response(c.head, true, {});
-    last["usage"] = to_json(c.usage);
-    c.reply.write(format_event(last));
-  }
-  c.reply.write("data: [DONE]\n\n");
+  if (!c.request.stream) return c.reply.send({.body = c.dialect().write_whole(c.response), .headers = {}});
+  c.reply.write(c.dialect().write_end(c.response));
   c.reply.end();
 }
 
 void finish_job(Completion& c, std::size_t first_choice, const GenerateResult& result) {
   if (c.failed) return;
+  Usage& usage = c.response.usage;
   std::int64_t generated = 0;
   for (std::size_t i = 0; i < result.samples.size(); ++i) {
     const GeneratedSample& sample = result.samples[i];
     generated += std::ssize(sample.ids);
-    Choice& choice = c.choices[first_choice + i];
-    json::object chunk = choice.finish(finish_reason_name(sample.finish_reason), sample.loops);
+    usage.prompt_s = std::max(usage.prompt_s, sample.ttft_ms / 1e3);
+    usage.decode_s = std::max(usage.decode_s, (sample.total_ms - sample.ttft_ms) / 1e3);
+    Choice& choice = c.response.choices[first_choice + i];
+    const AnswerDelta delta = choice.finish(sample);
     const bool is_answer = sample.finish_reason != FinishReason::cancelled &&
                            (sample.finish_reason != FinishReason::deadline || choice.has_tokens());
-    if (c.request.stream && is_answer) send_chunk(c, std::move(chunk));
+    if (c.request.stream && is_answer) send_delta(c, choice, delta);
     c.metrics.count_finish(c.model_id(), choice.finish_reason());
     c.metrics.count_loops(c.model_id(), sample.loops);
   }
-  c.usage.prompt_tokens += result.prompt_tokens;
-  c.usage.cached_tokens += result.cached_tokens;
-  c.usage.completion_tokens += generated;
+  usage.cached_tokens += result.cached_tokens;
+  usage.completion_tokens += generated;
   c.metrics.count_tokens(c.model_id(), result.prompt_tokens, result.cached_tokens,
                          static_cast<double>(generated));
   if (--c.jobs_left > 0) return;
-  c.metrics.observe_request(c.model_id(), {.ttft_s = c.ttft_s, .total_s = seconds_since(c.call.received)});
+  usage.total_s = seconds_since(c.call.received);
+  c.metrics.observe_request(c.model_id(), {.ttft_s = c.ttft_s, .total_s = usage.total_s});
   log_completion(c);
   send_end(c);
 }
@@ -181,46 +171,53 @@ std::optional<Clock::time_point> find_deadline(const CompletionRequest& request,
 
 }  // namespace
 
-void start_completion(const json::object& body, const CompletionCall& call, ModelRunner& runner,
-                      Metrics& metrics, Reply& reply) {
+RequestModel describe_for_requests(const ModelRunner& runner) {
   const LoadedModel& model = runner.model();
+  return {.prompter = runner.prompter(),
+          .defaults = model.defaults,
+          .vocab_size = model.transformer->config().vocab_size,
+          .max_sequence_tokens = runner.max_sequence_tokens()};
+}
+
+void start_completion(const boost::json::object& body, const CompletionCall& call, ModelRunner& runner,
+                      Metrics& metrics, Reply& reply) {
   ModelRunner::Place place = runner.take_place();
   if (!place) {
     metrics.count_rejection("queue_full");
     HttpResponse busy =
         make_error(429, "rate_limit_error", "the queue is full; try again later", {}, "queue_full");
     busy.headers.emplace_back("Retry-After", std::to_string(runner.seconds_to_retry()));
+    busy.body = call.dialect->write_error(*busy.error);
     return reply.send(std::move(busy));
   }
-  const RequestModel against{.prompter = call.is_chat ? runner.chat_prompter() : runner.text_prompter(),
-                             .defaults = model.defaults,
-                             .vocab_size = model.transformer->config().vocab_size,
-                             .max_sequence_tokens = runner.max_sequence_tokens()};
-  CompletionRequest request =
-      call.is_chat ? read_chat_request(body, against) : read_text_request(body, against);
+  CompletionRequest request = call.dialect->read(body, describe_for_requests(runner));
   if (!request.ignored.empty()) reply.add_header("X-Touchstone-Ignored", list_ignored(request.ignored));
-  const ResponseHead head{.id = (call.is_chat ? "chatcmpl-" : "cmpl-") + call.request_id,
-                          .model = model.id,
-                          .created = std::time(nullptr),
-                          .is_chat = call.is_chat,
-                          .seed = request.sampling.seed};
+  Response response{.request_id = call.request_id,
+                    .model = runner.model().id,
+                    .created = std::chrono::system_clock::now(),
+                    .seed = request.sampling.seed,
+                    .include_usage = request.include_usage,
+                    .repeated = std::move(request.repeated),
+                    .tokenizer = &runner.model().tokenizer,
+                    .choices = {},
+                    .usage = {}};
+  for (const Prompt& prompt : request.prompts) {
+    response.usage.prompt_tokens += std::ssize(prompt.ids);
+    for (std::int32_t i = 0; i < request.n; ++i)
+      response.choices.emplace_back(request, prompt, response.choices.size());
+  }
   const auto completion = std::make_shared<Completion>(Completion{.request = std::move(request),
                                                                   .call = call,
-                                                                  .head = head,
+                                                                  .response = std::move(response),
                                                                   .runner = runner,
                                                                   .metrics = metrics,
                                                                   .reply = std::move(reply),
-                                                                  .choices = {},
-                                                                  .last_token = {},
-                                                                  .usage = {}});
+                                                                  .last_token = {}});
   Completion& c = *completion;
-  for (const Prompt& prompt : c.request.prompts) {
-    for (std::int32_t i = 0; i < c.request.n; ++i)
-      c.choices.emplace_back(c.request, prompt, c.choices.size());
-  }
-  c.last_token.resize(c.choices.size());
+  c.last_token.resize(c.response.choices.size());
   c.jobs_left = c.request.prompts.size();
-  const auto answer_now = call.answers != nullptr ? call.answers->add(head.id, call.tenant) : nullptr;
+  const auto answer_now =
+      call.answers != nullptr ? call.answers->add(kChatIdPrefix + call.request_id, call.tenant) : nullptr;
   std::vector<Job>
       jobs;  // all made before the first runs: from then on the engine's thread has the completion
   for (std::size_t p = 0; p < c.request.prompts.size(); ++p) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "serve/answer_now.h"
+#include "serve/dialect.h"
 #include "serve/http_server.h"
 #include "serve/metrics.h"
 #include "serve/model_runner.h"
@@ -13,13 +14,16 @@
 namespace touchstone::serve {
 
 struct CompletionCall {
-  bool is_chat = true;
+  const Dialect* dialect = &kOpenAiChat;
   std::uint64_t tenant = 0;
   std::string request_id;
   double header_timeout_s = 0;  // 0: none
   Clock::time_point received;
   AnswersUnderWay* answers = nullptr;  // where "answer now" finds this one; null: nowhere
 };
+
+/// What the requests to a model are read against.
+RequestModel describe_for_requests(const ModelRunner& runner);
 
 /// Reads the body, asks the runner, and has the reply written as the answer grows. Throws RequestError when
 /// the body is refused; the reply is then still unanswered. `metrics` must outlive the runner.

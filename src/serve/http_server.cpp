@@ -68,15 +68,25 @@ std::string_view HttpRequest::header(std::string_view name) const {
   return {found->value().data(), found->value().size()};
 }
 
-HttpResponse make_error(unsigned status, std::string_view type, std::string_view message,
-                        std::string_view param, std::string_view code) {
+std::string format_error(const HttpError& error) {
   const auto text_or_null = [](std::string_view text) {
     return text.empty() ? boost::json::value() : boost::json::value(text);
   };
-  const boost::json::object error = {
-      {"message", message}, {"type", type}, {"param", text_or_null(param)}, {"code", text_or_null(code)}};
-  return {
-      .status = status, .body = boost::json::serialize(boost::json::object{{"error", error}}), .headers = {}};
+  const boost::json::object members = {{"message", error.message},
+                                       {"type", error.type},
+                                       {"param", text_or_null(error.param)},
+                                       {"code", text_or_null(error.code)}};
+  return boost::json::serialize(boost::json::object{{"error", members}});
+}
+
+HttpResponse make_error(unsigned status, std::string_view type, std::string_view message,
+                        std::string_view param, std::string_view code) {
+  HttpError error{.status = status,
+                  .type = std::string(type),
+                  .message = std::string(message),
+                  .param = std::string(param),
+                  .code = std::string(code)};
+  return {.status = status, .body = format_error(error), .headers = {}, .error = std::move(error)};
 }
 
 // ---- Reply: from any thread to the connection ----

@@ -32,14 +32,23 @@ struct HttpRequest {
   std::string_view header(std::string_view name) const;
 };
 
+struct HttpError {
+  unsigned status = 500;
+  std::string type, message;
+  std::string param, code;  // may be empty
+};
+
 struct HttpResponse {
   unsigned status = 200;
   std::string content_type = "application/json";
   std::string body;  // of a stream: what it begins with
   std::vector<std::pair<std::string, std::string>> headers;
+  std::optional<HttpError> error = {};  // what an error's body says, for those who say it in another form
 };
 
-/// OpenAI's error body; `param` and `code` may be empty (null).
+/// OpenAI's error body.
+std::string format_error(const HttpError& error);
+/// A response with it; `param` and `code` may be empty (null).
 HttpResponse make_error(unsigned status, std::string_view type, std::string_view message,
                         std::string_view param = {}, std::string_view code = {});
 

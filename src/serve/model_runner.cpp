@@ -25,7 +25,7 @@ struct Waiting {
 struct ModelRunner::Impl {
   std::shared_ptr<LoadedModel> model;
   RunnerOptions options;
-  Prompter chat_prompter, text_prompter;
+  Prompter prompter;
   Engine engine;  // the thread's alone, once it runs
   std::int32_t max_sequence_tokens;
 
@@ -52,8 +52,7 @@ struct ModelRunner::Impl {
   Impl(std::shared_ptr<LoadedModel> loaded, const RunnerOptions& wanted)
       : model(std::move(loaded)),
         options(wanted),
-        chat_prompter(make_prompter(*model, false)),
-        text_prompter(make_prompter(*model, true)),
+        prompter(make_prompter(*model, false)),
         engine(model, options.engine),
         max_sequence_tokens(engine.max_sequence_tokens()) {
     load.num_blocks = engine.num_blocks();
@@ -210,8 +209,7 @@ ModelRunner::~ModelRunner() {
 }
 
 const LoadedModel& ModelRunner::model() const { return *impl_->model; }
-const Prompter& ModelRunner::chat_prompter() const { return impl_->chat_prompter; }
-const Prompter& ModelRunner::text_prompter() const { return impl_->text_prompter; }
+const Prompter& ModelRunner::prompter() const { return impl_->prompter; }
 std::int32_t ModelRunner::max_sequence_tokens() const { return impl_->max_sequence_tokens; }
 
 ModelRunner::Place ModelRunner::take_place() {

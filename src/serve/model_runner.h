@@ -47,8 +47,7 @@ class ModelRunner {
   ModelRunner& operator=(const ModelRunner&) = delete;
 
   const LoadedModel& model() const;
-  const Prompter& chat_prompter() const;
-  const Prompter& text_prompter() const;
+  const Prompter& prompter() const;
   std::int32_t max_sequence_tokens() const;
 
   /// A place among those that run or wait, given back when the last copy goes; nothing when all are taken.

@@ -35,6 +35,7 @@ struct CompletionRequest {
   bool loop_guard = true;  // thinking that goes round in circles is taken back, then closed
   std::optional<double> timeout_s;
   std::vector<std::string> ignored;  // fields that were not understood
+  boost::json::object repeated;      // members that the response repeats, in APIs that do so
 };
 
 /// Both throw RequestError, which names the field.

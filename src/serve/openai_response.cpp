@@ -1,10 +1,9 @@
-#include "serve/openai_response.h"
-
-#include <fmt/format.h>
-
+// Chat and text completions: what the engine makes -> OpenAI's response bodies, whole or as chunks of a
+// stream.
 #include <algorithm>
-#include <random>
+#include <span>
 
+#include "serve/dialect.h"
 #include "text/unicode.h"
 
 namespace touchstone::serve {
@@ -13,10 +12,7 @@ namespace json = boost::json;
 
 namespace {
 
-std::string random_call_id() {
-  thread_local std::mt19937_64 random(std::random_device{}());
-  return fmt::format("call_{:016x}", random());
-}
+using Kind = AnswerBlock::Kind;
 
 json::object describe_token(std::int32_t id, float logprob, const Tokenizer& tokenizer) {
   const std::string_view raw = tokenizer.token_bytes(id);
@@ -25,40 +21,37 @@ json::object describe_token(std::int32_t id, float logprob, const Tokenizer& tok
   return {{"token", to_valid_utf8(raw)}, {"logprob", logprob}, {"bytes", std::move(bytes)}};
 }
 
-std::int64_t count_characters(std::string_view text) {
-  return std::count_if(text.begin(), text.end(),
-                       [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; });
-}
-
-/// Per-token entries as /v1/completions lists them: one array a property.
-json::value columns_of(const json::array& entries) {
-  json::object columns = {{"tokens", json::array()},
-                          {"token_logprobs", json::array()},
-                          {"top_logprobs", json::array()},
-                          {"text_offset", json::array()}};
-  for (const json::value& entry : entries) {
-    for (const auto& [name, value] : entry.as_object()) columns[name].as_array().push_back(value);
+/// An entry a token.
+json::object list_chat_logprobs(std::span<const TokenLogprob> tokens, const Tokenizer& tokenizer) {
+  json::array entries;
+  for (const TokenLogprob& token : tokens) {
+    json::object entry = describe_token(token.id, token.logprob, tokenizer);
+    json::array& top = entry["top_logprobs"].emplace_array();
+    for (const auto& [id, logprob] : token.top) top.push_back(describe_token(id, logprob, tokenizer));
+    entries.push_back(std::move(entry));
   }
-  return columns;
+  return {{"content", std::move(entries)}};
 }
 
-}  // namespace
-
-const char* finish_reason_name(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::stop:
-      return "stop";
-    case FinishReason::length:
-      return "length";
-    case FinishReason::cancelled:
-      return "cancelled";
-    case FinishReason::deadline:
-      return "deadline";
+/// An array a property.
+json::object list_text_logprobs(std::span<const TokenLogprob> tokens, const Tokenizer& tokenizer) {
+  json::array names, logprobs, tops, offsets;
+  for (const TokenLogprob& token : tokens) {
+    names.emplace_back(to_valid_utf8(tokenizer.token_bytes(token.id)));
+    logprobs.emplace_back(token.logprob);
+    json::object top;
+    for (const auto& [id, logprob] : token.top)
+      top.emplace(to_valid_utf8(tokenizer.token_bytes(id)), logprob);
+    tops.emplace_back(std::move(top));
+    offsets.emplace_back(token.text_offset);
   }
-  return "";
+  return {{"tokens", std::move(names)},
+          {"token_logprobs", std::move(logprobs)},
+          {"top_logprobs", std::move(tops)},
+          {"text_offset", std::move(offsets)}};
 }
 
-json::object to_json(const Usage& usage) {
+json::object describe(const Usage& usage) {
   return {{"prompt_tokens", usage.prompt_tokens},
           {"completion_tokens", usage.completion_tokens},
           {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
@@ -66,108 +59,46 @@ json::object to_json(const Usage& usage) {
           {"completion_tokens_details", {{"reasoning_tokens", usage.reasoning_tokens}}}};
 }
 
-json::object make_response(const ResponseHead& head, bool is_chunk, json::array choices) {
-  const char* object = !head.is_chat ? "text_completion"
-                       : is_chunk    ? "chat.completion.chunk"
-                                     : "chat.completion";
-  return {{"id", head.id},
+/// A chunk, or the whole, of a response: the shared members and `choices`.
+json::object make_response(const Response& response, const char* id_prefix, const char* object,
+                           json::array choices) {
+  return {{"id", id_prefix + response.request_id},
           {"object", object},
-          {"created", head.created},
-          {"model", head.model},
-          {"seed", head.seed},
+          {"created", std::chrono::system_clock::to_time_t(response.created)},
+          {"model", response.model},
+          {"seed", response.seed},
           {"system_fingerprint", "touchstone-" TOUCHSTONE_VERSION},
           {"choices", std::move(choices)}};
 }
 
-std::string format_event(const json::value& value) { return "data: " + json::serialize(value) + "\n\n"; }
-
-Choice::Choice(const CompletionRequest& request, const Prompt& prompt, std::size_t index)
-    : is_chat_(request.is_chat),
-      reads_tools_(request.reads_tools),
-      wants_logprobs_(request.sampling.num_logprobs >= 0),
-      index_(index),
-      stop_ids_(request.sampling.ignore_eos ? std::vector<std::int32_t>() : request.sampling.stop_ids),
-      splitter_(prompt.reasoning_opened),
-      tools_(request.answer_begun) {
-  if (request.echo) content_ = prompt.text;
+json::object make_chat(const Response& response, bool is_chunk, json::array choices) {
+  const char* object = is_chunk ? "chat.completion.chunk" : "chat.completion";
+  return make_response(response, kChatIdPrefix, object, std::move(choices));
 }
 
-Choice::Delta Choice::read(std::string_view text, bool at_end) {
-  Delta delta;
-  if (!is_chat_) {
-    delta.content = text;
-    return delta;
-  }
-  ReasoningText parts = splitter_.push(text);
-  if (at_end) {
-    const ReasoningText rest = splitter_.flush();
-    parts.reasoning += rest.reasoning;
-    parts.answer += rest.answer;
-  }
-  delta.reasoning = std::move(parts.reasoning);
-  if (!reads_tools_) {
-    delta.content = std::move(parts.answer);
-    return delta;
-  }
-  ToolText tools = tools_.push(parts.answer);
-  delta.content = std::move(tools.content);
-  delta.calls = std::move(tools.calls);
-  if (at_end) {
-    ToolText rest = tools_.finish();
-    delta.content += rest.content;
-    std::move(rest.calls.begin(), rest.calls.end(), std::back_inserter(delta.calls));
-  }
-  return delta;
+json::object make_text(const Response& response, json::array choices) {
+  return make_response(response, "cmpl-", "text_completion", std::move(choices));
 }
 
-json::value Choice::read_logprobs(const TokenEvent& event, const Tokenizer& tokenizer) {
-  const bool is_end = std::find(stop_ids_.begin(), stop_ids_.end(), event.id) != stop_ids_.end();
-  if (!wants_logprobs_ || is_end) return nullptr;
-  json::object entry = describe_token(event.id, event.logprob, tokenizer);
-  if (is_chat_) {
-    json::array& top = entry["top_logprobs"].emplace_array();
-    for (const auto& [id, logprob] : event.top) top.push_back(describe_token(id, logprob, tokenizer));
-    logprobs_.push_back(entry);
-    return json::object{{"content", json::array{std::move(entry)}}};
-  }
-  json::object top;
-  for (const auto& [id, logprob] : event.top) top.emplace(to_valid_utf8(tokenizer.token_bytes(id)), logprob);
-  json::object row = {{"tokens", entry["token"]},
-                      {"token_logprobs", event.logprob},
-                      {"top_logprobs", std::move(top)},
-                      {"text_offset", text_offset_}};
-  text_offset_ += count_characters(tokenizer.token_bytes(event.id));
-  logprobs_.push_back(row);
-  return columns_of({std::move(row)});
+void append_text(json::object& object, const char* name, const std::string& text) {
+  json::value& member = object[name];
+  if (member.is_null()) member = "";
+  member.as_string() += text;
 }
 
-json::object Choice::push(const TokenEvent& event, const Tokenizer& tokenizer) {
-  ++num_tokens_;
-  return make_chunk(read(event.text, false), read_logprobs(event, tokenizer));
-}
-
-json::object Choice::finish(const std::string& reason, std::int32_t loops) {
-  Delta rest = read({}, true);
-  const bool calls = tools_.num_calls() > 0 && reason == "stop";
-  finish_reason_ = calls ? "tool_calls" : reason;
-  loops_ = loops;
-  return make_chunk(rest, nullptr);
-}
-
-json::object Choice::chat_delta(const Delta& delta) {
+json::object make_chat_delta(const Choice& choice, const AnswerDelta& delta) {
   json::object object;
-  if (!begun_) object["role"] = "assistant";
-  if (!delta.content.empty()) object["content"] = delta.content;
-  if (!delta.reasoning.empty()) object["reasoning_content"] = delta.reasoning;
-  for (const ToolCallDelta& call : delta.calls) {
-    const bool is_new = call.index == calls_.size();
-    if (is_new) calls_.push_back({random_call_id(), call.name, ""});
-    calls_[call.index].arguments += call.arguments;
-    json::object function = {{"arguments", call.arguments}};
-    json::object entry = {{"index", call.index}};
-    if (is_new) {
-      function["name"] = call.name;
-      entry["id"] = calls_.back().id;
+  if (delta.is_first) object["role"] = "assistant";
+  for (const AnswerPiece& piece : delta.pieces) {
+    const AnswerBlock& block = choice.blocks()[piece.block];
+    if (block.kind == Kind::text) append_text(object, "content", piece.text);
+    if (block.kind == Kind::reasoning) append_text(object, "reasoning_content", piece.text);
+    if (block.kind != Kind::call) continue;
+    json::object function = {{"arguments", piece.text}};
+    json::object entry = {{"index", choice.count_calls(piece.block)}};
+    if (piece.opens) {
+      function["name"] = block.name;
+      entry["id"] = block.id;
       entry["type"] = "function";
     }
     entry["function"] = std::move(function);
@@ -177,50 +108,117 @@ json::object Choice::chat_delta(const Delta& delta) {
   return object;
 }
 
-/// Empty when it would say nothing: not the first, no text, no reason to end.
-json::object Choice::make_chunk(const Delta& delta, json::value logprobs) {
-  const bool is_end = !finish_reason_.empty();
-  const bool says_nothing = delta.content.empty() && delta.reasoning.empty() && delta.calls.empty() &&
-                            logprobs.is_null() && begun_ && !is_end;
-  if (says_nothing) return {};
-  json::object chunk = {{"index", index_}};
-  if (is_chat_) {
-    chunk["delta"] = chat_delta(delta);
-  } else {
-    chunk["text"] = (begun_ ? "" : content_) + delta.content;  // what is echoed comes first
+json::object make_message(const Choice& choice) {
+  const std::string content = choice.joined(Kind::text);
+  const std::string reasoning = choice.joined(Kind::reasoning);
+  json::object message = {{"role", "assistant"}, {"content", content}};
+  if (!reasoning.empty()) message["reasoning_content"] = reasoning;
+  for (const AnswerBlock& block : choice.blocks()) {
+    if (block.kind != Kind::call) continue;
+    if (!message.contains("tool_calls")) message["tool_calls"].emplace_array();
+    message["tool_calls"].as_array().push_back(
+        {{"id", block.id},
+         {"type", "function"},
+         {"function", {{"name", block.name}, {"arguments", block.text}}}});
   }
-  chunk["logprobs"] = std::move(logprobs);
-  chunk["finish_reason"] = is_end ? json::value(finish_reason_) : json::value();
-  if (loops_ > 0) chunk["touchstone"] = {{"loops", loops_}};
-  content_ += delta.content;
-  reasoning_ += delta.reasoning;
-  begun_ = true;
-  return chunk;
+  if (content.empty() && message.contains("tool_calls")) message["content"] = nullptr;
+  return message;
 }
 
-json::object Choice::whole() const {
-  json::object choice = {{"index", index_}};
-  if (is_chat_) {
-    json::object message = {{"role", "assistant"}, {"content", content_}};
-    if (!reasoning_.empty()) message["reasoning_content"] = reasoning_;
-    if (!calls_.empty()) {
-      json::array& calls = message["tool_calls"].emplace_array();
-      for (const Call& call : calls_) {
-        calls.push_back({{"id", call.id},
-                         {"type", "function"},
-                         {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
-      }
-      if (content_.empty()) message["content"] = nullptr;
-    }
-    choice["message"] = std::move(message);
-    choice["logprobs"] = wants_logprobs_ ? json::value(json::object{{"content", logprobs_}}) : json::value();
-  } else {
-    choice["text"] = content_;
-    choice["logprobs"] = wants_logprobs_ ? columns_of(logprobs_) : json::value();
-  }
-  choice["finish_reason"] = finish_reason_;
-  if (loops_ > 0) choice["touchstone"] = {{"loops", loops_}};
-  return choice;
+/// Why the answer ended, null while it goes on, and what OpenAI's API has no member for.
+void add_end(json::object& choice_json, const Choice& choice) {
+  choice_json["finish_reason"] =
+      choice.finish_reason().empty() ? json::value() : json::value(choice.finish_reason());
+  if (choice.loops() > 0) choice_json["touchstone"] = {{"loops", choice.loops()}};
 }
+
+std::string format_chunk(const Response& response, json::object chunk) {
+  if (response.include_usage) chunk["usage"] = nullptr;
+  return format_event(chunk);
+}
+
+std::string write_chat_delta(Response& response, const Choice& choice, const AnswerDelta& delta) {
+  if (delta.says_nothing()) return {};
+  json::object chunk = {{"index", choice.index()}, {"delta", make_chat_delta(choice, delta)}};
+  chunk["logprobs"] = delta.logprob
+                          ? json::value(list_chat_logprobs({&*delta.logprob, 1}, *response.tokenizer))
+                          : json::value();
+  add_end(chunk, choice);
+  return format_chunk(response, make_chat(response, true, {std::move(chunk)}));
+}
+
+std::string write_text_delta(Response& response, const Choice& choice, const AnswerDelta& delta) {
+  if (delta.says_nothing()) return {};
+  std::string text;
+  for (const AnswerPiece& piece : delta.pieces) text += piece.text;
+  json::object chunk = {{"index", choice.index()}, {"text", text}};
+  chunk["logprobs"] = delta.logprob
+                          ? json::value(list_text_logprobs({&*delta.logprob, 1}, *response.tokenizer))
+                          : json::value();
+  add_end(chunk, choice);
+  return format_chunk(response, make_text(response, {std::move(chunk)}));
+}
+
+std::string write_end(const Response& response, json::object last) {
+  last["usage"] = describe(response.usage);
+  return (response.include_usage ? format_event(last) : "") + "data: [DONE]\n\n";
+}
+
+std::string write_chat_end(Response& response) { return write_end(response, make_chat(response, true, {})); }
+std::string write_text_end(Response& response) { return write_end(response, make_text(response, {})); }
+
+std::string write_whole_chat(const Response& response) {
+  json::array choices;
+  for (const Choice& choice : response.choices) {
+    json::object entry = {{"index", choice.index()},
+                          {"message", make_message(choice)},
+                          {"logprobs", choice.wants_logprobs() ? json::value(list_chat_logprobs(
+                                                                     choice.logprobs(), *response.tokenizer))
+                                                               : json::value()}};
+    add_end(entry, choice);
+    choices.push_back(std::move(entry));
+  }
+  json::object whole = make_chat(response, false, std::move(choices));
+  whole["usage"] = describe(response.usage);
+  return json::serialize(whole);
+}
+
+std::string write_whole_text(const Response& response) {
+  json::array choices;
+  for (const Choice& choice : response.choices) {
+    json::object entry = {{"index", choice.index()},
+                          {"text", choice.joined(Kind::text)},
+                          {"logprobs", choice.wants_logprobs() ? json::value(list_text_logprobs(
+                                                                     choice.logprobs(), *response.tokenizer))
+                                                               : json::value()}};
+    add_end(entry, choice);
+    choices.push_back(std::move(entry));
+  }
+  json::object whole = make_text(response, std::move(choices));
+  whole["usage"] = describe(response.usage);
+  return json::serialize(whole);
+}
+
+std::string write_stream_error(Response&, const HttpError& error) {
+  return "data: " + format_error(error) + "\n\ndata: [DONE]\n\n";
+}
+
+}  // namespace
+
+const Dialect kOpenAiChat = {.read = read_chat_request,
+                             .stream_type = "text/event-stream",
+                             .write_delta = write_chat_delta,
+                             .write_end = write_chat_end,
+                             .write_whole = write_whole_chat,
+                             .write_error = format_error,
+                             .write_stream_error = write_stream_error};
+
+const Dialect kOpenAiText = {.read = read_text_request,
+                             .stream_type = "text/event-stream",
+                             .write_delta = write_text_delta,
+                             .write_end = write_text_end,
+                             .write_whole = write_whole_text,
+                             .write_error = format_error,
+                             .write_stream_error = write_stream_error};
 
 }  // namespace touchstone::serve

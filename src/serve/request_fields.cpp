@@ -96,6 +96,17 @@ const boost::json::array* FieldReader::array(std::string_view name) {
   return value == nullptr ? nullptr : &value->get_array();
 }
 
+std::string need_string(FieldReader& fields, std::string_view name) {
+  auto text = fields.string(name);
+  if (!text) refuse_field(fields.path_of(name), fields.path_of(name) + " is missing");
+  return std::move(*text);
+}
+
+const boost::json::object& need_object(const boost::json::value& value, const std::string& path) {
+  if (!value.is_object()) refuse_type(path, "an object");
+  return value.get_object();
+}
+
 std::vector<std::string> FieldReader::unread() const {
   std::vector<std::string> names;
   for (const auto& [key, value] : object_) {

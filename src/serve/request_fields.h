@@ -55,4 +55,8 @@ class FieldReader {
   std::set<std::string, std::less<>> read_;
 };
 
+/// These throw RequestError where it is missing, or something else.
+std::string need_string(FieldReader& fields, std::string_view name);
+const boost::json::object& need_object(const boost::json::value& value, const std::string& path);
+
 }  // namespace touchstone::serve

@@ -11,8 +11,10 @@
 #include <ctime>
 
 #include "base/resources.h"
+#include "serve/anthropic.h"
 #include "serve/chat_messages.h"
 #include "serve/completions.h"
+#include "serve/ollama.h"
 #include "serve/request_fields.h"
 
 namespace touchstone::serve {
@@ -31,6 +33,12 @@ HttpResponse to_response(const json::value& value) { return {.body = json::seria
 
 HttpResponse to_response(const RequestError& error) {
   return make_error(error.status, "invalid_request_error", error.what(), error.param, error.code);
+}
+
+/// An error, in the form of the API that the path belongs to.
+HttpResponse in_dialect(const Dialect* dialect, HttpResponse error) {
+  if (dialect != nullptr) error.body = dialect->write_error(*error.error);
+  return error;
 }
 
 ModelRunner& find_runner(Api& api, const std::string& name) {
@@ -100,6 +108,16 @@ HttpResponse list_models(Api& api, const HttpRequest&) {
   return to_response(json::object{{"object", "list"}, {"data", std::move(list)}});
 }
 
+HttpResponse list_ollama_tags(Api& api, const HttpRequest&) {
+  json::array list;
+  for (const auto& runner : api.runners) list.push_back(describe_ollama_tag(runner->model()));
+  return to_response(json::object{{"models", std::move(list)}});
+}
+
+HttpResponse show_version(Api&, const HttpRequest&) {
+  return to_response(json::object{{"version", TOUCHSTONE_VERSION}});
+}
+
 HttpResponse show_page(const HttpRequest& request) {
   const std::string path = "web/dist" + (request.path == "/" ? std::string("/index.html") : request.path);
   const auto file = find_embedded(path);
@@ -129,6 +147,7 @@ HttpResponse show_page(const HttpRequest& request) {
 struct PostCall {
   HttpRequest request;
   std::uint64_t tenant;
+  const Dialect* dialect;  // none: not an API's completions
 };
 
 double header_timeout(const HttpRequest& request) {
@@ -147,7 +166,7 @@ void complete(Api& api, const PostCall& call, Reply& reply) {
   const json::object body = parse_body(call.request.body);
   ModelRunner& runner = find_runner(api, FieldReader(body).string("model").value_or(""));
   start_completion(body,
-                   {.is_chat = call.request.path == "/v1/chat/completions",
+                   {.dialect = call.dialect,
                     .tenant = call.tenant,
                     .request_id = call.request.id,
                     .header_timeout_s = header_timeout(call.request),
@@ -190,6 +209,18 @@ void detokenize(Api& api, const PostCall& call, Reply& reply) {
   reply.send(to_response(json::object{{"text", runner.model().tokenizer.decode(ids)}}));
 }
 
+void count_tokens(Api& api, const PostCall& call, Reply& reply) {
+  const json::object body = parse_body(call.request.body);
+  const ModelRunner& runner = find_runner(api, FieldReader(body).string("model").value_or(""));
+  reply.send(to_response(count_message_tokens(body, describe_for_requests(runner))));
+}
+
+void show_ollama_model(Api& api, const PostCall& call, Reply& reply) {
+  const json::object body = parse_body(call.request.body);
+  const ModelRunner& runner = find_runner(api, FieldReader(body).string("model").value_or(""));
+  reply.send(to_response(describe_ollama_model(runner.model(), runner.max_sequence_tokens())));
+}
+
 using Get = HttpResponse (*)(Api&, const HttpRequest&);
 using Post = void (*)(Api&, const PostCall&, Reply&);
 
@@ -197,21 +228,30 @@ struct Route {
   std::string_view path;
   Get get;
   Post post;
+  const Dialect* dialect;  // in whose form errors are; none: OpenAI's
 };
 
-constexpr std::array<Route, 8> kRoutes = {{{"/health", show_health, nullptr},
-                                           {"/ready", show_ready, nullptr},
-                                           {"/metrics", show_metrics, nullptr},
-                                           {"/v1/models", list_models, nullptr},
-                                           {"/v1/chat/completions", nullptr, complete},
-                                           {"/v1/completions", nullptr, complete},
-                                           {"/tokenize", nullptr, tokenize},
-                                           {"/detokenize", nullptr, detokenize}}};
+constexpr Route kRoutes[] = {{"/health", show_health, nullptr, nullptr},
+                             {"/ready", show_ready, nullptr, nullptr},
+                             {"/metrics", show_metrics, nullptr, nullptr},
+                             {"/v1/models", list_models, nullptr, nullptr},
+                             {"/v1/chat/completions", nullptr, complete, &kOpenAiChat},
+                             {"/v1/completions", nullptr, complete, &kOpenAiText},
+                             {"/v1/responses", nullptr, complete, &kOpenAiResponses},
+                             {"/v1/messages", nullptr, complete, &kAnthropic},
+                             {"/v1/messages/count_tokens", nullptr, count_tokens, &kAnthropic},
+                             {"/api/chat", nullptr, complete, &kOllamaChat},
+                             {"/api/generate", nullptr, complete, &kOllamaGenerate},
+                             {"/api/tags", list_ollama_tags, nullptr, &kOllamaChat},
+                             {"/api/version", show_version, nullptr, &kOllamaChat},
+                             {"/api/show", nullptr, show_ollama_model, &kOllamaChat},
+                             {"/tokenize", nullptr, tokenize, nullptr},
+                             {"/detokenize", nullptr, detokenize, nullptr}};
 
 const Route* find_route(std::string_view path) {
-  const auto found =
-      std::find_if(kRoutes.begin(), kRoutes.end(), [&](const Route& route) { return route.path == path; });
-  return found == kRoutes.end() ? nullptr : &*found;
+  const auto* const found = std::find_if(std::begin(kRoutes), std::end(kRoutes),
+                                         [&](const Route& route) { return route.path == path; });
+  return found == std::end(kRoutes) ? nullptr : found;
 }
 
 /// The ID of /v1/chat/completions/ID/answer_now.
@@ -241,26 +281,28 @@ void run_post(Api& api, Post post, const PostCall& call, Reply& reply) {
     post(api, call, reply);
   } catch (const RequestError& error) {
     api.metrics.count_rejection(error.code);
-    reply.send(to_response(error));
+    reply.send(in_dialect(call.dialect, to_response(error)));
   } catch (const Error& error) {
     api.metrics.count_rejection("invalid_value");
-    reply.send(make_error(400, "invalid_request_error", error.what(), {}, "invalid_value"));
+    reply.send(in_dialect(call.dialect,
+                          make_error(400, "invalid_request_error", error.what(), {}, "invalid_value")));
   } catch (const std::exception& error) {
     spdlog::error("id={}: {}", call.request.id, error.what());
-    reply.send(make_error(500, "server_error", "the request could not be handled"));
+    reply.send(in_dialect(call.dialect, make_error(500, "server_error", "the request could not be handled")));
   }
 }
 
-void start_post(Api& api, Post post, HttpRequest request, std::uint64_t tenant, Reply reply) {
+void start_post(Api& api, const Route& route, HttpRequest request, std::uint64_t tenant, Reply reply) {
   if (api.draining) {
     HttpResponse refusal =
         make_error(503, "server_error", "the server is shutting down", {}, "shutting_down");
     refusal.headers.emplace_back("Retry-After", "5");
     api.metrics.count_rejection("shutting_down");
-    return reply.send(std::move(refusal));
+    return reply.send(in_dialect(route.dialect, std::move(refusal)));
   }
-  boost::asio::post(api.workers, [&api, post, call = PostCall{std::move(request), tenant},
-                                  reply = std::move(reply)]() mutable { run_post(api, post, call, reply); });
+  boost::asio::post(api.workers,
+                    [&api, post = route.post, call = PostCall{std::move(request), tenant, route.dialect},
+                     reply = std::move(reply)]() mutable { run_post(api, post, call, reply); });
 }
 
 HttpResponse refuse_method(const char* allowed) {
@@ -285,27 +327,30 @@ void handle_request(Api& api, HttpRequest request, Reply reply) {
     reply.add_header("Access-Control-Expose-Headers", "x-request-id, x-touchstone-ignored, retry-after");
     reply.add_header("Vary", "Origin");
   }
+  const Route* route = find_route(request.path);
+  const Dialect* dialect = route == nullptr ? nullptr : route->dialect;
   std::uint64_t tenant = 0;
   if (auto refusal = refuse_access(request, api.rules, tenant)) {
     api.metrics.count_rejection(refusal->status == 401 ? "invalid_api_key" : "forbidden");
-    return reply.send(std::move(*refusal));
+    return reply.send(in_dialect(dialect, std::move(*refusal)));
   }
   if (request.method == "OPTIONS") {
     return reply.send(
         {.status = 204,
          .body = {},
-         .headers = {{"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
-                     {"Access-Control-Allow-Headers",
-                      "authorization, content-type, x-api-key, x-request-id, x-request-timeout"},
-                     {"Access-Control-Max-Age", "600"}}});
+         .headers = {
+             {"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
+             {"Access-Control-Allow-Headers",
+              "anthropic-version, authorization, content-type, x-api-key, x-request-id, x-request-timeout"},
+             {"Access-Control-Max-Age", "600"}}});
   }
   const bool reads = request.method == "GET" || request.method == "HEAD";
-  if (const Route* route = find_route(request.path)) {
+  if (route != nullptr) {
     if (reads && route->get != nullptr) return reply.send(route->get(api, request));
     if (request.method == "POST" && route->post != nullptr) {
-      return start_post(api, route->post, std::move(request), tenant, std::move(reply));
+      return start_post(api, *route, std::move(request), tenant, std::move(reply));
     }
-    return reply.send(refuse_method(route->get != nullptr ? "GET" : "POST"));
+    return reply.send(in_dialect(dialect, refuse_method(route->get != nullptr ? "GET" : "POST")));
   }
   if (const auto id = find_answer_id(request.path)) {
     if (request.method != "POST") return reply.send(refuse_method("POST"));

@@ -1,0 +1,66 @@
+#include "serve/dialect.h"
+
+#include "base/error.h"
+#include "base/parse_json.h"
+
+namespace touchstone::serve {
+
+namespace json = boost::json;
+
+std::string format_event(const json::value& data, std::string_view type) {
+  std::string event = type.empty() ? "" : "event: " + std::string(type) + "\n";
+  return event + "data: " + json::serialize(data) + "\n\n";
+}
+
+void copy_field(FieldReader& fields, std::string_view name, ChatTranslation& to, std::string_view chat_name) {
+  const json::value* value = fields.find(name);
+  if (value == nullptr) return;
+  to.chat[chat_name] = *value;
+  to.names.emplace_back(chat_name, fields.path_of(name));
+}
+
+void note_ignored(const FieldReader& fields, ChatTranslation& to) {
+  for (std::string name : fields.unread()) {
+    for (std::size_t open = name.find('['); open != std::string::npos; open = name.find('[')) {
+      const std::size_t close = name.find(']', open);
+      if (close == std::string::npos) break;  // the client's own
+      name.erase(open, close + 1 - open);
+    }
+    to.ignored.insert(std::move(name));
+  }
+}
+
+void set_thinking(ChatTranslation& to, bool thinks) {
+  to.chat["chat_template_kwargs"] = json::object{{"enable_thinking", thinks}};
+  if (!thinks) to.chat["reasoning_budget"] = 0;
+}
+
+CompletionRequest read_translated(const ChatTranslation& translation, const RequestModel& model,
+                                  CompletionRequest (*read)(const json::object&, const RequestModel&)) {
+  try {
+    CompletionRequest request = read(translation.chat, model);
+    request.ignored.insert(request.ignored.begin(), translation.ignored.begin(), translation.ignored.end());
+    return request;
+  } catch (const RequestError& error) {
+    for (const auto& [chat_name, name] : translation.names) {
+      if (!error.param.starts_with(chat_name)) continue;
+      std::string message = error.what();
+      if (message.starts_with(chat_name)) message.replace(0, chat_name.size(), name);
+      throw RequestError(error.status, message, name + error.param.substr(chat_name.size()), error.code);
+    }
+    throw;
+  }
+}
+
+bool parse_arguments(const AnswerBlock& call, json::object& arguments) {
+  try {
+    json::value value = parse_json(call.text, "the arguments", "");
+    if (!value.is_object()) return false;
+    arguments = std::move(value.get_object());
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace touchstone::serve
