@@ -17,6 +17,7 @@ struct CompletionCall {
   std::string request_id;
   double header_timeout_s = 0;  // 0: none
   Clock::time_point received;
+  std::shared_ptr<ModelRunner> lease = nullptr;  // keeps the model loaded until the answer is complete
 };
 
 /// Reads the body, asks the runner, and has the reply written as the answer grows. Throws RequestError when

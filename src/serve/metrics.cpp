@@ -47,6 +47,10 @@ struct Metrics::Impl {
   Family<Gauge>& kv_all = gauges("touchstone_kv_blocks", "KV blocks that there are");
   Family<Gauge>& model_info = gauges("touchstone_model_info", "Always 1: a model that is served");
   Family<Gauge>& load_time = gauges("touchstone_model_load_seconds", "What loading the model took");
+  Family<Gauge>& loaded = gauges("touchstone_model_loaded", "Whether the model is in memory: 1, or 0");
+  Family<Counter>& loads = counters("touchstone_model_loads_total", "Times that the model was loaded");
+  Family<Counter>& unloads =
+      counters("touchstone_model_unloads_total", "Times that the model gave way to another one");
   Gauge& connections = gauges("touchstone_connections", "Open connections").Add({});
 
   Impl() {
@@ -93,6 +97,11 @@ void Metrics::describe_model(const std::string& model, const std::string& archit
   impl_->load_time.Add({{"model", model}}).Set(load_s);
   count_tokens(model, 0, 0, 0);  // shows the series before the first request
 }
+void Metrics::set_loaded(const std::string& model, bool loaded) {
+  impl_->loaded.Add({{"model", model}}).Set(loaded ? 1 : 0);
+}
+void Metrics::count_load(const std::string& model) { impl_->loads.Add({{"model", model}}).Increment(); }
+void Metrics::count_unload(const std::string& model) { impl_->unloads.Add({{"model", model}}).Increment(); }
 void Metrics::set_model(const std::string& model, const ModelGauges& gauges) {
   impl_->running.Add({{"model", model}}).Set(gauges.running);
   impl_->waiting.Add({{"model", model}}).Set(gauges.waiting);

@@ -6,12 +6,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "serve/access.h"
 #include "serve/http_server.h"
 #include "serve/metrics.h"
-#include "serve/model_runner.h"
+#include "serve/model_fleet.h"
 
 namespace touchstone::serve {
 
@@ -20,7 +19,7 @@ namespace touchstone::serve {
 struct Api {
   Metrics metrics;
   AccessRules rules;
-  std::vector<std::unique_ptr<ModelRunner>> runners;  // the first answers requests that name no model
+  std::unique_ptr<ModelFleet> fleet;  // its first model answers requests that name none
   bool draining = false;
   double num_connections = 0;
   boost::asio::thread_pool workers{1};
