@@ -34,9 +34,11 @@ Preflight plan_models(std::span<const Checkpoint> models, const CommonOptions& c
   preflight.budget = budget > 0 ? budget : available_memory_bytes() + program_bytes();
   EngineOptions options = engine;
   options.max_sequence_tokens = common.context_tokens;
+  const ModelOptions loading{
+      .num_threads = common.threads, .dtype = common.dtype, .kv_dtype = common.kv_dtype};
   std::vector<std::int64_t> least;
   for (const Checkpoint& checkpoint : models) {
-    preflight.plans.push_back(plan_memory(checkpoint, model_options(common), options));
+    preflight.plans.push_back(plan_memory(checkpoint, loading, options));
     least.push_back(least_kv_tokens(preflight.plans.back(), common.context_tokens > 0));
   }
   const std::uint64_t program = program_bytes();

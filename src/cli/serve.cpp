@@ -71,6 +71,7 @@ void share_memory(Fleet& fleet, const ServeOptions& options, const EngineOptions
 }
 
 Fleet plan_fleet(const ServeOptions& options, const EngineOptions& engine) {
+  const LoadOptions loading{model_options(options.common)};
   Fleet fleet;
   for (const std::string& name : options.models) {
     Checkpoint checkpoint = open_checkpoint(name);
@@ -81,7 +82,6 @@ Fleet plan_fleet(const ServeOptions& options, const EngineOptions& engine) {
           served_name(name));
       continue;
     }
-    const LoadOptions loading{model_options(options.common)};
     fleet.models.push_back(
         {.id = served_name(name),
          .other_ids = {},
