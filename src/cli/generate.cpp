@@ -9,6 +9,7 @@
 #include "base/parse_json.h"
 #include "cli/cli.h"
 #include "cli/generate_answer.h"
+#include "cli/preflight.h"
 #include "cli/sampling_options.h"
 #include "engine/load.h"
 #include "engine/memory.h"
@@ -70,7 +71,8 @@ const char* finish_reason_name(FinishReason reason) {
   return "";
 }
 
-boost::json::object to_json(const GenerateResult& result, const LoadedModel& model) {
+boost::json::object to_json(const GenerateResult& result, const LoadedModel& model,
+                            std::uint64_t planned_bytes) {
   boost::json::array choices;
   std::size_t completion_tokens = 0;
   double total_ms = 0;
@@ -99,20 +101,42 @@ boost::json::object to_json(const GenerateResult& result, const LoadedModel& mod
             {"drafted_tokens", result.drafted_tokens},
             {"accepted_tokens", result.accepted_tokens},
             {"peak_rss_bytes", peak_rss_bytes()},
+            {"planned_rss_bytes", planned_bytes},
             {"peak_device_bytes", 0}}}};
+}
+
+/// Prompt and answer; the context ends both.
+std::int32_t count_sequence_tokens(const Prompt& prompt, const SamplingParams& sampling, const Config& config,
+                                   std::int32_t context_tokens) {
+  const std::int64_t wanted = std::ssize(prompt.ids) + std::int64_t{sampling.max_new_tokens};
+  const std::int32_t most = context_tokens > 0 ? std::min(context_tokens, config.max_position_embeddings)
+                                               : config.max_position_embeddings;
+  return static_cast<std::int32_t>(std::min<std::int64_t>(wanted, most));
 }
 
 int run_generate(const GenerateOptions& options) {
   catch_interrupts();
+  const ModelOptions loading = model_options(options.common);
+  EngineOptions running{
+      .max_batch = options.n, .max_sequence_tokens = options.common.context_tokens, .lookup = options.lookup};
+  Checkpoint checkpoint = open_checkpoint(options.model);
+  MemoryPlan plan = plan_memory(checkpoint, loading, running);
+  const std::uint64_t program = program_bytes();
+  refuse_what_cannot_fit("generate " + options.model, {&checkpoint, 1}, options.common, running, 0);
   const auto model =
-      std::make_shared<LoadedModel>(load_model(options.model, {model_options(options.common), options.raw}));
+      std::make_shared<LoadedModel>(load_checkpoint(std::move(checkpoint), {loading, options.raw}));
   spdlog::info("loaded {} in {:.0f} ms: {}, {} threads", model->id, model->load_ms, model->transformer->isa(),
                model->transformer->num_threads());
   Prompt prompt = read_prompt(options, *model);
-  Engine engine(model, {.max_sequence_tokens = options.common.context_tokens, .lookup = options.lookup});
+  const SamplingParams sampling = apply(options.sampling, model->defaults);
+  const std::int32_t tokens =
+      count_sequence_tokens(prompt, sampling, model->transformer->config(), options.common.context_tokens);
+  plan.kv_tokens = std::int64_t{tokens} * options.n;
+  if (std::ssize(prompt.ids) < tokens) running.max_sequence_tokens = tokens;
+  Engine engine(model, running);
   const bool streams = !options.common.json && options.n == 1;
   GenerateRequest request{.prompt_ids = std::move(prompt.ids),
-                          .sampling = apply(options.sampling, model->defaults),
+                          .sampling = sampling,
                           .n = options.n,
                           .reasoning_opened = prompt.reasoning_opened,
                           .on_token =
@@ -123,7 +147,7 @@ int run_generate(const GenerateOptions& options) {
                           .loop_guard = !options.sampling.no_loop_guard};
   const GenerateResult result = generate_answer(engine, std::move(request));
   if (options.common.json) {
-    print_json(to_json(result, *model));
+    print_json(to_json(result, *model, program + plan.total()));
   } else if (streams) {
     print_text("\n");
   } else {

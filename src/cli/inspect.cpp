@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "engine/doctor.h"
+#include "engine/memory.h"
 #include "formats/checked.h"
 #include "formats/checkpoint.h"
 
@@ -18,31 +19,18 @@ struct InspectOptions {
   CommonOptions common;
 };
 
-struct MemoryPlan {
-  std::uint64_t weights = 0;
-  std::uint64_t kv_per_token = 0;
-  std::uint64_t context_tokens = 0;
-  std::uint64_t total_at_ctx() const { return weights + kv_per_token * context_tokens; }
-};
-
-MemoryPlan plan_memory(const Checkpoint& checkpoint, const Config& config, int context_tokens) {
-  MemoryPlan plan;
-  for (const auto& [name, tensor] : checkpoint.tensors) plan.weights += tensor.bytes.size();
-  // Keys and values of every layer, float32.
-  plan.kv_per_token = sizeof(float) * 2 * static_cast<std::uint64_t>(config.num_layers) *
-                      static_cast<std::uint64_t>(config.num_kv_heads) *
-                      static_cast<std::uint64_t>(config.head_dim);
-  plan.context_tokens =
-      static_cast<std::uint64_t>(context_tokens > 0 ? context_tokens : config.max_position_embeddings);
-  return plan;
-}
-
 std::vector<const Tensor*> sorted_tensors(const Checkpoint& checkpoint) {
   std::vector<const Tensor*> tensors;
   for (const auto& [name, tensor] : checkpoint.tensors) tensors.push_back(&tensor);
   std::sort(tensors.begin(), tensors.end(),
             [](const Tensor* a, const Tensor* b) { return a->name < b->name; });
   return tensors;
+}
+
+/// One sequence that fills the context, as `generate` would run it.
+MemoryPlan plan_one_sequence(const Checkpoint& checkpoint, const CommonOptions& common) {
+  return plan_memory(checkpoint, model_options(common),
+                     {.max_batch = 1, .max_sequence_tokens = common.context_tokens});
 }
 
 boost::json::object to_json(const Checkpoint& checkpoint, const MemoryPlan& memory) {
@@ -54,16 +42,19 @@ boost::json::object to_json(const Checkpoint& checkpoint, const MemoryPlan& memo
                        {"bytes", tensor->bytes.size()}});
   }
   const auto* type = checkpoint.config.if_contains("model_type");
+  // Before the hash, which brings all of the files into memory.
+  boost::json::object preflight = memory_to_json({&memory, 1}, available_memory_bytes());
   boost::json::object document{{"format", checkpoint.format},
                                {"architecture", type != nullptr ? *type : boost::json::value()},
                                {"config", checkpoint.config},
                                {"generation_config", checkpoint.generation_config},
                                {"tensors", std::move(tensors)},
                                {"memory",
-                                {{"weights", memory.weights},
-                                 {"kv_per_token", memory.kv_per_token},
-                                 {"ctx", memory.context_tokens},
-                                 {"total_at_ctx", memory.total_at_ctx()}}},
+                                {{"weights", memory.needs.weights},
+                                 {"kv_per_token", memory.needs.kv_per_token},
+                                 {"ctx", memory.sequence_tokens},
+                                 {"total_at_ctx", memory.needs.weights + memory.kv()},
+                                 {"preflight", std::move(preflight)}}},
                                {"sha256", compute_sha256(checkpoint)}};
   if (!checkpoint.gguf_metadata.empty()) document["gguf_metadata"] = checkpoint.gguf_metadata;
   return document;
@@ -74,11 +65,10 @@ std::string format_text(const Checkpoint& checkpoint, const Config& config, cons
   text += fmt::format("  layers {}, hidden {}, heads {} ({} key/value) of {}, vocabulary {}, {} head\n",
                       config.num_layers, config.hidden_size, config.num_heads, config.num_kv_heads,
                       config.head_dim, config.vocab_size, config.tie_word_embeddings ? "tied" : "untied");
-  text +=
-      fmt::format("  weights {:.1f} MB, KV {:.1f} KB a token, together {:.1f} MB at {} tokens\n",
-                  static_cast<double>(memory.weights) / 1e6, static_cast<double>(memory.kv_per_token) / 1e3,
-                  static_cast<double>(memory.total_at_ctx()) / 1e6, memory.context_tokens);
+  // Before the hash, which brings all of the files into memory.
+  const std::string table = format_memory_table({&memory, 1}, available_memory_bytes());
   text += fmt::format("  sha256 {}\n", compute_sha256(checkpoint));
+  text += "\nmemory for one sequence that fills the context: " + table + "\n";
   for (const Tensor* tensor : sorted_tensors(checkpoint)) {
     text += fmt::format("  {:<52} {:<5} [{}]\n", make_one_line(tensor->name), dtype_info(tensor->dtype).name,
                         fmt::join(tensor->shape, ", "));
@@ -89,7 +79,7 @@ std::string format_text(const Checkpoint& checkpoint, const Config& config, cons
 int run_inspect(const InspectOptions& options) {
   const Checkpoint checkpoint = open_checkpoint(options.model);
   const Config config = parse_config(checkpoint);
-  const MemoryPlan memory = plan_memory(checkpoint, config, options.common.context_tokens);
+  const MemoryPlan memory = plan_one_sequence(checkpoint, options.common);
   const std::vector<Finding> findings = options.doctor ? examine(checkpoint) : std::vector<Finding>{};
   if (options.common.json) {
     boost::json::object document = to_json(checkpoint, memory);

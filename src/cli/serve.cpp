@@ -2,11 +2,15 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 
+#include "base/error.h"
 #include "cli/cli.h"
+#include "cli/preflight.h"
 #include "cli/sampling_options.h"
 #include "serve/log.h"
 #include "serve/server.h"
@@ -19,6 +23,7 @@ struct ServeOptions {
   serve::ServerOptions server;
   std::int32_t parallel = 32;
   std::string log_format = "text";
+  bool preflight = false;  // only say what it would take
   CommonOptions common;
 };
 
@@ -30,25 +35,119 @@ std::string served_name(const std::string& model) {
   return std::filesystem::canonical(path).filename().string();
 }
 
+bool is_same_model(const Checkpoint& a, const Checkpoint& b) {
+  const auto is_same_file = [](const Blob& x, const Blob& y) { return x.mapped && x.mapped == y.mapped; };
+  return a.config == b.config && a.chat_template == b.chat_template && a.tokenizer_json == b.tokenizer_json &&
+         std::equal(a.blobs.begin(), a.blobs.end(), b.blobs.begin(), b.blobs.end(), is_same_file);
+}
+
+/// The models as the server is to know them, and the budget that they share.
+struct Fleet {
+  std::vector<serve::FleetModel> models;
+  std::vector<Checkpoint> checkpoints;  // of each
+  std::vector<MemoryPlan> plans;        // of each
+  std::uint64_t budget = 0;             // the program's share included
+};
+
+/// Cuts the KV memory so that all models fit together, or as many of the first as can; the others so that
+/// each fits alone.
+void share_memory(Fleet& fleet, const ServeOptions& options, const EngineOptions& engine) {
+  Preflight preflight = plan_models(fleet.checkpoints, options.common, engine, options.server.memory_budget);
+  fleet.budget = preflight.budget;
+  fleet.plans = std::move(preflight.plans);
+  if (preflight.fits) return;
+  const std::span<const Checkpoint> all = fleet.checkpoints;
+  std::size_t together = all.size() - 1;
+  for (; together > 1; --together) {
+    preflight = plan_models(all.first(together), options.common, engine, options.server.memory_budget);
+    if (preflight.fits) break;
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (together <= 1 || i >= together) {
+      preflight = plan_models(all.subspan(i, 1), options.common, engine, options.server.memory_budget);
+    }
+    fleet.plans[i] = preflight.plans[i < together && together > 1 ? i : 0];
+  }
+}
+
+Fleet plan_fleet(const ServeOptions& options, const EngineOptions& engine) {
+  const LoadOptions loading{model_options(options.common)};
+  Fleet fleet;
+  for (const std::string& name : options.models) {
+    Checkpoint checkpoint = open_checkpoint(name);
+    const auto same = std::find_if(fleet.checkpoints.begin(), fleet.checkpoints.end(),
+                                   [&](const Checkpoint& other) { return is_same_model(other, checkpoint); });
+    if (same != fleet.checkpoints.end()) {
+      fleet.models[static_cast<std::size_t>(same - fleet.checkpoints.begin())].other_ids.push_back(
+          served_name(name));
+      continue;
+    }
+    fleet.models.push_back(
+        {.id = served_name(name),
+         .other_ids = {},
+         .load = [name, loading] { return std::make_shared<LoadedModel>(load_model(name, loading)); },
+         .engine = engine});
+    fleet.checkpoints.push_back(std::move(checkpoint));
+  }
+  share_memory(fleet, options, engine);
+  for (std::size_t i = 0; i < fleet.models.size(); ++i) {
+    const MemoryPlan& plan = fleet.plans[i];
+    fleet.models[i].engine.context_tokens =
+        static_cast<std::int32_t>(std::min<std::int64_t>(plan.kv_tokens, INT32_MAX));
+    fleet.models[i].engine.max_sequence_tokens = plan.sequence_tokens;
+    fleet.models[i].bytes = plan.total();
+    fleet.models[i].max_sequence_tokens =
+        static_cast<std::int32_t>(std::min<std::int64_t>(plan.sequence_tokens, plan.kv_tokens));
+  }
+  return fleet;
+}
+
+/// Throws Error when none of the models fits, and warns of each that does not.
+void check_fleet(const Fleet& fleet, const ServeOptions& options, const EngineOptions& engine) {
+  const std::uint64_t program = program_bytes();
+  std::size_t num_fitting = 0;
+  for (std::size_t i = 0; i < fleet.models.size(); ++i) {
+    if (fleet.models[i].bytes + program <= fleet.budget) ++num_fitting;
+  }
+  for (std::size_t i = 0; i < fleet.models.size() && num_fitting < fleet.models.size(); ++i) {
+    if (fleet.models[i].bytes + program <= fleet.budget) continue;
+    try {
+      refuse_what_cannot_fit("serve " + fleet.checkpoints[i].id, {&fleet.checkpoints[i], 1}, options.common,
+                             engine, options.server.memory_budget);
+    } catch (const Error& error) {
+      if (num_fitting == 0) throw;
+      spdlog::warn("{}; {}", error.what(), error.hint());
+    }
+  }
+}
+
 int run_serve(const ServeOptions& options) {
   if (options.log_format == "json") serve::use_json_logs();
-  std::vector<std::shared_ptr<LoadedModel>> models;
-  for (const std::string& name : options.models) {
-    models.push_back(std::make_shared<LoadedModel>(load_model(name, {model_options(options.common)})));
-    models.back()->id = served_name(name);
-    spdlog::info("loaded {} in {:.0f} ms", models.back()->id, models.back()->load_ms);
-  }
   serve::ServerOptions server_options = options.server;
-  server_options.runner.engine.max_batch = options.parallel;
-  server_options.runner.engine.max_sequence_tokens = options.common.context_tokens;
-  serve::Server server(models, server_options);
+  EngineOptions& engine = server_options.runner.engine;
+  engine.max_batch = options.parallel;
+  engine.max_sequence_tokens = options.common.context_tokens;
+  Fleet fleet = plan_fleet(options, engine);
+  if (options.preflight) {
+    options.common.json ? print_json(memory_to_json(fleet.plans, fleet.budget))
+                        : print_text(format_memory_table(fleet.plans, fleet.budget));
+  }
+  check_fleet(fleet, options, engine);
+  if (options.preflight) return kExitDone;
+  const std::uint64_t program = program_bytes();
+  server_options.memory_budget = fleet.budget - std::min(fleet.budget, program);
+  std::string names;
+  for (const serve::FleetModel& model : fleet.models) {
+    names += (names.empty() ? "" : ", ") + model.id;
+    for (const std::string& id : model.other_ids) names += ", " + id;
+  }
+  fleet.checkpoints.clear();
+  serve::Server server(std::move(fleet.models), server_options);
   server.handle_signals();
   if (!server.is_loopback() && server_options.api_key_file.empty()) {
     spdlog::warn("anybody who reaches {} may use this server; give --api-key-file to ask for a key",
                  server_options.host);
   }
-  std::string names;
-  for (const auto& model : models) names += (names.empty() ? "" : ", ") + model->id;
   const bool is_ipv6 = server_options.host.find(':') != std::string::npos;
   const std::string address =
       fmt::format("{}://{}:{}", server_options.tls_cert.empty() ? "http" : "https",
@@ -79,6 +178,13 @@ void add_serve(CLI::App& app, Command& command) {
                   "Requests that may wait, for each model; more get 429")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
+  sub->add_option(
+         "--memory-budget", server.memory_budget,
+         "Memory that the server may use, as 6GB (default: what is free). Models that do not fit together "
+         "are loaded when they are asked for, in place of those least recently used")
+      ->transform(CLI::AsSizeValue(true));
+  sub->add_flag("--preflight", options->preflight,
+                "Only print what the server will take of the memory, and whether it fits");
   sub->add_option("--api-key-file", server.api_key_file, "Keys, one a line; read again on SIGHUP");
   sub->add_option("--tls-cert", server.tls_cert, "Certificate chain (PEM)");
   sub->add_option("--tls-key", server.tls_key, "Its private key (PEM)");

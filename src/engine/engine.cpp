@@ -1,11 +1,13 @@
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 
 #include "base/error.h"
 #include "engine/check_logits.h"
 #include "engine/engine_impl.h"
 #include "engine/memory.h"
 #include "kernels/parallel.h"
+#include "model/kv_pool.h"
 
 namespace touchstone {
 namespace {
@@ -62,6 +64,9 @@ Engine::Impl::Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& wan
   if (opener_id && model->tokenizer.is_special(*opener_id)) opener_id.reset();
   const std::int64_t pool_tokens = std::int64_t{pool.size()} * kKvBlockTokens;
   max_sequence_tokens = static_cast<std::int32_t>(std::min<std::int64_t>(max_sequence_tokens, pool_tokens));
+  // Who says how much is promised it: pages that are not there yet may be somebody else's when they are
+  // needed.
+  if (options.context_tokens > 0) std::memset(kv->memory.data(), 0, kv->memory.size());
 }
 
 /// Gives drafts to the sequences of a pass, unless it has prompts to compute: those fill it. Takes blocks

@@ -100,6 +100,18 @@ void set_token_string(object& context, std::string_view key, std::optional<std::
   if (id && !context.contains(key)) context[key] = tokenizer.token(*id);
 }
 
+/// Gives back what only loading needs: the packed weights and the tokenizer are all that runs.
+void release_loaded(Checkpoint& checkpoint) {
+  checkpoint.tensors.clear();
+  checkpoint.tokenizer_json.reset();
+  if (checkpoint.gguf_tokenizer) {
+    checkpoint.gguf_tokenizer->tokens = {};
+    checkpoint.gguf_tokenizer->token_types = {};
+    checkpoint.gguf_tokenizer->merges = {};
+  }
+  for (const Blob& blob : checkpoint.blobs) drop_pages(blob, blob.bytes);
+}
+
 }  // namespace
 
 Tokenizer load_tokenizer(const Checkpoint& checkpoint) {
@@ -162,8 +174,11 @@ SamplingParams load_defaults(const Checkpoint& checkpoint, const Tokenizer& toke
 }
 
 LoadedModel load_model(const std::string& model, const LoadOptions& options) {
+  return load_checkpoint(open_checkpoint(model), options);
+}
+
+LoadedModel load_checkpoint(Checkpoint checkpoint, const LoadOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  Checkpoint checkpoint = open_checkpoint(model);
   // Side by side: a large vocabulary takes longer than weights that are packed already.
   auto weights =
       std::async(std::launch::async, [&] { return std::make_shared<Transformer>(checkpoint, options); });
@@ -177,7 +192,7 @@ LoadedModel load_model(const std::string& model, const LoadOptions& options) {
   std::optional<ChatTemplate> chat_template;
   if (!options.raw && checkpoint.chat_template) chat_template = load_chat_template(checkpoint);
   SamplingParams defaults = load_defaults(checkpoint, tokenizer);
-  checkpoint.tensors.clear();  // the packed weights are all that runs
+  release_loaded(checkpoint);
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
   std::string id = checkpoint.id;
   return {.id = std::move(id),

@@ -27,4 +27,7 @@ void add_special_token_strings(boost::json::object& context, const Checkpoint& c
 /// that names one.
 SamplingParams load_defaults(const Checkpoint& checkpoint, const Tokenizer& tokenizer);
 
+/// load_model() of files that are open already.
+LoadedModel load_checkpoint(Checkpoint checkpoint, const LoadOptions& options);
+
 }  // namespace touchstone

@@ -2,6 +2,7 @@
 // declares.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -28,6 +29,9 @@ struct Activations {
   Rows last;         // [num_logits, hidden_size]
 };
 
+/// The size of a pass's activations.
+std::size_t count_activation_floats(const Config& config, std::int32_t num_tokens, std::int32_t num_logits);
+
 /// Cuts `workspace`, which grows as needed, into the activations of a pass.
 Activations make_activations(const Config& config, std::int32_t num_tokens, std::int32_t num_logits,
                              Buffer& workspace);
@@ -50,11 +54,19 @@ void run_layer(Backend& on, const Config& config, const LayerWeights& w, const R
   on.add_projection(a.gated, w.down, a.x);
 }
 
+inline constexpr std::int32_t kEmbeddedRows = 64;  // between two drop_embedding_pages()
+
 /// Writes keys and values of the pass's tokens into `cache`, and the wanted logits, [num_logits, vocab_size].
 template <class Backend>
 void run_pass(Backend& on, const Config& config, const Weights& weights, const RopeTable& rope,
               const Pass& pass, const KvPool& cache, const Activations& a, Rows logits) {
-  on.embed(weights.embedding, pass.ids, a.x);
+  for (std::int32_t first = 0; first < a.x.count; first += kEmbeddedRows) {
+    const std::int32_t count = std::min(kEmbeddedRows, a.x.count - first);
+    on.embed(weights.embedding,
+             pass.ids.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)),
+             {a.x.row(first), count, a.x.width});
+    drop_embedding_pages(weights);
+  }
   for (std::int32_t l = 0; l < config.num_layers; ++l) {
     const LayerWeights& w = weights.layers[static_cast<std::size_t>(l)];
     run_layer(on, config, w, rope, pass.slices, cache.layer(l), a);

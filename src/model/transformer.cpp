@@ -12,6 +12,7 @@
 #include "kernels/cpu_backend.h"
 #include "model/forward.h"
 #include "model/kv_pool.h"
+#include "model/model_memory.h"
 #include "model/profile.h"
 #include "model/weights.h"
 
@@ -43,10 +44,54 @@ std::optional<KvFormat> parse_kv_dtype(const std::string& dtype) {
   throw Error("kv-dtype '" + dtype + "' is not available", "use --kv-dtype auto, f32, f16, bf16 or int8");
 }
 
-Arithmetic arithmetic_of(const Weights& weights) {
-  const PanelFormat format = weights.lm_head.weight.format;
-  if (format == PanelFormat::bf16_pairs) return Arithmetic::bfloat16;
-  return is_integer(format) ? Arithmetic::int8 : Arithmetic::float32;
+Arithmetic arithmetic_of(PanelFormat head) {
+  if (head == PanelFormat::bf16_pairs) return Arithmetic::bfloat16;
+  return is_integer(head) ? Arithmetic::int8 : Arithmetic::float32;
+}
+
+KvFormat choose_kv_format(const std::string& kv_dtype, Arithmetic arithmetic) {
+  return parse_kv_dtype(kv_dtype).value_or(arithmetic == Arithmetic::float32 ? KvFormat::f32 : KvFormat::f16);
+}
+
+/// The packed matrices', and the vectors' as float32.
+std::uint64_t plan_weight_bytes(const Checkpoint& checkpoint, const Config& config, PackAs as) {
+  std::uint64_t bytes = 0;
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    if (tensor.shape.size() == 1) bytes += static_cast<std::uint64_t>(tensor.shape[0]) * sizeof(float);
+    const bool is_head = name == head_name(config);
+    const bool is_used = is_head || (name != kEmbeddingName && name != "lm_head.weight");
+    if (tensor.shape.size() != 2 || !is_used) continue;
+    const StoredMatrix stored{tensor.dtype, static_cast<std::int32_t>(tensor.shape[0]),
+                              static_cast<std::int32_t>(tensor.shape[1]), tensor.bytes};
+    bytes += plan_packing(stored, is_head ? pack_head_as(as) : as).bytes();
+  }
+  return bytes;
+}
+
+/// What stays of the stored file: the pages that one round of reading rows brings in; all of a file that lies
+/// in the program, whose pages can't be given back.
+std::uint64_t plan_stored_bytes(const Checkpoint& checkpoint) {
+  constexpr std::uint64_t kReadAround = std::uint64_t{64} << 10;
+  std::uint64_t bytes = 0;
+  for (const Blob& blob : checkpoint.blobs) {
+    if (!blob.mapped) bytes += blob.bytes.size();
+  }
+  const Tensor* embedding = checkpoint.find_tensor(kEmbeddingName);
+  if (bytes > 0 || embedding == nullptr) return bytes;
+  return std::min<std::uint64_t>(embedding->bytes.size(), kReadAround * kEmbeddedRows);
+}
+
+/// The activations as the products with the weights want them.
+std::uint64_t plan_rounded_bytes(Arithmetic arithmetic, std::uint64_t values) {
+  switch (arithmetic) {
+    case Arithmetic::float32:
+      return 0;
+    case Arithmetic::bfloat16:
+      return values * sizeof(std::uint16_t);
+    case Arithmetic::int8:
+      return values + values / kIntGroup * (sizeof(float) + kIntSums * sizeof(std::int32_t));
+  }
+  return 0;
 }
 
 }  // namespace
@@ -61,15 +106,36 @@ int choose_threads(int requested) {
   return requested <= 0 ? usable_cores() : std::min(requested, kMaxThreads);
 }
 
+ModelMemory plan_model_memory(const Checkpoint& checkpoint, const ModelOptions& options,
+                              const PassSize& size) {
+  const Config config = parse_config(checkpoint);
+  const PackAs as = parse_dtype(options.dtype);
+  const Tensor& head = checkpoint.tensor(head_name(config));
+  const Arithmetic arithmetic = arithmetic_of(
+      plan_packing({head.dtype, config.vocab_size, config.hidden_size, {}}, pack_head_as(as)).format);
+  const std::int32_t tokens = std::min(size.tokens, kMaxPassTokens);
+  const std::int32_t widest =
+      std::max({config.hidden_size, config.intermediate_size, config.num_heads * config.head_dim});
+  const std::uint64_t scratch = to_size(choose_threads(options.num_threads)) *
+                                (2 * kMaxTokens * kSumStride + attention_scratch_floats(config.head_dim));
+  const std::uint64_t logits = to_size(size.logits) * to_size(config.vocab_size);
+  const std::uint64_t rope = to_size(size.positions) * to_size(config.head_dim);
+  return {.weights = plan_weight_bytes(checkpoint, config, as),
+          .stored = plan_stored_bytes(checkpoint),
+          .kv_per_token =
+              kv_token_bytes(config, config.num_layers, choose_kv_format(options.kv_dtype, arithmetic)),
+          .pass = (count_activation_floats(config, tokens, size.logits) + scratch + logits + rope) *
+                      sizeof(float) +
+                  plan_rounded_bytes(arithmetic, to_size(tokens) * to_size(widest))};
+}
+
 struct Transformer::Impl {
   Impl(const Checkpoint& checkpoint, const ModelOptions& options)
       : config(parse_config(checkpoint)),
         backend(choose_threads(options.num_threads), options.isa),
         isa(backend.kernels().isa),
         weights(load_weights(checkpoint, config, parse_dtype(options.dtype), options, backend.pool())),
-        kv_format(
-            parse_kv_dtype(options.kv_dtype)
-                .value_or(arithmetic_of(weights) == Arithmetic::float32 ? KvFormat::f32 : KvFormat::f16)) {}
+        kv_format(choose_kv_format(options.kv_dtype, arithmetic_of(weights.lm_head.weight.format))) {}
 
   Config config;
   CpuBackend backend;
@@ -98,7 +164,7 @@ const Config& Transformer::config() const { return impl_->config; }
 const std::string& Transformer::isa() const { return impl_->isa; }
 int Transformer::num_threads() const { return impl_->backend.pool().size(); }
 ThreadPool& Transformer::threads() { return impl_->backend.pool(); }
-Arithmetic Transformer::arithmetic() const { return arithmetic_of(impl_->weights); }
+Arithmetic Transformer::arithmetic() const { return arithmetic_of(impl_->weights.lm_head.weight.format); }
 PackedCacheUse Transformer::packed_cache_use() const { return impl_->weights.cache_use; }
 std::size_t Transformer::weight_bytes() const { return count_weight_bytes(impl_->weights); }
 std::size_t Transformer::weight_bytes_per_token() const { return count_weight_bytes(impl_->weights); }

@@ -153,15 +153,17 @@ Weights load_weights(const Checkpoint& checkpoint, const Config& config, PackAs 
   Weights weights;
   weights.blobs = checkpoint.blobs;
   weights.embedding = loader.matrix(kEmbeddingName, config.vocab_size, config.hidden_size);
-  // Its rounding is felt the most: 4 bits are too few for it.
-  const PackAs head_as = as == PackAs::int4 ? PackAs::int8 : as;
   // The largest matrix goes first: its stored form is in memory when no other packed one is.
   weights.lm_head.weight =
-      pack_as(loader.matrix(head_name(config), config.vocab_size, config.hidden_size), head_as, {});
+      pack_as(loader.matrix(head_name(config), config.vocab_size, config.hidden_size), pack_head_as(as), {});
   for (std::int32_t i = 0; i < config.num_layers; ++i) weights.layers.push_back(loader.layer(i, pack));
   weights.norm = loader.vector("model.norm.weight", config.hidden_size);
   weights.cache_use = cache.finish();
   return weights;
+}
+
+void drop_embedding_pages(const Weights& weights) {
+  for (const Blob& blob : weights.blobs) drop_pages(blob, weights.embedding.bytes);
 }
 
 std::size_t count_weight_bytes(const Weights& weights) {

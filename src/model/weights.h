@@ -28,7 +28,7 @@ struct Weights {
   std::vector<LayerWeights> layers;
   std::vector<float> norm;  // [hidden_size]
   Linear lm_head;           // [vocab_size, hidden_size]
-  std::vector<Blob> blobs;  // what the embedding views
+  std::vector<Blob> blobs;  // what the embedding views; see drop_embedding_pages()
   PackedCacheUse cache_use = PackedCacheUse::off;
 };
 
@@ -46,12 +46,19 @@ StoredMatrix find_matrix(const Checkpoint& checkpoint, const std::string& name, 
 
 /// The name of the tensor that makes logits: the embedding itself in a model whose head is tied to it.
 std::string head_name(const Config& config);
+/// The head's rounding is felt the most: 4 bits are too few for it.
+inline PackAs pack_head_as(PackAs as) { return as == PackAs::int4 ? PackAs::int8 : as; }
 inline constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
 
 /// Packs all weights, or finds them packed in the cache. Throws Error for a missing tensor or one of another
 /// shape than the config says, naming it.
 Weights load_weights(const Checkpoint& checkpoint, const Config& config, PackAs as,
                      const ModelOptions& options, ThreadPool& pool);
+
+/// Gives back the pages of the embedding's file that reading rows has brought in: each row brings the
+/// system's read-around with it (64 KiB on Linux), so that the whole table would come to lie in memory with
+/// time.
+void drop_embedding_pages(const Weights& weights);
 
 /// Packed bytes, and those among them that one decode step reads.
 std::size_t count_weight_bytes(const Weights& weights);

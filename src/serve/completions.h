@@ -19,7 +19,8 @@ struct CompletionCall {
   std::string request_id;
   double header_timeout_s = 0;  // 0: none
   Clock::time_point received;
-  AnswersUnderWay* answers = nullptr;  // where "answer now" finds this one; null: nowhere
+  AnswersUnderWay* answers = nullptr;            // where "answer now" finds this one; null: nowhere
+  std::shared_ptr<ModelRunner> lease = nullptr;  // keeps the model loaded until the answer is complete
 };
 
 /// What the requests to a model are read against.

@@ -52,6 +52,10 @@ struct Metrics::Impl {
   Family<Counter>& engine_time = counters(
       "touchstone_engine_seconds_total",
       "What the engine's thread spends on requests: in the model, in choosing tokens, and in all the rest");
+  Family<Gauge>& loaded = gauges("touchstone_model_loaded", "Whether the model is in memory: 1, or 0");
+  Family<Counter>& loads = counters("touchstone_model_loads_total", "Times that the model was loaded");
+  Family<Counter>& unloads =
+      counters("touchstone_model_unloads_total", "Times that the model gave way to another one");
   Gauge& connections = gauges("touchstone_connections", "Open connections").Add({});
 
   Impl() {
@@ -103,6 +107,11 @@ void Metrics::describe_model(const std::string& model, const std::string& archit
   count_tokens(model, 0, 0, 0);
   count_loops(model, 0);
 }
+void Metrics::set_loaded(const std::string& model, bool loaded) {
+  impl_->loaded.Add({{"model", model}}).Set(loaded ? 1 : 0);
+}
+void Metrics::count_load(const std::string& model) { impl_->loads.Add({{"model", model}}).Increment(); }
+void Metrics::count_unload(const std::string& model) { impl_->unloads.Add({{"model", model}}).Increment(); }
 void Metrics::set_model(const std::string& model, const ModelGauges& gauges) {
   impl_->running.Add({{"model", model}}).Set(gauges.running);
   impl_->waiting.Add({{"model", model}}).Set(gauges.waiting);

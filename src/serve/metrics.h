@@ -35,6 +35,9 @@ class Metrics {
   void observe_request(const std::string& model, const RequestTimes& times);
 
   void describe_model(const std::string& model, const std::string& architecture, double load_s);
+  void set_loaded(const std::string& model, bool loaded);
+  void count_load(const std::string& model);
+  void count_unload(const std::string& model);
   void set_model(const std::string& model, const ModelGauges& gauges);
   void set_connections(double count);
 

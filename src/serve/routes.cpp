@@ -41,13 +41,28 @@ HttpResponse in_dialect(const Dialect* dialect, HttpResponse error) {
   return error;
 }
 
-ModelRunner& find_runner(Api& api, const std::string& name) {
-  if (name.empty()) return *api.runners.front();
-  for (const auto& runner : api.runners) {
-    if (runner->model().id == name) return *runner;
-  }
+/// Thrown by find_runner() for a model that has to be loaded first; run_post() then waits for it and calls
+/// again.
+struct NotLoaded {
+  int model;
+};
+
+int find_model(const Api& api, const std::string& name) {
+  const int model = api.fleet->find(name);
+  if (model >= 0) return model;
   throw RequestError(404, "the model '" + name + "' is not served here; GET /v1/models lists those that are",
                      "model", "model_not_found");
+}
+
+/// The model's runner, which stays loaded as long as the result is held.
+ModelFleet::Lease find_runner(Api& api, const std::string& name) {
+  const int model = find_model(api, name);
+  if (ModelFleet::Lease runner = api.fleet->lease(model)) return runner;
+  if (!api.fleet->can_fit(model)) {
+    throw RequestError(400, "the model '" + name + "' takes more memory than this server may use", "model",
+                       "model_too_large");
+  }
+  throw NotLoaded{model};
 }
 
 // ---- what answers at once ----
@@ -61,15 +76,19 @@ HttpResponse show_ready(Api& api, const HttpRequest&) {
 }
 
 HttpResponse show_metrics(Api& api, const HttpRequest&) {
-  for (const auto& runner : api.runners) {
-    const RunnerLoad load = runner->load();
-    api.metrics.set_model(runner->model().id, {.running = static_cast<double>(load.running),
-                                               .waiting = static_cast<double>(load.waiting),
-                                               .kv_blocks_used = static_cast<double>(load.used_blocks),
-                                               .kv_blocks = static_cast<double>(load.num_blocks),
-                                               .busy_s = load.busy_s,
-                                               .forward_s = load.forward_s,
-                                               .choosing_s = load.choosing_s});
+  for (int i = 0; i < static_cast<int>(api.fleet->models().size()); ++i) {
+    ModelGauges gauges;
+    api.fleet->look(i, [&](const ModelRunner& runner) {
+      const RunnerLoad load = runner.load();
+      gauges = {.running = static_cast<double>(load.running),
+                .waiting = static_cast<double>(load.waiting),
+                .kv_blocks_used = static_cast<double>(load.used_blocks),
+                .kv_blocks = static_cast<double>(load.num_blocks),
+                .busy_s = load.busy_s,
+                .forward_s = load.forward_s,
+                .choosing_s = load.choosing_s};
+    });
+    api.metrics.set_model(api.fleet->models()[static_cast<std::size_t>(i)].id, gauges);
   }
   api.metrics.set_connections(api.num_connections);
   return {.content_type = "text/plain; version=0.0.4; charset=utf-8",
@@ -90,27 +109,46 @@ json::object describe(const SamplingParams& defaults) {
           {"frequency_penalty", plain(defaults.frequency_penalty)}};
 }
 
-json::object describe(const ModelRunner& runner) {
+/// What is known of a model; its defaults only while it is loaded.
+json::object describe(const Api& api, int model, const std::string& id) {
   static const std::int64_t started = std::time(nullptr);
-  return {
-      {"id", runner.model().id},
-      {"object", "model"},
-      {"created", started},
-      {"owned_by", "touchstone"},
-      {"max_model_len", runner.max_sequence_tokens()},
-      {"touchstone",
-       {{"context_tokens", runner.max_sequence_tokens()}, {"defaults", describe(runner.model().defaults)}}}};
+  std::int32_t context_tokens = api.fleet->models()[static_cast<std::size_t>(model)].max_sequence_tokens;
+  json::object own{{"loaded", false}};
+  api.fleet->look(model, [&](const ModelRunner& runner) {
+    context_tokens = runner.max_sequence_tokens();
+    own["loaded"] = true;
+    own["defaults"] = describe(runner.model().defaults);
+  });
+  own["context_tokens"] = context_tokens;
+  return {{"id", id},
+          {"object", "model"},
+          {"created", started},
+          {"owned_by", "touchstone"},
+          {"max_model_len", context_tokens},
+          {"touchstone", std::move(own)}};
 }
 
 HttpResponse list_models(Api& api, const HttpRequest&) {
   json::array list;
-  for (const auto& runner : api.runners) list.push_back(describe(*runner));
+  const std::vector<FleetModel>& models = api.fleet->models();
+  for (int i = 0; i < static_cast<int>(models.size()); ++i) {
+    const FleetModel& model = models[static_cast<std::size_t>(i)];
+    list.push_back(describe(api, i, model.id));
+    for (const std::string& id : model.other_ids) list.push_back(describe(api, i, id));
+  }
   return to_response(json::object{{"object", "list"}, {"data", std::move(list)}});
 }
 
 HttpResponse list_ollama_tags(Api& api, const HttpRequest&) {
   json::array list;
-  for (const auto& runner : api.runners) list.push_back(describe_ollama_tag(runner->model()));
+  const std::vector<FleetModel>& models = api.fleet->models();
+  for (int i = 0; i < static_cast<int>(models.size()); ++i) {
+    const FleetModel& model = models[static_cast<std::size_t>(i)];
+    json::object tag = {
+        {"name", model.id}, {"model", model.id}, {"size", model.bytes}};  // all that is known yet
+    api.fleet->look(i, [&](const ModelRunner& runner) { tag = describe_ollama_tag(runner.model()); });
+    list.push_back(std::move(tag));
+  }
   return to_response(json::object{{"models", std::move(list)}});
 }
 
@@ -164,22 +202,23 @@ double header_timeout(const HttpRequest& request) {
 
 void complete(Api& api, const PostCall& call, Reply& reply) {
   const json::object body = parse_body(call.request.body);
-  ModelRunner& runner = find_runner(api, FieldReader(body).string("model").value_or(""));
+  const ModelFleet::Lease runner = find_runner(api, FieldReader(body).string("model").value_or(""));
   start_completion(body,
                    {.dialect = call.dialect,
                     .tenant = call.tenant,
                     .request_id = call.request.id,
                     .header_timeout_s = header_timeout(call.request),
                     .received = call.request.received,
-                    .answers = &api.answers},
-                   runner, api.metrics, reply);
+                    .answers = &api.answers,
+                    .lease = runner},
+                   *runner, api.metrics, reply);
 }
 
 void tokenize(Api& api, const PostCall& call, Reply& reply) {
   const json::object body = parse_body(call.request.body);
   FieldReader fields(body);
-  const ModelRunner& runner = find_runner(api, fields.string("model").value_or(""));
-  const Tokenizer& tokenizer = runner.model().tokenizer;
+  const ModelFleet::Lease runner = find_runner(api, fields.string("model").value_or(""));
+  const Tokenizer& tokenizer = runner->model().tokenizer;
   const auto text = fields.string("text");
   if (!text) refuse_field("text", "text is missing");
   const auto ids = tokenizer.encode(*text, {.parse_special = fields.boolean("parse_special").value_or(true),
@@ -189,13 +228,13 @@ void tokenize(Api& api, const PostCall& call, Reply& reply) {
   reply.send(to_response(json::object{{"ids", json::value_from(ids)},
                                       {"tokens", std::move(tokens)},
                                       {"count", ids.size()},
-                                      {"max_model_len", runner.max_sequence_tokens()}}));
+                                      {"max_model_len", runner->max_sequence_tokens()}}));
 }
 
 void detokenize(Api& api, const PostCall& call, Reply& reply) {
   const json::object body = parse_body(call.request.body);
   FieldReader fields(body);
-  const ModelRunner& runner = find_runner(api, fields.string("model").value_or(""));
+  const ModelFleet::Lease runner = find_runner(api, fields.string("model").value_or(""));
   const json::array* array = fields.array("ids");
   if (array == nullptr) refuse_field("ids", "ids is missing");
   std::vector<std::int32_t> ids;
@@ -206,19 +245,19 @@ void detokenize(Api& api, const PostCall& call, Reply& reply) {
     }
     ids.push_back(static_cast<std::int32_t>(*id));
   }
-  reply.send(to_response(json::object{{"text", runner.model().tokenizer.decode(ids)}}));
+  reply.send(to_response(json::object{{"text", runner->model().tokenizer.decode(ids)}}));
 }
 
 void count_tokens(Api& api, const PostCall& call, Reply& reply) {
   const json::object body = parse_body(call.request.body);
-  const ModelRunner& runner = find_runner(api, FieldReader(body).string("model").value_or(""));
-  reply.send(to_response(count_message_tokens(body, describe_for_requests(runner))));
+  const ModelFleet::Lease runner = find_runner(api, FieldReader(body).string("model").value_or(""));
+  reply.send(to_response(count_message_tokens(body, describe_for_requests(*runner))));
 }
 
 void show_ollama_model(Api& api, const PostCall& call, Reply& reply) {
   const json::object body = parse_body(call.request.body);
-  const ModelRunner& runner = find_runner(api, FieldReader(body).string("model").value_or(""));
-  reply.send(to_response(describe_ollama_model(runner.model(), runner.max_sequence_tokens())));
+  const ModelFleet::Lease runner = find_runner(api, FieldReader(body).string("model").value_or(""));
+  reply.send(to_response(describe_ollama_model(runner->model(), runner->max_sequence_tokens())));
 }
 
 using Get = HttpResponse (*)(Api&, const HttpRequest&);
@@ -270,15 +309,19 @@ HttpResponse answer_now(Api& api, const std::string& id, std::uint64_t tenant) {
 
 HttpResponse show_model(Api& api, const std::string& name) {
   try {
-    return to_response(describe(find_runner(api, name)));
+    return to_response(describe(api, find_model(api, name), name));
   } catch (const RequestError& error) {
     return to_response(error);
   }
 }
 
-void run_post(Api& api, Post post, const PostCall& call, Reply& reply) {
+void load_and_run(Api& api, Post post, int model, PostCall call, Reply reply);
+
+void run_post(Api& api, Post post, PostCall& call, Reply& reply) {
   try {
     post(api, call, reply);
+  } catch (const NotLoaded& missing) {
+    load_and_run(api, post, missing.model, std::move(call), std::move(reply));
   } catch (const RequestError& error) {
     api.metrics.count_rejection(error.code);
     reply.send(in_dialect(call.dialect, to_response(error)));
@@ -290,6 +333,41 @@ void run_post(Api& api, Post post, const PostCall& call, Reply& reply) {
     spdlog::error("id={}: {}", call.request.id, error.what());
     reply.send(in_dialect(call.dialect, make_error(500, "server_error", "the request could not be handled")));
   }
+}
+
+HttpResponse refuse_model(Api& api, ModelFleet::Refusal refusal) {
+  if (refusal == ModelFleet::Refusal::failed) {
+    return make_error(500, "server_error", "the model cannot be loaded; the server's log says why", "model");
+  }
+  const bool is_full = refusal == ModelFleet::Refusal::full;
+  const bool is_busy = refusal == ModelFleet::Refusal::busy;
+  const char* code = is_full ? "queue_full" : is_busy ? "models_busy" : "shutting_down";
+  HttpResponse response =
+      make_error(is_full ? 429 : 503, is_full ? "rate_limit_error" : "server_error",
+                 is_full   ? "the queue is full; try again later"
+                 : is_busy ? "other models are answering, and this one does not fit beside them"
+                           : "the server is shutting down",
+                 "model", code);
+  response.headers.emplace_back("Retry-After", "5");
+  api.metrics.count_rejection(code);
+  return response;
+}
+
+/// Runs the call when the model is there. What its deadline is, the call itself knows.
+void load_and_run(Api& api, Post post, int model, PostCall call, Reply reply) {
+  struct Waiting {
+    PostCall call;
+    Reply reply;
+  };
+  const auto waiting = std::make_shared<Waiting>(Waiting{std::move(call), std::move(reply)});
+  api.fleet->wait_for(
+      model, [&api, post, waiting](const ModelFleet::Lease& lease, ModelFleet::Refusal refusal) {
+        boost::asio::post(
+            api.workers, [&api, post, waiting, lease, refusal] {  // the lease keeps the model until then
+              if (lease) return run_post(api, post, waiting->call, waiting->reply);
+              waiting->reply.send(in_dialect(waiting->call.dialect, refuse_model(api, refusal)));
+            });
+      });
 }
 
 void start_post(Api& api, const Route& route, HttpRequest request, std::uint64_t tenant, Reply reply) {

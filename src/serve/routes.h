@@ -6,13 +6,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "serve/access.h"
 #include "serve/answer_now.h"
 #include "serve/http_server.h"
 #include "serve/metrics.h"
-#include "serve/model_runner.h"
+#include "serve/model_fleet.h"
 
 namespace touchstone::serve {
 
@@ -21,7 +20,7 @@ namespace touchstone::serve {
 struct Api {
   Metrics metrics;
   AccessRules rules;
-  std::vector<std::unique_ptr<ModelRunner>> runners;  // the first answers requests that name no model
+  std::unique_ptr<ModelFleet> fleet;  // its first model answers requests that name none
   AnswersUnderWay answers;
   bool draining = false;
   double num_connections = 0;

@@ -48,6 +48,20 @@ std::shared_ptr<asio::ssl::context> make_tls_context(const ServerOptions& option
   return context;
 }
 
+std::vector<FleetModel> keep_loaded(const std::vector<std::shared_ptr<LoadedModel>>& models,
+                                    const ServerOptions& options) {
+  std::vector<FleetModel> fleet;
+  for (const auto& model : models) {
+    fleet.push_back({.id = model->id,
+                     .other_ids = {},
+                     .load = [model] { return model; },
+                     .engine = options.runner.engine,
+                     .bytes = 0,
+                     .max_sequence_tokens = model->transformer->config().max_position_embeddings});
+  }
+  return fleet;
+}
+
 }  // namespace
 
 struct Server::Impl {
@@ -62,8 +76,11 @@ struct Server::Impl {
 
   explicit Impl(const ServerOptions& wanted) : options(wanted) {}
   ~Impl() {
+    if (!api.fleet) return;
+    api.fleet->cancel_all();
+    api.fleet->stop_loading();
     api.workers.join();
-    api.runners.clear();  // before what their replies go through
+    api.fleet.reset();  // before what its replies go through
   }
   void on_finished(const HttpRecord& record);
   void wait_for_signal();
@@ -131,7 +148,7 @@ void Server::Impl::poll_drain() {
   if (!cut && now >= drain_end) {
     spdlog::warn("cutting off {} requests", http->num_busy());
     cut = true;
-    for (const auto& runner : api.runners) runner->cancel_all();
+    api.fleet->cancel_all();
     drain_end = now + kFarewell;
   }
   drain_timer.expires_after(kDrainPoll);
@@ -141,12 +158,18 @@ void Server::Impl::poll_drain() {
 }
 
 Server::Server(const std::vector<std::shared_ptr<LoadedModel>>& models, const ServerOptions& options)
+    : Server(keep_loaded(models, options), options) {}
+
+Server::Server(std::vector<FleetModel> models, const ServerOptions& options)
     : impl_(std::make_unique<Impl>(options)) {
   Api& api = impl_->api;
   std::set<std::string> names;
-  for (const auto& model : models) {
-    if (!names.insert(model->id).second) {
-      throw Error("two models are named " + model->id, "rename one file or folder");
+  for (const FleetModel& model : models) {
+    std::vector<std::string> own = model.other_ids;
+    own.push_back(model.id);
+    for (const std::string& name : own) {
+      if (!names.insert(name).second)
+        throw Error("two models are named " + name, "rename one file or folder");
     }
   }
   if (!options.api_key_file.empty()) api.rules.keys = ApiKeys::load(options.api_key_file);
@@ -162,10 +185,8 @@ Server::Server(const std::vector<std::shared_ptr<LoadedModel>>& models, const Se
                            Reply reply) { handle_request(api, std::move(request), std::move(reply)); },
           .on_finished = [impl = impl_.get()](const HttpRecord& r) { impl->on_finished(r); }});
   api.rules.checks_host = !api.rules.keys && impl_->http->is_loopback();
-  for (const auto& model : models) {
-    api.metrics.describe_model(model->id, model->transformer->config().model_type, model->load_ms / 1e3);
-    api.runners.push_back(std::make_unique<ModelRunner>(model, options.runner));
-  }
+  api.fleet =
+      std::make_unique<ModelFleet>(std::move(models), options.runner, options.memory_budget, api.metrics);
 }
 
 Server::~Server() = default;

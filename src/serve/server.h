@@ -10,7 +10,7 @@
 
 #include "engine/engine.h"
 #include "serve/http_server.h"
-#include "serve/model_runner.h"
+#include "serve/model_fleet.h"
 
 namespace touchstone::serve {
 
@@ -21,15 +21,18 @@ struct ServerOptions {
   std::filesystem::path tls_cert, tls_key;   // PEM; both or none
   std::vector<std::string> allowed_origins;  // of web pages, besides the server's own
   RunnerOptions runner;                      // for each model
+  std::uint64_t memory_budget = 0;           // bytes of the models that are loaded at one time
   HttpLimits limits;
   double drain_seconds = 30;  // what is under way may take so long after drain()
 };
 
-/// Two threads, and one more a model.
+/// Three threads, and one more a loaded model.
 class Server {
  public:
-  /// Listens already; what comes is answered while run() runs. Throws Error: names that are not unique, files
-  /// that cannot be read, a port that is taken.
+  /// Listens already, and has loaded the models that fit; what comes is answered while run() runs. Throws
+  /// Error: names that are not unique, files that cannot be read, a port that is taken.
+  Server(std::vector<FleetModel> models, const ServerOptions& options);
+  /// Models that are loaded, and stay so.
   Server(const std::vector<std::shared_ptr<LoadedModel>>& models, const ServerOptions& options);
   ~Server();
 

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <vector>
+
 #include "base/error.h"
+#include "base/repeated_bytes.h"
 #include "support/golden.h"
 
 namespace touchstone {
@@ -35,6 +38,23 @@ TEST(Blob, AFailedWriteLeavesNothingBehind) {
   const testing::TemporaryFolder folder;
   EXPECT_THROW(write_file_atomically(folder.path() / "no" / "such", "x"), Error);
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+TEST(Blob, BytesThatRepeatAreThePatternOverAndOver) {
+  constexpr std::size_t kPage = 4096;
+  std::vector<std::byte> pattern(3 * kPage);
+  for (std::size_t i = 0; i < pattern.size(); ++i) pattern[i] = static_cast<std::byte>(i * 7 + i / 256);
+  const Blob blob = repeat_bytes("pattern", pattern, 8 * kPage + 5);
+  ASSERT_EQ(blob.bytes.size(), 8 * kPage + 5);
+  const auto is_pattern = [&] {
+    for (std::size_t i = 0; i < blob.bytes.size(); ++i) {
+      if (blob.bytes[i] != pattern[i % pattern.size()]) return false;
+    }
+    return true;
+  };
+  EXPECT_TRUE(is_pattern());
+  drop_pages(blob, blob.bytes);
+  EXPECT_TRUE(is_pattern());
 }
 
 }  // namespace

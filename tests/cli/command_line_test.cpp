@@ -5,6 +5,8 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 #include <utility>
@@ -298,6 +300,73 @@ TEST(CommandLine, InspectNamesTensorsAndMemory) {
       memory.at("total_at_ctx").to_number<std::uint64_t>(),
       memory.at("weights").to_number<std::uint64_t>() +
           memory.at("ctx").to_number<std::uint64_t>() * memory.at("kv_per_token").to_number<std::uint64_t>());
+}
+
+/// Peak of an answer to a prompt of several chunks, over what was planned before loading.
+double measured_over_planned(const std::string& model, std::vector<std::string> more) {
+  std::string prompt;
+  for (int i = 0; i < 200; ++i) prompt += (i % 7 == 0 ? "How many pens" : " does Tom have");
+  std::vector<std::string> arguments = {"generate",  model, "--raw",    "--prompt",     prompt,
+                                        "--threads", "1",   "--greedy", "--ignore-eos", "--json"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  const boost::json::value timings = parse_only_document(touchstone(std::move(arguments))).at("timings");
+  return timings.at("peak_rss_bytes").to_number<double>() /
+         timings.at("planned_rss_bytes").to_number<double>();
+}
+
+TEST(CommandLine, MemoryIsPlannedWithinTwoPercentOfWhatIsMeasured) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the sanitizer has memory of its own";
+#endif
+  for (const char* model : {"demo:native", "demo:distilled"}) {
+    EXPECT_NEAR(measured_over_planned(model, {"--max-new-tokens", "16"}), 1, 0.02) << model;
+  }
+}
+
+TEST(CommandLine, MemoryOfARealModelIsPlannedWithinTwoPercentOfWhatIsMeasured) {
+  const char* folder = std::getenv("TOUCHSTONE_REAL_MODELS");
+  if (folder == nullptr) GTEST_SKIP() << "TOUCHSTONE_REAL_MODELS is not set";
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the sanitizer has memory of its own";
+#endif
+  const auto model = std::filesystem::path(folder) / "smollm2-135m-instruct-q4_1.gguf";
+  if (!std::filesystem::exists(model)) GTEST_SKIP() << model << " is not there";
+  for (const char* dtype : {"auto", "int8"}) {
+    EXPECT_NEAR(measured_over_planned(model.string(), {"--max-new-tokens", "4", "--dtype", dtype}), 1, 0.02)
+        << dtype;
+  }
+}
+
+TEST(CommandLine, ThePreflightNamesEachPartAndLoadsNothing) {
+  const auto document = parse_only_document(
+      touchstone({"serve", "demo:native", "demo:distilled", "--parallel", "4", "--preflight", "--json"}));
+  EXPECT_TRUE(document.at("fits").as_bool());
+  const auto number = [](const boost::json::value& value) { return value.to_number<std::uint64_t>(); };
+  std::uint64_t sum = number(document.at("program"));
+  for (const boost::json::value& model : document.at("models").as_array()) {
+    EXPECT_EQ(number(model.at("total")), number(model.at("weights")) + number(model.at("kv")) +
+                                             number(model.at("activations")) + number(model.at("stored")) +
+                                             number(model.at("text")));
+    sum += number(model.at("total"));
+  }
+  EXPECT_NEAR(static_cast<double>(number(document.at("peak"))), static_cast<double>(sum), 1e6);
+  EXPECT_THAT(touchstone({"serve", "demo:native", "--preflight"}).out, HasSubstr("keys and values"));
+}
+
+TEST(CommandLine, WhatCannotFitIsRefusedWithCommandsThatWould) {
+  const ProcessResult whole =
+      touchstone({"serve", "demo:native", "--parallel", "64", "--ctx", "512", "--preflight", "--json"});
+  const boost::json::value plan = parse_only_document(whole);
+  const auto number = [](const boost::json::value& value) { return value.to_number<std::uint64_t>(); };
+  const boost::json::value& model = plan.at("models").at(0);
+  // All but the keys and values of one sequence.
+  const std::uint64_t budget = number(plan.at("peak")) - number(model.at("kv"));
+  const ProcessResult refused = touchstone({"serve", "demo:native", "--parallel", "64", "--ctx", "512",
+                                            "--memory-budget", std::to_string(budget), "--preflight"});
+  EXPECT_EQ(refused.exit_status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("touchstone serve demo:native"));
+  EXPECT_THAT(refused.err, HasSubstr("--parallel"));
+  expect_one_error_line(touchstone({"serve", "demo:native", "--memory-budget", "1MB"}), "smaller model");
 }
 
 TEST(CommandLine, AFullDiskIsAnErrorAndNotASilence) {

@@ -1,6 +1,8 @@
 // The engine's small parts: block pool, loops, memory.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <random>
 #include <set>
 #include <vector>
@@ -8,6 +10,7 @@
 #include "engine/block_pool.h"
 #include "engine/loops.h"
 #include "engine/memory.h"
+#include "support/golden.h"
 
 namespace touchstone {
 namespace {
@@ -83,6 +86,86 @@ TEST(Memory, PeakFollowsWhatIsHeld) {
   EXPECT_GT(peak_rss_bytes(), before + kBytes / 2);
   EXPECT_EQ(held.back(), 1);
   EXPECT_GT(available_memory_bytes(), 0U);
+}
+
+void write_file(const std::filesystem::path& path, const std::string& text) { std::ofstream(path) << text; }
+
+TEST(Memory, AControlGroupsLimitCountsWithoutThePagesOfFilesThatNobodyUses) {
+  const testing::TemporaryFolder folder;
+  EXPECT_EQ(find_cgroup_room(folder.path()), UINT64_MAX);
+  write_file(folder.path() / "memory.max", "max\n");
+  write_file(folder.path() / "memory.current", "700\n");
+  EXPECT_EQ(find_cgroup_room(folder.path()), UINT64_MAX);
+  write_file(folder.path() / "memory.max", "1000\n");
+  EXPECT_EQ(find_cgroup_room(folder.path()), 300U);
+  write_file(folder.path() / "memory.stat", "anon 500\ninactive_file 150\nactive_file 50\n");
+  EXPECT_EQ(find_cgroup_room(folder.path()), 450U);
+  write_file(folder.path() / "memory.current", "1700\n");
+  EXPECT_EQ(find_cgroup_room(folder.path()), 0U);
+}
+
+TEST(Memory, AControlGroupOfVersion1Counts) {
+  const testing::TemporaryFolder folder;
+  write_file(folder.path() / "memory.limit_in_bytes", "1000\n");
+  write_file(folder.path() / "memory.usage_in_bytes", "600\n");
+  write_file(folder.path() / "memory.stat", "cache 300\ntotal_inactive_file 100\n");
+  EXPECT_EQ(find_cgroup_room(folder.path()), 500U);
+}
+
+MemoryPlan make_plan(std::uint64_t weights, std::uint64_t kv_per_token, std::int64_t kv_tokens) {
+  MemoryPlan plan;
+  plan.needs.weights = weights;
+  plan.needs.kv_per_token = kv_per_token;
+  plan.kv_tokens = kv_tokens;
+  return plan;
+}
+
+TEST(Memory, TwoModelsSizeTheirKvMemorySoThatBothFit) {
+  const std::vector<std::int64_t> least = {32, 32};
+  std::vector<MemoryPlan> plans = {make_plan(1000, 1, 3232), make_plan(2000, 10, 352)};
+  const std::vector<MemoryPlan> wanted = plans;
+  ASSERT_TRUE(share_kv_memory(plans, least, 100'000));
+  EXPECT_EQ(plans[0].kv_tokens, 3232);  // what it would like
+  EXPECT_EQ(plans[1].kv_tokens, 352);
+
+  plans = wanted;
+  const std::uint64_t budget =
+      3000 + 352 + 3200;  // the weights, the least of both, half of what they want more
+  ASSERT_TRUE(share_kv_memory(plans, least, budget));
+  EXPECT_LE(plans[0].total() + plans[1].total(), budget);
+  EXPECT_EQ(plans[0].kv_tokens, 32 + 1600);
+  EXPECT_EQ(plans[1].kv_tokens, 32 + 160);
+
+  plans = wanted;
+  EXPECT_TRUE(share_kv_memory(plans, least, 3352));
+  EXPECT_EQ(plans[0].kv_tokens, 32);
+  EXPECT_FALSE(share_kv_memory(plans, least, 3351));
+}
+
+TEST(Memory, SettingsThatWouldFitChangeAsLittleAsPossible) {
+  // Bytes: weights by dtype, keys and values by kv_dtype.
+  const auto fits_into = [](int budget) {
+    return [budget](const MemorySettings& s) {
+      const int weights = s.dtype == "int4" ? 250 : s.dtype == "int8" ? 500 : 1000;
+      const int kv = s.kv_dtype == "int8" ? 1 : s.kv_dtype == "f16" ? 2 : 4;
+      const int context = s.context_tokens > 0 ? s.context_tokens : 4096;
+      return weights + kv * context * s.parallel / 64 <= budget;
+    };
+  };
+  const MemorySettings wanted{.dtype = "auto", .kv_dtype = "auto", .context_tokens = 0, .parallel = 8};
+  auto found = find_nearest_settings(wanted, 4096, fits_into(2100));  // 1000 + 2048 are too many
+  ASSERT_EQ(found.size(), 3U);
+  EXPECT_EQ(found[0].kv_dtype, "f16");
+  EXPECT_EQ(found[1].kv_dtype, "int8");
+  EXPECT_EQ(found[2].context_tokens, 2048);
+
+  found = find_nearest_settings(wanted, 4096, fits_into(520));  // the weights alone are too many
+  ASSERT_FALSE(found.empty());
+  for (const MemorySettings& settings : found) {
+    EXPECT_NE(settings.dtype, "auto");
+    EXPECT_TRUE(fits_into(520)(settings));
+  }
+  EXPECT_TRUE(find_nearest_settings(wanted, 4096, fits_into(200)).empty());
 }
 
 }  // namespace

@@ -1,0 +1,239 @@
+#include "serve/model_fleet.h"
+
+#include <malloc.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
+
+namespace touchstone::serve {
+
+struct ModelFleet::Impl {
+  struct Entry {
+    Lease runner;  // null: not loaded
+    std::uint64_t last_use = 0;
+    std::vector<Waiter> waiters;
+  };
+
+  std::vector<FleetModel> models;
+  RunnerOptions options;
+  std::uint64_t budget;
+  Metrics& metrics;
+
+  mutable std::mutex mutex;
+  std::condition_variable wake;
+  std::vector<Entry> entries;      // one for each model
+  std::deque<std::size_t> wanted;  // models with waiters, the longest waiting first
+  std::uint64_t uses = 0, used_bytes = 0;
+  bool stopped = false;
+  std::thread thread;
+
+  Impl(std::vector<FleetModel> known, const RunnerOptions& wanted_options, std::uint64_t bytes,
+       Metrics& counts)
+      : models(std::move(known)),
+        options(wanted_options),
+        budget(bytes),
+        metrics(counts),
+        entries(models.size()) {}
+
+  Lease make_runner(std::size_t model);
+  void load_first();
+  void run();
+  void serve_next(std::unique_lock<std::mutex>& lock);
+  bool make_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock);
+  void unload(std::size_t model, std::unique_lock<std::mutex>& lock);
+  void answer(std::size_t model, const Lease& lease, Refusal refusal, std::unique_lock<std::mutex>& lock);
+};
+
+ModelFleet::Lease ModelFleet::Impl::make_runner(std::size_t model) {
+  const FleetModel& known = models[model];
+  std::shared_ptr<LoadedModel> loaded = known.load();
+  loaded->id = known.id;
+  RunnerOptions runner_options = options;
+  runner_options.engine = known.engine;
+  metrics.describe_model(known.id, loaded->transformer->config().model_type, loaded->load_ms / 1e3);
+  metrics.count_load(known.id);
+  spdlog::info("loaded {} in {:.0f} ms", known.id, loaded->load_ms);
+  return std::make_shared<ModelRunner>(std::move(loaded), runner_options);
+}
+
+void ModelFleet::Impl::load_first() {
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    metrics.set_loaded(models[i].id, false);
+    if (models[i].bytes > budget - used_bytes) continue;
+    entries[i].runner = make_runner(i);
+    used_bytes += models[i].bytes;
+    metrics.set_loaded(models[i].id, true);
+  }
+}
+
+void ModelFleet::Impl::run() {
+  std::unique_lock lock(mutex);
+  while (true) {
+    wake.wait(lock, [&] { return stopped || !wanted.empty(); });
+    if (stopped) break;
+    serve_next(lock);
+  }
+  for (std::size_t i = 0; i < entries.size(); ++i) answer(i, nullptr, Refusal::ending, lock);
+}
+
+/// Loads the model that has been waited for the longest.
+void ModelFleet::Impl::serve_next(std::unique_lock<std::mutex>& lock) {
+  const std::size_t model = wanted.front();
+  wanted.pop_front();
+  Entry& entry = entries[model];
+  if (entry.runner) return answer(model, entry.runner, {}, lock);
+  if (!make_room(models[model].bytes, lock)) return answer(model, nullptr, Refusal::busy, lock);
+  used_bytes += models[model].bytes;
+  lock.unlock();
+  Lease runner;
+  try {
+    runner = make_runner(model);
+  } catch (const std::exception& error) {
+    spdlog::error("cannot load {}: {}", models[model].id, error.what());
+  }
+  lock.lock();
+  if (!runner) {
+    used_bytes -= models[model].bytes;
+    return answer(model, nullptr, Refusal::failed, lock);
+  }
+  entry.runner = runner;
+  entry.last_use = ++uses;
+  metrics.set_loaded(models[model].id, true);
+  answer(model, runner, {}, lock);
+}
+
+/// Unloads the least recently used models that nobody uses, until there is room; leaves all as they are when
+/// even that would not make it.
+bool ModelFleet::Impl::make_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock) {
+  std::vector<std::size_t> idle;
+  std::uint64_t idle_bytes = 0;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    // New leases are given under the lock alone, so one that is the only one stays so.
+    if (entries[i].runner.use_count() != 1) continue;
+    idle.push_back(i);
+    idle_bytes += models[i].bytes;
+  }
+  if (bytes > budget - used_bytes + idle_bytes) return false;
+  std::sort(idle.begin(), idle.end(),
+            [&](std::size_t a, std::size_t b) { return entries[a].last_use < entries[b].last_use; });
+  std::vector<std::size_t> chosen;
+  for (std::uint64_t room = budget - used_bytes; room < bytes;) {
+    chosen.push_back(idle[chosen.size()]);
+    room += models[chosen.back()].bytes;
+  }
+  for (const std::size_t model : chosen) {
+    if (entries[model].runner.use_count() == 1) unload(model, lock);
+  }
+  return bytes <= budget - used_bytes;  // somebody may have come while another one was unloaded
+}
+
+void ModelFleet::Impl::unload(std::size_t model, std::unique_lock<std::mutex>& lock) {
+  Lease runner = std::move(entries[model].runner);
+  entries[model].runner = nullptr;
+  lock.unlock();
+  runner.reset();
+  malloc_trim(0);  // the tokenizer's small pieces
+  metrics.set_loaded(models[model].id, false);
+  metrics.count_unload(models[model].id);
+  spdlog::info("unloaded {}", models[model].id);
+  lock.lock();
+  used_bytes -= models[model].bytes;
+}
+
+void ModelFleet::Impl::answer(std::size_t model, const Lease& lease, Refusal refusal,
+                              std::unique_lock<std::mutex>& lock) {
+  const std::vector<Waiter> waiters = std::exchange(entries[model].waiters, {});
+  lock.unlock();
+  for (const Waiter& waiter : waiters) waiter(lease, refusal);
+  lock.lock();
+}
+
+ModelFleet::ModelFleet(std::vector<FleetModel> models, const RunnerOptions& options, std::uint64_t budget,
+                       Metrics& metrics)
+    : impl_(std::make_unique<Impl>(std::move(models), options, budget, metrics)) {
+  impl_->load_first();
+  impl_->thread = std::thread([impl = impl_.get()] { impl->run(); });
+}
+
+ModelFleet::~ModelFleet() {
+  stop_loading();
+  for (Impl::Entry& entry : impl_->entries) {
+    if (!entry.runner) continue;
+    entry.runner->cancel_all();
+    // Its jobs hold it, too, and go on its own thread: the last holder must not, it waits for that thread.
+    while (entry.runner.use_count() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+const std::vector<FleetModel>& ModelFleet::models() const { return impl_->models; }
+
+int ModelFleet::find(const std::string& name) const {
+  if (name.empty()) return 0;
+  for (std::size_t i = 0; i < impl_->models.size(); ++i) {
+    const FleetModel& model = impl_->models[i];
+    const auto& others = model.other_ids;
+    if (model.id == name || std::find(others.begin(), others.end(), name) != others.end())
+      return static_cast<int>(i);
+  }
+  return -1;
+}
+
+bool ModelFleet::can_fit(int model) const {
+  return impl_->models[static_cast<std::size_t>(model)].bytes <= impl_->budget;
+}
+
+ModelFleet::Lease ModelFleet::lease(int model) {
+  const std::scoped_lock lock(impl_->mutex);
+  Impl::Entry& entry = impl_->entries[static_cast<std::size_t>(model)];
+  entry.last_use = ++impl_->uses;
+  return entry.runner;
+}
+
+void ModelFleet::look(int model, const std::function<void(const ModelRunner&)>& view) const {
+  const std::scoped_lock lock(impl_->mutex);
+  if (const Lease& runner = impl_->entries[static_cast<std::size_t>(model)].runner) view(*runner);
+}
+
+void ModelFleet::wait_for(int model, Waiter waiter) {
+  const auto most = static_cast<std::size_t>(impl_->options.engine.max_batch + impl_->options.max_queue);
+  Refusal refusal = Refusal::ending;
+  {
+    const std::scoped_lock lock(impl_->mutex);
+    auto& waiters = impl_->entries[static_cast<std::size_t>(model)].waiters;
+    if (waiters.size() >= most) refusal = Refusal::full;
+    if (!impl_->stopped && waiters.size() < most) {
+      waiters.push_back(std::move(waiter));
+      if (waiters.size() == 1) impl_->wanted.push_back(static_cast<std::size_t>(model));
+      impl_->wake.notify_one();
+      return;
+    }
+  }
+  waiter(nullptr, refusal);
+}
+
+void ModelFleet::cancel_all() {
+  std::unique_lock lock(impl_->mutex);
+  for (std::size_t i = 0; i < impl_->entries.size(); ++i) {
+    if (impl_->entries[i].runner) impl_->entries[i].runner->cancel_all();
+    impl_->answer(i, nullptr, Refusal::ending, lock);
+  }
+}
+
+void ModelFleet::stop_loading() {
+  {
+    const std::scoped_lock lock(impl_->mutex);
+    impl_->stopped = true;
+  }
+  impl_->wake.notify_one();
+  if (impl_->thread.joinable()) impl_->thread.join();
+}
+
+}  // namespace touchstone::serve
