@@ -123,7 +123,8 @@ ChosenToken Engine::Impl::choose_token(Sequence& sequence, std::span<float> row)
     sequence.forced.pop_back();
   } else {
     restrict_logits(sequence, row);
-    token.id = sample_token(row, sequence.counts, params, sequence.sample, sequence.ids.size(), sampler);
+    const std::uint32_t sample = request_of(sequence).input.first_sample + sequence.sample;
+    token.id = sample_token(row, sequence.counts, params, sample, sequence.ids.size(), sampler);
   }
   if (num_logprobs >= 0) token.logprobs = find_logprobs(raw_logits, token.id, num_logprobs);
   return token;
@@ -258,6 +259,20 @@ std::vector<std::pair<RequestId, GenerateResult>> Engine::Impl::collect() {
     it = requests.erase(it);
   }
   return done;
+}
+
+const char* finish_reason_name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::stop:
+      return "stop";
+    case FinishReason::length:
+      return "length";
+    case FinishReason::cancelled:
+      return "cancelled";
+    case FinishReason::deadline:
+      return "deadline";
+  }
+  return "";
 }
 
 Engine::Engine(std::shared_ptr<LoadedModel> model, const EngineOptions& options)

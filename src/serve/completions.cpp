@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <ctime>
+#include <optional>
 #include <vector>
 
+#include "engine/receipt.h"
 #include "serve/log.h"
 #include "serve/openai_request.h"
 #include "serve/openai_response.h"
@@ -37,7 +39,8 @@ struct Completion {
   std::vector<Clock::time_point> last_token;  // of each choice; the clock's zero: none yet
   std::size_t jobs_left = 0;
   Usage usage;
-  bool begun = false;  // the stream has
+  std::optional<Receipt> receipt;  // where it is asked for
+  bool begun = false;              // the stream has
   bool failed = false;
   double ttft_s = -1;
 
@@ -113,23 +116,28 @@ void send_end(Completion& c) {
     for (const Choice& choice : c.choices) choices.push_back(choice.whole());
     json::object response = make_response(c.head, false, std::move(choices));
     response["usage"] = to_json(c.usage);
+    if (c.receipt) response["receipt"] = to_json(*c.receipt);
     return c.reply.send({.body = json::serialize(response), .headers = {}});
   }
-  if (c.request.include_usage) {
+  if (c.request.include_usage || c.receipt) {
     json::object last = make_response(c.head, true, {});
-    last["usage"] = to_json(c.usage);
+    if (c.request.include_usage) last["usage"] = to_json(c.usage);
+    if (c.receipt) last["receipt"] = to_json(*c.receipt);
     c.reply.write(format_event(last));
   }
   c.reply.write("data: [DONE]\n\n");
   c.reply.end();
 }
 
-void finish_job(Completion& c, std::size_t first_choice, const GenerateResult& result) {
+void finish_job(const std::shared_ptr<Completion>& completion, std::size_t first_choice,
+                const GenerateResult& result) {
+  Completion& c = *completion;
   if (c.failed) return;
   std::int64_t generated = 0;
   for (std::size_t i = 0; i < result.samples.size(); ++i) {
     const GeneratedSample& sample = result.samples[i];
     generated += std::ssize(sample.ids);
+    if (c.receipt) c.receipt->outputs.push_back(describe_output(static_cast<std::uint32_t>(i), sample));
     Choice& choice = c.choices[first_choice + i];
     json::object chunk = choice.finish(finish_reason_name(sample.finish_reason));
     const bool is_answer = sample.finish_reason != FinishReason::cancelled &&
@@ -145,7 +153,11 @@ void finish_job(Completion& c, std::size_t first_choice, const GenerateResult& r
   if (--c.jobs_left > 0) return;
   c.metrics.observe_request(c.model_id(), {.ttft_s = c.ttft_s, .total_s = seconds_since(c.call.received)});
   log_completion(c);
-  send_end(c);
+  if (!c.receipt) return send_end(c);
+  c.runner.hashes().when_known([completion](const ModelHashes& hashes) {
+    completion->receipt->hashes = hashes;
+    send_end(*completion);
+  });
 }
 
 void fail_job(Completion& c, const std::exception_ptr& error) {
@@ -211,7 +223,8 @@ void start_completion(const json::object& body, const CompletionCall& call, Mode
                                                                   .reply = std::move(reply),
                                                                   .choices = {},
                                                                   .last_token = {},
-                                                                  .usage = {}});
+                                                                  .usage = {},
+                                                                  .receipt = {}});
   Completion& c = *completion;
   for (const Prompt& prompt : c.request.prompts) {
     for (std::int32_t i = 0; i < c.request.n; ++i)
@@ -237,9 +250,14 @@ void start_completion(const json::object& body, const CompletionCall& call, Mode
     job.request.cache_salt = std::to_string(call.tenant);  // users of other keys can't tell what was asked
     job.abandoned = [completion] { return completion->failed || completion->reply.abandoned(); };
     job.on_done = [completion, first_choice](const GenerateResult& result) {
-      finish_job(*completion, first_choice, result);
+      finish_job(completion, first_choice, result);
     };
     job.on_error = [completion](const std::exception_ptr& error) { fail_job(*completion, error); };
+    if (c.request.wants_receipt) {
+      c.receipt = begin_receipt(model, job.request, runner.max_sequence_tokens());
+      if (const json::value* format = body.if_contains("response_format"))
+        c.receipt->response_format = *format;
+    }
     jobs.push_back(std::move(job));
   }
   for (Job& job : jobs) runner.submit(place, std::move(job));

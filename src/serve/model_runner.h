@@ -11,6 +11,7 @@
 
 #include "engine/engine.h"
 #include "engine/prompt.h"
+#include "serve/background_hashes.h"
 
 namespace touchstone::serve {
 
@@ -46,6 +47,7 @@ class ModelRunner {
   const Prompter& chat_prompter() const;
   const Prompter& text_prompter() const;
   std::int32_t max_sequence_tokens() const;
+  BackgroundHashes& hashes();
 
   /// A place among those that run or wait, given back when the last copy goes; nothing when all are taken.
   using Place = std::shared_ptr<void>;

@@ -106,6 +106,7 @@ void read_common(FieldReader& fields, const RequestModel& model, CompletionReque
   read_sampling(fields, model, request);
   request.n = static_cast<std::int32_t>(fields.integer("n", 1, kMaxSamples).value_or(1));
   request.stream = fields.boolean("stream").value_or(false);
+  request.wants_receipt = fields.boolean("receipt").value_or(false);
   request.timeout_s = fields.number("timeout", 0.001, 86400);
   if (const json::object* options = fields.object("stream_options")) {
     FieldReader reader(*options, "stream_options.");
@@ -279,6 +280,9 @@ CompletionRequest read_text_request(const json::object& body, const RequestModel
   }
   request.prompts = read_prompts(fields, model);
   for (const Prompt& prompt : request.prompts) check_length(prompt, "prompt", model);
+  if (request.wants_receipt && request.prompts.size() > 1) {
+    refuse_field("receipt", "receipt needs a single prompt");
+  }
   note_ignored(fields, request);
   return request;
 }

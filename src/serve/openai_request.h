@@ -27,9 +27,10 @@ struct CompletionRequest {
   std::int32_t n = 1;  // samples of each prompt
   bool stream = false;
   bool include_usage = false;
-  bool echo = false;         // text only: the prompt before the answer
-  bool reads_tools = false;  // <tool_call> in the answer is a call
-  std::string answer_begun;  // the answer's beginning, which the prompt holds already (a forced call)
+  bool wants_receipt = false;
+  bool echo = false;             // text only: the prompt before the answer
+  bool reads_tools = false;      // <tool_call> in the answer is a call
+  std::string answer_begun;      // the answer's beginning, which the prompt holds already (a forced call)
   std::optional<double> timeout_s;
   std::vector<std::string> ignored;  // fields that were not understood
 };

@@ -77,6 +77,4 @@ boost::json::object make_response(const ResponseHead& head, bool is_chunk, boost
 /// `data: …` as it goes over the wire.
 std::string format_event(const boost::json::value& value);
 
-const char* finish_reason_name(FinishReason reason);
-
 }  // namespace touchstone::serve
