@@ -177,7 +177,8 @@ void Engine::Impl::append(Sequence& sequence, const ChosenToken& token) {
   const bool goes_on = !input.on_token || input.on_token(event);
   if (sequence.status == Status::finished) return;  // the callback cancelled it
   if (reason) finish(sequence, *reason);
-  if (!goes_on) cancel(sequence.request);
+  const bool others_go_on = !reason || !input.on_sample || input.on_sample(event.sample, sequence.result);
+  if (!goes_on || !others_go_on) cancel(sequence.request);
   if (sequence.status == Status::running && reasons) break_loop(sequence);
 }
 

@@ -72,6 +72,8 @@ struct TokenEvent {
   std::span<const std::pair<std::int32_t, float>> top = {};
 };
 
+struct GeneratedSample;
+
 struct GenerateRequest {
   std::vector<std::int32_t> prompt_ids;
   SamplingParams sampling;
@@ -79,6 +81,8 @@ struct GenerateRequest {
   std::uint32_t first_sample = 0;                        // its number among those that the seed can give
   bool reasoning_opened = false;                         // the prompt ends inside <think>
   std::function<bool(const TokenEvent&)> on_token = {};  // false cancels the request
+  // A sample has ended by itself; false cancels the others.
+  std::function<bool(int sample, const GeneratedSample&)> on_sample = {};
   std::string cache_salt = {};  // prompts share cached keys and values only with those of the same salt
   std::optional<std::chrono::steady_clock::time_point> deadline = {};  // what is not done by then is cut off
   // What the answer must follow (text/json_schema.h), behind the thinking where there is any. An answer that

@@ -40,6 +40,7 @@ struct Completion {
   std::size_t jobs_left = 0;
   Usage usage;
   std::optional<Receipt> receipt;  // where it is asked for
+  std::optional<Ballot> ballot;    // where the samples vote
   bool begun = false;              // the stream has
   bool failed = false;
   double ttft_s = -1;
@@ -94,6 +95,18 @@ void send_failure(Completion& c, const HttpResponse& error) {
   c.reply.end();
 }
 
+json::array list_choices(const Completion& c) {
+  json::array choices;
+  if (c.ballot) {
+    json::object choice = c.choices[c.ballot->result()->sample].whole();
+    choice["index"] = 0;
+    choices.push_back(std::move(choice));
+  } else {
+    for (const Choice& choice : c.choices) choices.push_back(choice.whole());
+  }
+  return choices;
+}
+
 /// All choices are finished: the rest of the stream, or the whole response.
 void send_end(Completion& c) {
   const auto ended = [&](const char* reason) {
@@ -112,9 +125,8 @@ void send_end(Completion& c) {
                       "deadline_exceeded"));
   }
   if (!c.request.stream) {
-    json::array choices;
-    for (const Choice& choice : c.choices) choices.push_back(choice.whole());
-    json::object response = make_response(c.head, false, std::move(choices));
+    json::object response = make_response(c.head, false, list_choices(c));
+    if (c.ballot) response["vote"] = to_json(*c.ballot->result(), c.request.n);
     response["usage"] = to_json(c.usage);
     if (c.receipt) response["receipt"] = to_json(*c.receipt);
     return c.reply.send({.body = json::serialize(response), .headers = {}});
@@ -129,22 +141,42 @@ void send_end(Completion& c) {
   c.reply.end();
 }
 
+/// Those that ran out of time vote, too, as far as they got.
+void count_cut_off(Ballot& ballot, const GenerateResult& result) {
+  for (std::size_t i = 0; i < result.samples.size(); ++i) {
+    const GeneratedSample& sample = result.samples[i];
+    if (!ballot.has(i) && sample.finish_reason == FinishReason::deadline) ballot.take(i, sample.text);
+  }
+}
+
+/// The receipt is of what is answered: all samples, or the one that the others voted for.
+void add_outputs(Completion& c, const GenerateResult& result) {
+  const bool is_decided = c.ballot && c.ballot->result();
+  for (std::size_t i = 0; i < result.samples.size(); ++i) {
+    if (is_decided && i != c.ballot->result()->sample) continue;
+    c.receipt->outputs.push_back(describe_output(static_cast<std::uint32_t>(i), result.samples[i]));
+  }
+}
+
 void finish_job(const std::shared_ptr<Completion>& completion, std::size_t first_choice,
                 const GenerateResult& result) {
   Completion& c = *completion;
   if (c.failed) return;
+  if (c.ballot) count_cut_off(*c.ballot, result);
+  const bool is_decided = c.ballot && c.ballot->result();
   std::int64_t generated = 0;
   for (std::size_t i = 0; i < result.samples.size(); ++i) {
     const GeneratedSample& sample = result.samples[i];
     generated += std::ssize(sample.ids);
-    if (c.receipt) c.receipt->outputs.push_back(describe_output(static_cast<std::uint32_t>(i), sample));
     Choice& choice = c.choices[first_choice + i];
-    json::object chunk = choice.finish(finish_reason_name(sample.finish_reason));
+    const bool is_unneeded = is_decided && sample.finish_reason == FinishReason::cancelled;
+    json::object chunk = choice.finish(is_unneeded ? "unneeded" : finish_reason_name(sample.finish_reason));
     const bool is_answer = sample.finish_reason != FinishReason::cancelled &&
                            (sample.finish_reason != FinishReason::deadline || choice.has_tokens());
     if (c.request.stream && is_answer) send_chunk(c, std::move(chunk));
     c.metrics.count_finish(c.model_id(), choice.finish_reason());
   }
+  if (c.receipt) add_outputs(c, result);
   c.usage.prompt_tokens += result.prompt_tokens;
   c.usage.cached_tokens += result.cached_tokens;
   c.usage.completion_tokens += generated;
@@ -224,7 +256,8 @@ void start_completion(const json::object& body, const CompletionCall& call, Mode
                                                                   .choices = {},
                                                                   .last_token = {},
                                                                   .usage = {},
-                                                                  .receipt = {}});
+                                                                  .receipt = {},
+                                                                  .ballot = {}});
   Completion& c = *completion;
   for (const Prompt& prompt : c.request.prompts) {
     for (std::int32_t i = 0; i < c.request.n; ++i)
@@ -232,6 +265,7 @@ void start_completion(const json::object& body, const CompletionCall& call, Mode
   }
   c.last_token.resize(c.choices.size());
   c.jobs_left = c.request.prompts.size();
+  if (c.request.vote) c.ballot.emplace(*c.request.vote);
   std::vector<Job>
       jobs;  // all made before the first runs: from then on the engine's thread has the completion
   for (std::size_t p = 0; p < c.request.prompts.size(); ++p) {
@@ -246,6 +280,11 @@ void start_completion(const json::object& body, const CompletionCall& call, Mode
     job.request.on_token = [completion, first_choice](const TokenEvent& event) {
       return take_token(*completion, first_choice, event);
     };
+    if (c.ballot) {
+      job.request.on_sample = [completion](int sample, const GeneratedSample& result) {
+        return !completion->ballot->take(static_cast<std::size_t>(sample), result.text);
+      };
+    }
     job.tenant = call.tenant;
     job.request.cache_salt = std::to_string(call.tenant);  // users of other keys can't tell what was asked
     job.abandoned = [completion] { return completion->failed || completion->reply.abandoned(); };

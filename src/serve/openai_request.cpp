@@ -245,6 +245,8 @@ CompletionRequest read_chat_request(const json::object& body, const RequestModel
   if (top && !wants_logprobs) refuse_field("top_logprobs", "top_logprobs needs logprobs to be true");
   if (wants_logprobs) request.sampling.num_logprobs = static_cast<std::int32_t>(top.value_or(0));
   read_response_format(fields);
+  request.vote = read_vote_wish(fields, request.ignored);
+  if (request.vote) request.n = request.vote->k;
 
   json::array messages = read_messages(fields);
   AnswerBegun begun = take_final_message(fields, messages);

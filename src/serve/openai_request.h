@@ -9,6 +9,7 @@
 
 #include "engine/engine.h"
 #include "engine/prompt.h"
+#include "serve/ballot.h"
 
 namespace touchstone::serve {
 
@@ -28,6 +29,7 @@ struct CompletionRequest {
   bool stream = false;
   bool include_usage = false;
   bool wants_receipt = false;
+  std::optional<VoteWish> vote;  // of `n` samples, of which one is the answer
   bool echo = false;             // text only: the prompt before the answer
   bool reads_tools = false;      // <tool_call> in the answer is a call
   std::string answer_begun;      // the answer's beginning, which the prompt holds already (a forced call)
