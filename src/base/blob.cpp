@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -33,6 +34,13 @@ std::optional<FileStamp> find_file_stamp(const std::filesystem::path& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) return std::nullopt;
   return stamp_of(status);
+}
+
+bool is_settled(const FileStamp& stamp) {
+  // Systems that keep times in steps take steps of 10 ms at most.
+  constexpr std::chrono::milliseconds kSteps{100};
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return now - std::chrono::nanoseconds(stamp.changed_ns) >= kSteps;
 }
 
 Blob map_file(const std::filesystem::path& path) {

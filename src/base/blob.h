@@ -24,6 +24,9 @@ struct FileStamp {
 /// Nothing when there is no such file.
 std::optional<FileStamp> find_file_stamp(const std::filesystem::path& path);
 
+/// Whether the file cannot change and keep this stamp: not so when it is younger than the steps of the clock.
+bool is_settled(const FileStamp& stamp);
+
 struct Blob {
   std::string name;                                // the path, for error messages
   std::span<const std::byte> bytes;                // valid as long as `owner` lives

@@ -157,6 +157,12 @@ std::array<std::byte, 32> Sha256::finish() {
   return digest;
 }
 
+std::string hash_text(std::string_view text) {
+  Sha256 hash;
+  hash.update(std::as_bytes(std::span(text)));
+  return to_hex(hash.finish());
+}
+
 std::string to_hex(std::span<const std::byte> bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string text;

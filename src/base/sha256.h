@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace touchstone {
 
@@ -25,6 +26,9 @@ class Sha256 {
 
 /// Lower-case hexadecimal digits.
 std::string to_hex(std::span<const std::byte> bytes);
+
+/// Of a text's bytes, in lower-case hexadecimal digits.
+std::string hash_text(std::string_view text);
 
 /// The compression function over whole 64-byte blocks; exposed so that a test can compare the two.
 using Sha256Compress = void (*)(std::uint32_t* state, const std::byte* blocks, std::size_t num_blocks);

@@ -73,5 +73,6 @@ void add_bench(CLI::App& app, Command& command);
 void add_grade(CLI::App& app, Command& command);
 void add_compare(CLI::App& app, Command& command);
 void add_serve(CLI::App& app, Command& command);
+void add_replay(CLI::App& app, Command& command);
 
 }  // namespace touchstone::cli

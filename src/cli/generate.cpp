@@ -14,6 +14,7 @@
 #include "engine/load.h"
 #include "engine/memory.h"
 #include "engine/prompt.h"
+#include "engine/receipt.h"
 
 namespace touchstone::cli {
 namespace {
@@ -23,6 +24,7 @@ struct GenerateOptions {
   std::optional<std::string> prompt;
   std::string messages_file;
   bool raw = false;
+  std::string receipt_file;  // empty: none is written
   std::int32_t n = 1;
   SamplingOptions sampling;
   Lookup lookup = Lookup::automatic;
@@ -55,20 +57,6 @@ Prompt read_prompt(const GenerateOptions& options, const LoadedModel& model) {
   }
   if (!request.contains("add_generation_prompt")) request["add_generation_prompt"] = true;
   return make_chat_prompt(prompter, request);
-}
-
-const char* finish_reason_name(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::stop:
-      return "stop";
-    case FinishReason::length:
-      return "length";
-    case FinishReason::cancelled:
-      return "cancelled";
-    case FinishReason::deadline:
-      return "deadline";
-  }
-  return "";
 }
 
 boost::json::object to_json(const GenerateResult& result, const LoadedModel& model,
@@ -114,6 +102,15 @@ std::int32_t count_sequence_tokens(const Prompt& prompt, const SamplingParams& s
   return static_cast<std::int32_t>(std::min<std::int64_t>(wanted, most));
 }
 
+void write_receipt(Receipt& receipt, const LoadedModel& model, const GenerateResult& result,
+                   const std::string& path) {
+  receipt.hashes = hash_model(model);
+  for (const GeneratedSample& sample : result.samples) {
+    receipt.outputs.push_back(describe_output(static_cast<std::uint32_t>(receipt.outputs.size()), sample));
+  }
+  write_file_atomically(path, boost::json::serialize(to_json(receipt)) + "\n");
+}
+
 int run_generate(const GenerateOptions& options) {
   catch_interrupts();
   const ModelOptions loading = model_options(options.common);
@@ -145,7 +142,9 @@ int run_generate(const GenerateOptions& options) {
                                 return true;
                               },
                           .loop_guard = !options.sampling.no_loop_guard};
+  Receipt receipt = begin_receipt(*model, request, engine.max_sequence_tokens());
   const GenerateResult result = generate_answer(engine, std::move(request));
+  if (!options.receipt_file.empty()) write_receipt(receipt, *model, result, options.receipt_file);
   if (options.common.json) {
     print_json(to_json(result, *model, program + plan.total()));
   } else if (streams) {
@@ -172,6 +171,8 @@ void add_generate(CLI::App& app, Command& command) {
   sub->add_option("--messages", options->messages_file, "A JSON file of messages for the chat template")
       ->excludes(prompt);
   sub->add_flag("--raw", options->raw, "The prompt as it is, without chat template");
+  sub->add_option("--receipt", options->receipt_file,
+                  "Write to this file what the answer was made from, for `touchstone replay`");
   sub->add_option("--n", options->n, "Samples of the answer")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();

@@ -132,8 +132,8 @@ ChosenToken Engine::Impl::choose_token(Sequence& sequence, std::span<float> row,
     sequence.forced.pop_back();
   } else {
     restrict_logits(sequence, row);
-    token.id =
-        sample_token(row, sequence.counts, params, sequence.sample, sequence.ids.size(), buffers.sampler);
+    const std::uint32_t sample = request_of(sequence).input.first_sample + sequence.sample;
+    token.id = sample_token(row, sequence.counts, params, sample, sequence.ids.size(), buffers.sampler);
   }
   if (num_logprobs >= 0) token.logprobs = find_logprobs(buffers.raw_logits, token.id, num_logprobs);
   return token;
@@ -213,7 +213,9 @@ void Engine::Impl::append(Sequence& sequence, const ChosenToken& token) {
   const bool goes_on = report(sequence, num_held);
   if (sequence.status == Status::finished) return;  // the callback cancelled it
   if (reason) finish(sequence, *reason);
-  if (!goes_on) cancel(sequence.request);
+  const bool others_go_on =
+      !reason || !input.on_sample || input.on_sample(static_cast<int>(sequence.sample), sequence.result);
+  if (!goes_on || !others_go_on) cancel(sequence.request);
 }
 
 /// Appends the first row's token, and that of each row behind it as long as the draft's guess before that row
@@ -299,6 +301,20 @@ std::vector<std::pair<RequestId, GenerateResult>> Engine::Impl::collect() {
     it = requests.erase(it);
   }
   return done;
+}
+
+const char* finish_reason_name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::stop:
+      return "stop";
+    case FinishReason::length:
+      return "length";
+    case FinishReason::cancelled:
+      return "cancelled";
+    case FinishReason::deadline:
+      return "deadline";
+  }
+  return "";
 }
 
 Engine::Engine(std::shared_ptr<LoadedModel> model, const EngineOptions& options)

@@ -42,7 +42,7 @@ struct SamplingParams {
 /// A loaded candidate: weights, tokenizer, template and defaults, all its own.
 struct LoadedModel {
   std::string id;
-  std::string sha256;  // filled on demand
+  ModelOptions options;  // as it was loaded
   Checkpoint checkpoint;
   std::shared_ptr<Transformer> transformer;
   Tokenizer tokenizer;
@@ -57,6 +57,7 @@ struct LoadOptions : ModelOptions {
 LoadedModel load_model(const std::string& model, const LoadOptions& options);
 
 enum class FinishReason { stop, length, cancelled, deadline };
+const char* finish_reason_name(FinishReason reason);  // "stop", …
 
 /// A generated id, as soon as it is certain to stay: with loop_guard, thinking that repeats itself waits.
 struct TokenEvent {
@@ -70,12 +71,17 @@ struct TokenEvent {
   std::span<const std::pair<std::int32_t, float>> top = {};
 };
 
+struct GeneratedSample;
+
 struct GenerateRequest {
   std::vector<std::int32_t> prompt_ids;
   SamplingParams sampling;
   std::int32_t n = 1;                                    // samples
+  std::uint32_t first_sample = 0;                        // its number among those that the seed can give
   bool reasoning_opened = false;                         // the prompt ends inside <think>
   std::function<bool(const TokenEvent&)> on_token = {};  // false cancels the request
+  // A sample has ended by itself; false cancels the others.
+  std::function<bool(int sample, const GeneratedSample&)> on_sample = {};
   std::string cache_salt = {};  // prompts share cached keys and values only with those of the same salt
   std::optional<std::chrono::steady_clock::time_point> deadline = {};  // what is not done by then is cut off
   // What the answer must follow (text/json_schema.h), behind the thinking where there is any. An answer that

@@ -196,7 +196,7 @@ LoadedModel load_checkpoint(Checkpoint checkpoint, const LoadOptions& options) {
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
   std::string id = checkpoint.id;
   return {.id = std::move(id),
-          .sha256 = {},
+          .options = options,
           .checkpoint = std::move(checkpoint),
           .transformer = std::move(transformer),
           .tokenizer = std::move(tokenizer),

@@ -4,7 +4,7 @@
 #include <array>
 #include <optional>
 
-#include "eval/extract_text.h"
+#include "answers/extract_text.h"
 
 namespace touchstone {
 namespace {

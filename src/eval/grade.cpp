@@ -4,11 +4,11 @@
 
 #include <algorithm>
 
+#include "answers/extract_number.h"
+#include "answers/extract_option.h"
+#include "answers/extract_text.h"
 #include "base/error.h"
 #include "eval/extract_code.h"
-#include "eval/extract_number.h"
-#include "eval/extract_option.h"
-#include "eval/extract_text.h"
 #include "eval/sandbox.h"
 
 namespace touchstone {

@@ -57,19 +57,6 @@ PairedEstimate estimate_mean(std::span<const double> values) {
 
 }  // namespace
 
-Interval wilson_interval(double successes, double trials) {
-  assert(successes >= 0 && successes <= trials);
-  if (trials <= 0) return {0, 1};
-  const double z = two_sided_z(kAlpha);
-  const double p = successes / trials;
-  const double scale = 1 + z * z / trials;
-  const double centre = (p + z * z / (2 * trials)) / scale;
-  const double half = z / scale * std::sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials));
-  // Exactly 0 and 1 at the ends, where rounding would leave a stray 1e-17.
-  return {successes == 0 ? 0.0 : std::max(0.0, centre - half),
-          successes == trials ? 1.0 : std::min(1.0, centre + half)};
-}
-
 double effective_trials(std::span<const int> successes_per_item, int samples) {
   assert(samples >= 1);
   const auto num_items = static_cast<double>(successes_per_item.size());

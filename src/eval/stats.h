@@ -5,20 +5,11 @@
 #include <span>
 #include <vector>
 
+#include "base/wilson.h"
+
 namespace touchstone {
 
-inline constexpr double kConfidence = 0.95;
-inline constexpr double kAlpha = 1 - kConfidence;
 inline constexpr double kPower = 0.8;  // what "about N more items would do" plans for
-
-struct Interval {
-  double low = 0;
-  double high = 0;
-};
-
-/// Wilson's score interval (Wilson 1927) for `successes` of `trials`; both may be effective counts.
-/// No trials: [0, 1].
-Interval wilson_interval(double successes, double trials);
 
 /// How many independent trials `samples` tries on each item are worth, from how the items' success counts
 /// vary (variance of cluster means; Kish's design effect). Between the number of items and items * samples.

@@ -6,8 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "answers/extract_number.h"
 #include "base/error.h"
-#include "eval/extract_number.h"
 
 namespace touchstone {
 namespace {

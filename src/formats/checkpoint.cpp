@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/cache_folder.h"
 #include "base/error.h"
 #include "base/sha256.h"
 #include "formats/checked.h"
@@ -30,6 +31,44 @@ const Tensor& Checkpoint::tensor(const std::string& name) const {
 
 namespace {
 
+constexpr std::size_t kHashedPieceBytes = std::size_t{8} << 20;  // between looks whether to stop
+
+std::vector<const Blob*> files_by_name(const Checkpoint& checkpoint) {
+  std::vector<const Blob*> files;
+  for (const Blob& blob : checkpoint.blobs) files.push_back(&blob);
+  std::sort(files.begin(), files.end(), [](const Blob* a, const Blob* b) { return a->name < b->name; });
+  return files;
+}
+
+/// Where the weight files' hash is kept: a name that they cannot keep when they change. Empty when they have
+/// none (built-in, too young, changed since they were opened), or the cache is off.
+std::filesystem::path find_sha256_file(const Checkpoint& checkpoint) {
+  Sha256 hash;
+  for (const Blob* file : files_by_name(checkpoint)) {
+    if (!file->mapped || !is_settled(*file->mapped) || find_file_stamp(file->name) != file->mapped) return {};
+    hash.update(std::as_bytes(std::span(&*file->mapped, 1)));
+  }
+  const std::filesystem::path folder = find_cache_folder("sha256");
+  try {
+    if (folder.empty() || find_cache_limit(folder) == 0) return {};
+  } catch (const Error&) {
+    return {};
+  }
+  return folder / to_hex(hash.finish());
+}
+
+std::optional<std::string> read_sha256_file(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return std::nullopt;
+  try {
+    std::string text(map_file(path).text());
+    const bool whole = text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+    return whole ? std::optional(std::move(text)) : std::nullopt;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 Checkpoint open_model(std::string_view model, Parts parts) {
   const ModelPlace place = find_model(model);
   Checkpoint checkpoint;
@@ -57,13 +96,31 @@ Checkpoint open_checkpoint(std::string_view model) { return open_model(model, Pa
 
 Checkpoint open_without_weights(std::string_view model) { return open_model(model, Parts::without_weights); }
 
-std::string compute_sha256(const Checkpoint& checkpoint) {
-  std::vector<const Blob*> files;
-  for (const Blob& blob : checkpoint.blobs) files.push_back(&blob);
-  std::sort(files.begin(), files.end(), [](const Blob* a, const Blob* b) { return a->name < b->name; });
+std::string compute_sha256(const Checkpoint& checkpoint, const std::stop_token& stop) {
   Sha256 hash;
-  for (const Blob* file : files) hash.update(file->bytes);
+  for (const Blob* file : files_by_name(checkpoint)) {
+    for (std::size_t at = 0; at < file->bytes.size(); at += kHashedPieceBytes) {
+      if (stop.stop_requested()) return {};
+      const auto piece = file->bytes.subspan(at, std::min(kHashedPieceBytes, file->bytes.size() - at));
+      hash.update(piece);
+      drop_pages(*file, piece);
+    }
+  }
   return to_hex(hash.finish());
+}
+
+std::string find_sha256(const Checkpoint& checkpoint, const std::stop_token& stop) {
+  const std::filesystem::path path = find_sha256_file(checkpoint);
+  if (path.empty()) return compute_sha256(checkpoint, stop);
+  if (const std::optional<std::string> known = read_sha256_file(path)) return *known;
+  std::string sha256 = compute_sha256(checkpoint, stop);
+  if (sha256.empty() || find_sha256_file(checkpoint) != path) return sha256;
+  try {
+    const std::span<const std::byte> pieces[] = {std::as_bytes(std::span(sha256))};
+    write_cached_file(path, pieces);
+  } catch (const Error&) {  // no room, no permission: it is computed again the next time
+  }
+  return sha256;
 }
 
 }  // namespace touchstone

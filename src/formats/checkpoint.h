@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -74,8 +75,11 @@ Checkpoint open_checkpoint(std::string_view model);
 /// config.json, and what it lacks is left empty.
 Checkpoint open_without_weights(std::string_view model);
 
-/// SHA-256 over the weight files' bytes, as lower-case hex.
-std::string compute_sha256(const Checkpoint& checkpoint);
+/// SHA-256 over the weight files' bytes, as lower-case hex; empty when told to stop before it is done.
+std::string compute_sha256(const Checkpoint& checkpoint, const std::stop_token& stop = {});
+
+/// The same, kept in find_cache_folder("sha256") under the files' stamps, so that large files are read once.
+std::string find_sha256(const Checkpoint& checkpoint, const std::stop_token& stop = {});
 
 struct CachedModel {
   std::string id;        // ORG/NAME or path

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <chrono>
 #include <cstring>
 #include <type_traits>
 
@@ -28,8 +27,6 @@ constexpr std::uint32_t kFileVersion = 1;
 constexpr std::size_t kPageBytes = 4096;
 constexpr std::size_t kChunkBytes = std::size_t{2} << 20;  // what a thread sums up at a time
 constexpr int kSamples = 16;                               // pages of each weight file
-// Systems that keep times in steps take steps of 10 ms at most.
-constexpr std::int64_t kYoungNs = 100'000'000;
 
 struct Preamble {
   std::array<char, 8> magic;
@@ -151,12 +148,8 @@ std::optional<PackedKey> find_packed_key(const Checkpoint& checkpoint, PackAs as
   hash.update(std::as_bytes(std::span(numbers)));
   const std::string config = boost::json::serialize(checkpoint.config);
   hash.update(std::as_bytes(std::span(config)));
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
   for (const Blob& file : checkpoint.blobs) {
-    if (!file.mapped ||
-        now - std::chrono::nanoseconds(file.mapped->changed_ns) < std::chrono::nanoseconds(kYoungNs)) {
-      return std::nullopt;
-    }
+    if (!file.mapped || !is_settled(*file.mapped)) return std::nullopt;
     add_weight_file(hash, file, header_of(file, checkpoint));
   }
   return hash.finish();

@@ -21,20 +21,6 @@ std::int64_t count_characters(std::string_view text) {
                        [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; });
 }
 
-const char* name_of(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::stop:
-      return "stop";
-    case FinishReason::length:
-      return "length";
-    case FinishReason::cancelled:
-      return "cancelled";
-    case FinishReason::deadline:
-      return "deadline";
-  }
-  return "";
-}
-
 }  // namespace
 
 Choice::Choice(const CompletionRequest& request, const Prompt& prompt, std::size_t index)
@@ -114,7 +100,7 @@ AnswerDelta Choice::finish(const GeneratedSample& sample) {
   read({}, true, delta);
   delta.is_last = true;
   const bool calls = sample.finish_reason == FinishReason::stop && tools_.num_calls() > 0;
-  finish_reason_ = calls ? "tool_calls" : name_of(sample.finish_reason);
+  finish_reason_ = calls ? "tool_calls" : finish_reason_name(sample.finish_reason);
   stop_string_ = sample.stop_string;
   loops_ = sample.loops;
   return delta;

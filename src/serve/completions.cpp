@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <vector>
 
+#include "engine/receipt.h"
 #include "serve/log.h"
 
 namespace touchstone::serve {
@@ -29,7 +31,8 @@ struct Completion {
   Reply reply;
   std::vector<Clock::time_point> last_token;  // of each choice; the clock's zero: none yet
   std::size_t jobs_left = 0;
-  bool begun = false;  // the stream has
+  std::optional<Ballot> ballot;  // where the samples vote
+  bool begun = false;            // the stream has
   bool failed = false;
   double ttft_s = -1;
 
@@ -96,7 +99,7 @@ void send_end(Completion& c) {
                        [&](const Choice& choice) { return choice.finish_reason() == reason; });
   };
   const bool has_tokens = c.response.usage.completion_tokens > 0;
-  if (ended("cancelled")) {  // by the server: to a client that has left this says nothing
+  if (!c.response.vote && ended("cancelled")) {  // by the server: to a client that has left this says nothing
     HttpResponse error = make_error(503, "server_error", "the server is shutting down", {}, "shutting_down");
     error.headers.emplace_back("Retry-After", "5");
     return send_failure(c, std::move(error));
@@ -111,9 +114,31 @@ void send_end(Completion& c) {
   c.reply.end();
 }
 
-void finish_job(Completion& c, std::size_t first_choice, const GenerateResult& result) {
+/// Those that ran out of time vote, too, as far as they got.
+void count_cut_off(Ballot& ballot, const GenerateResult& result) {
+  for (std::size_t i = 0; i < result.samples.size(); ++i) {
+    const GeneratedSample& sample = result.samples[i];
+    if (!ballot.has(i) && sample.finish_reason == FinishReason::deadline) ballot.take(i, sample.text);
+  }
+}
+
+/// The receipt is of what is answered: all samples, or the one that the others voted for.
+void add_outputs(Completion& c, const GenerateResult& result) {
+  const std::optional<VoteResult>& vote = c.response.vote;
+  for (std::size_t i = 0; i < result.samples.size(); ++i) {
+    if (vote && i != vote->sample) continue;
+    c.response.receipt->outputs.push_back(describe_output(static_cast<std::uint32_t>(i), result.samples[i]));
+  }
+}
+
+void finish_job(const std::shared_ptr<Completion>& completion, std::size_t first_choice,
+                const GenerateResult& result) {
+  Completion& c = *completion;
   if (c.failed) return;
   Usage& usage = c.response.usage;
+  if (c.ballot) count_cut_off(*c.ballot, result);
+  if (c.ballot) c.response.vote = c.ballot->result();
+  const bool is_decided = c.response.vote.has_value();
   std::int64_t generated = 0;
   for (std::size_t i = 0; i < result.samples.size(); ++i) {
     const GeneratedSample& sample = result.samples[i];
@@ -122,12 +147,14 @@ void finish_job(Completion& c, std::size_t first_choice, const GenerateResult& r
     usage.decode_s = std::max(usage.decode_s, (sample.total_ms - sample.ttft_ms) / 1e3);
     Choice& choice = c.response.choices[first_choice + i];
     const AnswerDelta delta = choice.finish(sample);
+    const bool is_unneeded = is_decided && sample.finish_reason == FinishReason::cancelled;
     const bool is_answer = sample.finish_reason != FinishReason::cancelled &&
                            (sample.finish_reason != FinishReason::deadline || choice.has_tokens());
     if (c.request.stream && is_answer) send_delta(c, choice, delta);
-    c.metrics.count_finish(c.model_id(), choice.finish_reason());
+    c.metrics.count_finish(c.model_id(), is_unneeded ? "unneeded" : choice.finish_reason());
     c.metrics.count_loops(c.model_id(), sample.loops);
   }
+  if (c.response.receipt) add_outputs(c, result);
   usage.cached_tokens += result.cached_tokens;
   usage.completion_tokens += generated;
   c.metrics.count_tokens(c.model_id(), result.prompt_tokens, result.cached_tokens,
@@ -136,7 +163,11 @@ void finish_job(Completion& c, std::size_t first_choice, const GenerateResult& r
   usage.total_s = seconds_since(c.call.received);
   c.metrics.observe_request(c.model_id(), {.ttft_s = c.ttft_s, .total_s = usage.total_s});
   log_completion(c);
-  send_end(c);
+  if (!c.response.receipt) return send_end(c);
+  c.runner.hashes().when_known([completion](const ModelHashes& hashes) {
+    completion->response.receipt->hashes = hashes;
+    send_end(*completion);
+  });
 }
 
 void fail_job(Completion& c, const std::exception_ptr& error) {
@@ -200,7 +231,9 @@ void start_completion(const boost::json::object& body, const CompletionCall& cal
                     .repeated = std::move(request.repeated),
                     .tokenizer = &runner.model().tokenizer,
                     .choices = {},
-                    .usage = {}};
+                    .usage = {},
+                    .vote = {},
+                    .receipt = {}};
   for (const Prompt& prompt : request.prompts) {
     response.usage.prompt_tokens += std::ssize(prompt.ids);
     for (std::int32_t i = 0; i < request.n; ++i)
@@ -212,10 +245,12 @@ void start_completion(const boost::json::object& body, const CompletionCall& cal
                                                                   .runner = runner,
                                                                   .metrics = metrics,
                                                                   .reply = std::move(reply),
-                                                                  .last_token = {}});
+                                                                  .last_token = {},
+                                                                  .ballot = {}});
   Completion& c = *completion;
   c.last_token.resize(c.response.choices.size());
   c.jobs_left = c.request.prompts.size();
+  if (c.request.vote) c.ballot.emplace(*c.request.vote);
   const auto answer_now =
       call.answers != nullptr ? call.answers->add(kChatIdPrefix + call.request_id, call.tenant) : nullptr;
   std::vector<Job>
@@ -234,14 +269,24 @@ void start_completion(const boost::json::object& body, const CompletionCall& cal
     job.request.on_token = [completion, first_choice](const TokenEvent& event) {
       return take_token(*completion, first_choice, event);
     };
+    if (c.ballot) {
+      job.request.on_sample = [completion](int sample, const GeneratedSample& result) {
+        return !completion->ballot->take(static_cast<std::size_t>(sample), result.text);
+      };
+    }
     job.tenant = call.tenant;
     job.answer_now = answer_now;
     job.request.cache_salt = std::to_string(call.tenant);  // users of other keys can't tell what was asked
     job.abandoned = [completion] { return completion->failed || completion->reply.abandoned(); };
     job.on_done = [completion, first_choice](const GenerateResult& result) {
-      finish_job(*completion, first_choice, result);
+      finish_job(completion, first_choice, result);
     };
     job.on_error = [completion](const std::exception_ptr& error) { fail_job(*completion, error); };
+    if (c.request.wants_receipt) {
+      c.response.receipt = begin_receipt(runner.model(), job.request, runner.max_sequence_tokens());
+      if (const boost::json::value* format = body.if_contains("response_format"))
+        c.response.receipt->response_format = *format;
+    }
     jobs.push_back(std::move(job));
   }
   for (Job& job : jobs) runner.submit(place, std::move(job));

@@ -5,12 +5,15 @@
 #include <boost/json.hpp>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "answers/vote.h"
+#include "engine/receipt.h"
 #include "serve/choice.h"
 #include "serve/http_server.h"
 #include "serve/openai_request.h"
@@ -36,8 +39,10 @@ struct Response {
   boost::json::object repeated;  // members that it takes over from its request
   const Tokenizer* tokenizer = nullptr;
   std::vector<Choice> choices;
-  Usage usage;                  // of the prompts alone until all choices are finished
-  std::int64_t num_events = 0;  // that a stream has had, where they are numbered
+  Usage usage;                     // of the prompts alone until all choices are finished
+  std::int64_t num_events = 0;     // that a stream has had, where they are numbered
+  std::optional<VoteResult> vote;  // which of the choices is the answer, where they voted
+  std::optional<Receipt> receipt;  // where it is asked for
 };
 
 /// How an API reads and writes. All but `read` return bytes for the wire.

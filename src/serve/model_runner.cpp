@@ -26,6 +26,7 @@ struct ModelRunner::Impl {
   std::shared_ptr<LoadedModel> model;
   RunnerOptions options;
   Prompter prompter;
+  BackgroundHashes hashes;
   Engine engine;  // the thread's alone, once it runs
   std::int32_t max_sequence_tokens;
 
@@ -53,6 +54,7 @@ struct ModelRunner::Impl {
       : model(std::move(loaded)),
         options(wanted),
         prompter(make_prompter(*model, false)),
+        hashes(model),
         engine(model, options.engine),
         max_sequence_tokens(engine.max_sequence_tokens()) {
     load.num_blocks = engine.num_blocks();
@@ -211,6 +213,8 @@ ModelRunner::~ModelRunner() {
 const LoadedModel& ModelRunner::model() const { return *impl_->model; }
 const Prompter& ModelRunner::prompter() const { return impl_->prompter; }
 std::int32_t ModelRunner::max_sequence_tokens() const { return impl_->max_sequence_tokens; }
+
+BackgroundHashes& ModelRunner::hashes() { return impl_->hashes; }
 
 ModelRunner::Place ModelRunner::take_place() {
   const std::int32_t most = impl_->options.engine.max_batch + impl_->options.max_queue;

@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/prompt.h"
 #include "serve/answer_now.h"
+#include "serve/background_hashes.h"
 
 namespace touchstone::serve {
 
@@ -49,6 +50,7 @@ class ModelRunner {
   const LoadedModel& model() const;
   const Prompter& prompter() const;
   std::int32_t max_sequence_tokens() const;
+  BackgroundHashes& hashes();
 
   /// A place among those that run or wait, given back when the last copy goes; nothing when all are taken.
   using Place = std::shared_ptr<void>;

@@ -107,6 +107,7 @@ void read_common(FieldReader& fields, const RequestModel& model, CompletionReque
   read_sampling(fields, model, request);
   request.n = static_cast<std::int32_t>(fields.integer("n", 1, kMaxSamples).value_or(1));
   request.stream = fields.boolean("stream").value_or(false);
+  request.wants_receipt = fields.boolean("receipt").value_or(false);
   request.timeout_s = fields.number("timeout", 0.001, 86400);
   request.loop_guard = fields.boolean("loop_guard").value_or(true);
   request.constraint = read_response_format(fields);
@@ -239,6 +240,8 @@ CompletionRequest read_chat_request(const json::object& body, const RequestModel
   const bool wants_logprobs = fields.boolean("logprobs").value_or(false);
   if (top && !wants_logprobs) refuse_field("top_logprobs", "top_logprobs needs logprobs to be true");
   if (wants_logprobs) request.sampling.num_logprobs = static_cast<std::int32_t>(top.value_or(0));
+  request.vote = read_vote_wish(fields, request.ignored);
+  if (request.vote) request.n = request.vote->k;
 
   json::array messages = read_messages(fields);
   AnswerBegun begun = take_final_message(fields, messages);
@@ -280,6 +283,9 @@ CompletionRequest read_text_request(const json::object& body, const RequestModel
   }
   request.prompts = read_prompts(fields, model);
   for (const Prompt& prompt : request.prompts) check_length(prompt, "prompt", model);
+  if (request.wants_receipt && request.prompts.size() > 1) {
+    refuse_field("receipt", "receipt needs a single prompt");
+  }
   note_ignored(fields, request);
   return request;
 }

@@ -10,6 +10,7 @@
 
 #include "engine/engine.h"
 #include "engine/prompt.h"
+#include "serve/ballot.h"
 
 namespace touchstone::serve {
 
@@ -33,6 +34,8 @@ struct CompletionRequest {
   std::string answer_begun;  // the answer's beginning, which the prompt holds already (a forced call)
   std::shared_ptr<const Grammar> constraint;  // that the answers follow; null: none
   bool loop_guard = true;  // thinking that goes round in circles is taken back, then closed
+  bool wants_receipt = false;
+  std::optional<VoteWish> vote;  // of `n` samples, of which one is the answer
   std::optional<double> timeout_s;
   std::vector<std::string> ignored;  // fields that were not understood
   boost::json::object repeated;      // members that the response repeats, in APIs that do so

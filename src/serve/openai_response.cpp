@@ -160,8 +160,9 @@ std::string write_text_delta(Response& response, const Choice& choice, const Ans
 }
 
 std::string write_end(const Response& response, json::object last) {
-  last["usage"] = describe(response.usage);
-  return (response.include_usage ? format_event(last) : "") + "data: [DONE]\n\n";
+  if (response.include_usage) last["usage"] = describe(response.usage);
+  if (response.receipt) last["receipt"] = to_json(*response.receipt);
+  return (response.include_usage || response.receipt ? format_event(last) : "") + "data: [DONE]\n\n";
 }
 
 std::string write_chat_end(Response& response) { return write_end(response, make_chat(response, true, {})); }
@@ -170,7 +171,8 @@ std::string write_text_end(Response& response) { return write_end(response, make
 std::string write_whole_chat(const Response& response) {
   json::array choices;
   for (const Choice& choice : response.choices) {
-    json::object entry = {{"index", choice.index()},
+    if (response.vote && choice.index() != response.vote->sample) continue;
+    json::object entry = {{"index", choices.size()},
                           {"message", make_message(choice)},
                           {"logprobs", choice.wants_logprobs() ? json::value(list_chat_logprobs(
                                                                      choice.logprobs(), *response.tokenizer))
@@ -179,7 +181,10 @@ std::string write_whole_chat(const Response& response) {
     choices.push_back(std::move(entry));
   }
   json::object whole = make_chat(response, false, std::move(choices));
+  if (response.vote)
+    whole["vote"] = to_json(*response.vote, static_cast<std::int32_t>(response.choices.size()));
   whole["usage"] = describe(response.usage);
+  if (response.receipt) whole["receipt"] = to_json(*response.receipt);
   return json::serialize(whole);
 }
 
@@ -196,6 +201,7 @@ std::string write_whole_text(const Response& response) {
   }
   json::object whole = make_text(response, std::move(choices));
   whole["usage"] = describe(response.usage);
+  if (response.receipt) whole["receipt"] = to_json(*response.receipt);
   return json::serialize(whole);
 }
 

@@ -39,7 +39,7 @@ void expect_one_error_line(const ProcessResult& result, const std::string& what)
 
 TEST(CommandLine, EverySubcommandHasHelpWithAnExample) {
   for (const char* name : {"tokenize", "detokenize", "render", "score", "quantize", "generate", "chat",
-                           "inspect", "list", "bench", "grade", "compare"}) {
+                           "inspect", "list", "bench", "grade", "compare", "replay"}) {
     const ProcessResult result = touchstone({name, "--help"});
     EXPECT_EQ(result.exit_status, 0) << name;
     EXPECT_THAT(result.out, HasSubstr(std::string("touchstone ") + name)) << name;

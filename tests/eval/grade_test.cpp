@@ -6,8 +6,8 @@
 #include <map>
 #include <string>
 
-#include "eval/extract_number.h"
-#include "eval/extract_text.h"
+#include "answers/extract_number.h"
+#include "answers/extract_text.h"
 #include "support/golden.h"
 
 namespace touchstone {

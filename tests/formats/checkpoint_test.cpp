@@ -2,6 +2,12 @@
 
 #include <gmock/gmock.h>
 
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <stop_token>
+#include <thread>
+
 #include "formats/builders.h"
 #include "formats/checked.h"
 #include "formats/safetensors.h"
@@ -144,6 +150,39 @@ TEST(Checkpoint, TheHashIsThatOfTheWeightsInOrderOfName) {
   Checkpoint model;
   model.blobs = {testing::as_blob("c", "b.safetensors"), testing::as_blob("ab", "a.safetensors")};
   EXPECT_EQ(compute_sha256(model), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST_F(HuggingFaceFolder, TheKeptHashIsThatOfTheFilesAsTheyAre) {
+  const testing::TemporaryFolder cache;
+  setenv("XDG_CACHE_HOME", cache.path().c_str(), 1);
+  unsetenv("TOUCHSTONE_CACHE_BYTES");
+  const auto grow_old = [] { std::this_thread::sleep_for(std::chrono::milliseconds(150)); };
+  write("model.safetensors", one_tensor("weight"));
+  grow_old();
+  const std::string first = find_sha256(open());
+  EXPECT_EQ(first, compute_sha256(open()));
+  const std::filesystem::path file =
+      std::filesystem::directory_iterator(cache.path() / "touchstone/sha256")->path();
+  const std::string other(64, 'a');
+  std::ofstream(file) << other;
+  EXPECT_EQ(find_sha256(open()), other) << "it was computed again";
+  std::ofstream(file) << "damaged";
+  EXPECT_EQ(find_sha256(open()), first);
+  write("model.safetensors", one_tensor("other"));
+  EXPECT_EQ(find_sha256(open()), compute_sha256(open())) << "of a file too young to be known by its stamp";
+  grow_old();
+  EXPECT_EQ(find_sha256(open()), compute_sha256(open()));
+  EXPECT_NE(find_sha256(open()), first);
+  setenv("TOUCHSTONE_CACHE_BYTES", "0", 1);
+  unsetenv("XDG_CACHE_HOME");
+}
+
+TEST(Checkpoint, HashingEndsWhenToldTo) {
+  Checkpoint model;
+  model.blobs = {testing::as_blob("abc", "a.safetensors")};
+  std::stop_source source;
+  source.request_stop();
+  EXPECT_EQ(compute_sha256(model, source.get_token()), "");
 }
 
 TEST(Checkpoint, AFolderOfTokenizerFilesIsEnoughForText) {

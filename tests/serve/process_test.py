@@ -143,6 +143,18 @@ class Serve(unittest.TestCase):
         line = next(line for line in logged if line.get("id") == "look-for-me")
         self.assertEqual((line["status"], line["path"], line["method"], line["level"]), (200, "/health", "GET", "info"))
 
+    def test_the_receipt_of_an_answer_replays(self):
+        connection = self.start().connect()
+        question = {"messages": [{"role": "user", "content": "hi"}], "temperature": 1.2, "max_tokens": 20, "receipt": True}
+        connection.request("POST", "/v1/chat/completions", json.dumps(question), {"Content-Type": "application/json"})
+        answer = connection.getresponse().read()
+        connection.close()
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "answer.json")
+            file.write_bytes(answer)
+            run = subprocess.run([BINARY, "replay", file], capture_output=True, text=True, timeout=60)
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+
     def test_an_open_door_is_warned_of(self):
         process = self.start("--host", "0.0.0.0")
         self.assertIn("anybody", "".join(process.lines))

@@ -53,6 +53,7 @@ int run(int argc, char** argv) {
   cli::add_compare(app, command);
   cli::add_serve(app, command);
   cli::add_generate(app, command);
+  cli::add_replay(app, command);
   cli::add_chat(app, command);
   cli::add_score(app, command);
   cli::add_tokenize(app, command);

@@ -1,12 +1,12 @@
-#include "eval/extract_number.h"
+#include "answers/extract_number.h"
 
 #include <algorithm>
 #include <array>
 #include <utility>
 #include <vector>
 
-#include "eval/extract_text.h"
-#include "eval/number_reader.h"
+#include "answers/extract_text.h"
+#include "answers/number_reader.h"
 
 namespace touchstone {
 namespace {

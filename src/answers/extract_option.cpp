@@ -1,10 +1,10 @@
-#include "eval/extract_option.h"
+#include "answers/extract_option.h"
 
 #include <algorithm>
 #include <set>
 #include <utility>
 
-#include "eval/extract_text.h"
+#include "answers/extract_text.h"
 
 namespace touchstone {
 namespace {

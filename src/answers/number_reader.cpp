@@ -1,10 +1,10 @@
-#include "eval/number_reader.h"
+#include "answers/number_reader.h"
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
-#include "eval/extract_text.h"
+#include "answers/extract_text.h"
 
 namespace touchstone {
 namespace {

@@ -1,4 +1,4 @@
-#include "eval/extract_text.h"
+#include "answers/extract_text.h"
 
 #include <algorithm>
 #include <array>
