@@ -302,24 +302,30 @@ TEST(CommandLine, InspectNamesTensorsAndMemory) {
           memory.at("ctx").to_number<std::uint64_t>() * memory.at("kv_per_token").to_number<std::uint64_t>());
 }
 
-/// Peak of an answer to a prompt of several chunks, over what was planned before loading.
-double measured_over_planned(const std::string& model, std::vector<std::string> more) {
+struct Memory {
+  double peak_mb, planned_mb;
+};
+
+/// Of an answer to a prompt of several chunks; planned before loading.
+Memory measure_memory(const std::string& model, std::vector<std::string> more) {
   std::string prompt;
   for (int i = 0; i < 200; ++i) prompt += (i % 7 == 0 ? "How many pens" : " does Tom have");
   std::vector<std::string> arguments = {"generate",  model, "--raw",    "--prompt",     prompt,
                                         "--threads", "1",   "--greedy", "--ignore-eos", "--json"};
   arguments.insert(arguments.end(), more.begin(), more.end());
   const boost::json::value timings = parse_only_document(touchstone(std::move(arguments))).at("timings");
-  return timings.at("peak_rss_bytes").to_number<double>() /
-         timings.at("planned_rss_bytes").to_number<double>();
+  return {timings.at("peak_rss_bytes").to_number<double>() / 1e6,
+          timings.at("planned_rss_bytes").to_number<double>() / 1e6};
 }
 
-TEST(CommandLine, MemoryIsPlannedWithinTwoPercentOfWhatIsMeasured) {
+/// How much of its libraries a program maps at once depends on what of them is in memory already.
+TEST(CommandLine, MemoryOfASmallModelIsPlannedToWhatTheLibrariesMayTake) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "the sanitizer has memory of its own";
 #endif
   for (const char* model : {"demo:native", "demo:distilled"}) {
-    EXPECT_NEAR(measured_over_planned(model, {"--max-new-tokens", "16"}), 1, 0.02) << model;
+    const Memory memory = measure_memory(model, {"--max-new-tokens", "16"});
+    EXPECT_NEAR(memory.peak_mb, memory.planned_mb, 2.5) << model;
   }
 }
 
@@ -332,8 +338,8 @@ TEST(CommandLine, MemoryOfARealModelIsPlannedWithinTwoPercentOfWhatIsMeasured) {
   const auto model = std::filesystem::path(folder) / "smollm2-135m-instruct-q4_1.gguf";
   if (!std::filesystem::exists(model)) GTEST_SKIP() << model << " is not there";
   for (const char* dtype : {"auto", "int8"}) {
-    EXPECT_NEAR(measured_over_planned(model.string(), {"--max-new-tokens", "4", "--dtype", dtype}), 1, 0.02)
-        << dtype;
+    const Memory memory = measure_memory(model.string(), {"--max-new-tokens", "4", "--dtype", dtype});
+    EXPECT_NEAR(memory.peak_mb, memory.planned_mb, 0.02 * memory.peak_mb) << dtype;
   }
 }
 
