@@ -9,6 +9,7 @@
 #include <optional>
 #include <random>
 
+#include "base/clock.h"
 #include "base/cores.h"
 #include "base/error.h"
 #include "base/interrupt.h"
@@ -20,12 +21,6 @@
 
 namespace touchstone {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 struct Shape {
   std::string_view name;

@@ -12,9 +12,6 @@
 namespace touchstone {
 namespace {
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 double ms_since(Clock::time_point start) { return seconds_since(start) * 1e3; }
 
 // KV memory may take this share of what is free; the rest is for logits, text, and the user's other programs.

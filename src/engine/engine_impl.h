@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "engine/answer_text.h"
 #include "engine/block_pool.h"
 #include "engine/constraint.h"
@@ -26,7 +27,6 @@
 
 namespace touchstone {
 
-using Clock = std::chrono::steady_clock;
 using RequestId = Engine::RequestId;
 
 inline std::int32_t blocks_for(std::size_t tokens) {

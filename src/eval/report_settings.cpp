@@ -8,21 +8,21 @@ namespace touchstone {
 namespace {
 namespace json = boost::json;
 
-[[noreturn]] void fail(std::string_view key) {
+[[noreturn]] void refuse_setting(std::string_view key) {
   throw Error("the run's file lacks a usable '" + std::string(key) + "'",
               "it was written by another version or is damaged; start a new run");
 }
 
 const json::value& find(const json::object& object, std::string_view key) {
   const json::value* value = object.if_contains(key);
-  if (value == nullptr) fail(key);
+  if (value == nullptr) refuse_setting(key);
   return *value;
 }
 
 template <typename T>
 T read(const json::object& object, std::string_view key) {
   const auto value = json::try_value_to<T>(find(object, key));
-  if (!value) fail(key);
+  if (!value) refuse_setting(key);
   return *value;
 }
 

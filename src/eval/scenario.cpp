@@ -40,26 +40,26 @@ std::optional<Measure> find_measure(std::string_view name) {
   return std::nullopt;
 }
 
-[[noreturn]] void fail(const std::string& source, const std::string& what) {
+[[noreturn]] void refuse_scenario(const std::string& source, const std::string& what) {
   throw Error("scenario " + source + ": " + what,
               R"(give {"name","title","suites":["math","code","logic"],"ttft_ms","itl_ms","memory_mb",)"
               R"("seconds_per_answer","prefer"})");
 }
 
 std::string read_text(const json::value& value, std::string_view key, const std::string& source) {
-  if (!value.is_string()) fail(source, "'" + std::string(key) + "' is not a string");
+  if (!value.is_string()) refuse_scenario(source, "'" + std::string(key) + "' is not a string");
   return std::string(value.get_string());
 }
 
 double read_limit(const json::value& value, std::string_view key, const std::string& source) {
   const auto number = json::try_value_to<double>(value);
   if (!number || !std::isfinite(*number) || *number <= 0)
-    fail(source, "'" + std::string(key) + "' is not a positive number");
+    refuse_scenario(source, "'" + std::string(key) + "' is not a positive number");
   return *number;
 }
 
 Scenario read_scenario(const json::value& document, const std::string& source) {
-  if (!document.is_object()) fail(source, "it is not a JSON object");
+  if (!document.is_object()) refuse_scenario(source, "it is not a JSON object");
   Scenario scenario;
   for (const auto& [key, value] : document.get_object()) {
     if (key == "name") {
@@ -67,12 +67,12 @@ Scenario read_scenario(const json::value& document, const std::string& source) {
     } else if (key == "title") {
       scenario.title = read_text(value, key, source);
     } else if (key == "suites") {
-      if (!value.is_array()) fail(source, "'suites' is not a list");
+      if (!value.is_array()) refuse_scenario(source, "'suites' is not a list");
       for (const json::value& kind : value.get_array()) {
         scenario.kinds.push_back(read_text(kind, key, source));
         const std::string& name = scenario.kinds.back();
         if (name != "math" && name != "code" && name != "logic")
-          fail(source, "there is no kind of suite '" + name + "'");
+          refuse_scenario(source, "there is no kind of suite '" + name + "'");
       }
     } else if (key == "ttft_ms") {
       scenario.ttft_ms = read_limit(value, key, source);
@@ -84,15 +84,15 @@ Scenario read_scenario(const json::value& document, const std::string& source) {
       scenario.seconds_per_answer = read_limit(value, key, source);
     } else if (key == "prefer") {
       const auto measure = find_measure(read_text(value, key, source));
-      if (!measure) fail(source, "'prefer' names no measure");
+      if (!measure) refuse_scenario(source, "'prefer' names no measure");
       scenario.prefer = *measure;
     } else {
-      fail(source, "unknown field '" + std::string(key) + "'");
+      refuse_scenario(source, "unknown field '" + std::string(key) + "'");
     }
   }
   if (scenario.name.empty()) scenario.name = source;
   if (scenario.title.empty()) scenario.title = scenario.name;
-  if (scenario.kinds.empty()) fail(source, "'suites' names no kind of suite that matters");
+  if (scenario.kinds.empty()) refuse_scenario(source, "'suites' names no kind of suite that matters");
   return scenario;
 }
 
@@ -270,7 +270,7 @@ const std::vector<Scenario>& built_in_scenarios() {
 Scenario parse_scenario(std::string_view text, const std::string& source) {
   boost::system::error_code error;
   const json::value document = json::parse(text, error);
-  if (error) fail(source, "it is not valid JSON: " + error.message());
+  if (error) refuse_scenario(source, "it is not valid JSON: " + error.message());
   return read_scenario(document, source);
 }
 

@@ -35,14 +35,14 @@ constexpr std::string_view kLogicPromptZh =
     "{context}\n\n{question}\n{options}\n\n"
     "只有一个选项是正确的。请先推理，最后一行以“答案：X”的形式写出所选选项的字母。";
 
-[[noreturn]] void fail(const std::string& source, const std::string& what) {
+[[noreturn]] void refuse_suite(const std::string& source, const std::string& what) {
   throw Error(source + ": " + what, std::string(kHint));
 }
 
 std::string get_string(const json::object& object, std::string_view key, const std::string& source) {
   const json::value* value = object.if_contains(key);
-  if (value == nullptr) fail(source, fmt::format("the field \"{}\" is missing", key));
-  if (!value->is_string()) fail(source, fmt::format("the field \"{}\" is not a string", key));
+  if (value == nullptr) refuse_suite(source, fmt::format("the field \"{}\" is missing", key));
+  if (!value->is_string()) refuse_suite(source, fmt::format("the field \"{}\" is not a string", key));
   return std::string(value->get_string());
 }
 
@@ -68,7 +68,7 @@ std::string final_number(const std::string& answer, const std::string& source) {
   const std::size_t first = number.find_first_not_of(" \t\r\n");
   const std::size_t last = number.find_last_not_of(" \t\r\n");
   number = first == number.npos ? "" : number.substr(first, last - first + 1);
-  if (!parse_number(number)) fail(source, fmt::format("the answer \"{}\" is not a number", number));
+  if (!parse_number(number)) refuse_suite(source, fmt::format("the answer \"{}\" is not a number", number));
   return number;
 }
 
@@ -96,11 +96,11 @@ void parse_code(const json::object& object, const std::string& source, Item& ite
   item.canonical_solution = get_string_or(object, "canonical_solution", "", source);
   item.language = has_chinese(item.prompt) ? "zh" : "en";
   if (!is_identifier(item.entry_point)) {
-    fail(source,
-         fmt::format("the entry_point \"{}\" is not the name of a Python function", item.entry_point));
+    refuse_suite(
+        source, fmt::format("the entry_point \"{}\" is not the name of a Python function", item.entry_point));
   }
   if (item.test.find("assert") == item.test.npos && item.test.find("def check(") == item.test.npos) {
-    fail(source, "the test has neither check(candidate) nor an assert, so that it could never fail");
+    refuse_suite(source, "the test has neither check(candidate) nor an assert, so that it could never fail");
   }
 }
 
@@ -119,18 +119,20 @@ void parse_logic(const json::object& object, const std::string& source, Item& it
   item.context = get_string_or(object, "context", "", source);
   item.question = get_string(object, "question", source);
   const json::value* options = object.if_contains("options");
-  if (options == nullptr || !options->is_array()) fail(source, "the field \"options\" is not an array");
+  if (options == nullptr || !options->is_array())
+    refuse_suite(source, "the field \"options\" is not an array");
   for (const json::value& option : options->get_array()) {
-    if (!option.is_string()) fail(source, "an option is not a string");
+    if (!option.is_string()) refuse_suite(source, "an option is not a string");
     item.options.emplace_back(option.get_string());
   }
   if (item.options.size() < 2 || item.options.size() > kMaxOptions) {
-    fail(source, fmt::format("{} options; 2 to {} can be graded", item.options.size(), kMaxOptions));
+    refuse_suite(source, fmt::format("{} options; 2 to {} can be graded", item.options.size(), kMaxOptions));
   }
   const json::value* answer = object.if_contains("answer");
   const std::optional<std::size_t> index =
       answer == nullptr ? std::nullopt : answer_position(*answer, item.options.size());
-  if (!index) fail(source, "the field \"answer\" is not the position of an option (from 0) or its letter");
+  if (!index)
+    refuse_suite(source, "the field \"answer\" is not the position of an option (from 0) or its letter");
   item.answer_index = *index;
   item.language = has_chinese(item.question + item.context) ? "zh" : "en";
 }
@@ -141,7 +143,7 @@ std::string get_id(const json::object& object, const std::string& source) {
     if (id == nullptr) continue;
     if (id->is_string() && !id->get_string().empty()) return std::string(id->get_string());
     if (id->is_int64() || id->is_uint64()) return json::serialize(*id);
-    fail(source, fmt::format("the field \"{}\" is neither text nor a whole number", key));
+    refuse_suite(source, fmt::format("the field \"{}\" is neither text nor a whole number", key));
   }
   return "";
 }
@@ -151,7 +153,7 @@ TaskKind guess_kind(const json::object& object, const std::string& source) {
   if (object.contains("entry_point")) return TaskKind::code;
   if (object.contains("options")) return TaskKind::logic;
   if (object.contains("question") && object.contains("answer")) return TaskKind::math;
-  fail(source, "neither a suite's header nor an item of a known form (GSM8K, HumanEval, LogiQA)");
+  refuse_suite(source, "neither a suite's header nor an item of a known form (GSM8K, HumanEval, LogiQA)");
 }
 
 void set_default_prompts(Suite& suite) {
@@ -173,12 +175,12 @@ void set_default_prompts(Suite& suite) {
 void read_header(const json::object& header, const std::string& source, Suite& suite) {
   const std::string kind = get_string(header, "kind", source);
   if (kind != "math" && kind != "code" && kind != "logic") {
-    fail(source, fmt::format("the kind \"{}\" is not math, code or logic", kind));
+    refuse_suite(source, fmt::format("the kind \"{}\" is not math, code or logic", kind));
   }
   suite.kind = kind == "math" ? TaskKind::math : kind == "code" ? TaskKind::code : TaskKind::logic;
   const json::value* version = header.if_contains("version");
   if (version != nullptr && (!version->is_int64() || version->get_int64() != 1)) {
-    fail(source, "the suite's version is not 1");
+    refuse_suite(source, "the suite's version is not 1");
   }
   set_default_prompts(suite);
   suite.licence = get_string_or(header, "licence", "", source);
@@ -193,8 +195,8 @@ json::object parse_line(std::string_view line, const std::string& source) {
   options.max_depth = kMaxJsonDepth;
   boost::system::error_code error;
   json::value value = json::parse(line, error, {}, options);
-  if (error) fail(source, "not valid JSON: " + error.message());
-  if (!value.is_object()) fail(source, "not a JSON object");
+  if (error) refuse_suite(source, "not valid JSON: " + error.message());
+  if (!value.is_object()) refuse_suite(source, "not a JSON object");
   return std::move(value.get_object());
 }
 
@@ -217,7 +219,7 @@ Item parse_item(TaskKind kind, const json::object& object, const std::string& so
   item.id = get_id(object, source);
   if (const json::value* steps = object.if_contains("steps")) {
     if (!steps->is_int64() || steps->get_int64() < 0 || steps->get_int64() > 1'000'000) {
-      fail(source, "the field \"steps\" is not a count");
+      refuse_suite(source, "the field \"steps\" is not a count");
     }
     item.steps = static_cast<int>(steps->get_int64());
   }
@@ -242,7 +244,7 @@ void read_jsonl_suite(std::string_view text, const std::string& source, Suite& s
     const std::string_view line = next_line(text);
     if (is_blank(line)) continue;
     const std::string where = fmt::format("{}, line {}", source, number);
-    if (line.size() > kMaxLineBytes) fail(where, "longer than 10 MiB");
+    if (line.size() > kMaxLineBytes) refuse_suite(where, "longer than 10 MiB");
     const json::object object = parse_line(line, where);
     if (!kind_known && object.contains("suite")) {
       read_header(object, where, suite);
@@ -265,12 +267,15 @@ void read_logiqa_text(std::string_view text, const std::string& source, Suite& s
   set_default_prompts(suite);
   std::size_t number = 0;
   const auto take = [&](std::string_view what) {
-    if (text.empty()) fail(source, fmt::format("ends after line {} where the {} should be", number, what));
+    if (text.empty())
+      refuse_suite(source, fmt::format("ends after line {} where the {} should be", number, what));
     const std::string_view line = next_line(text);
     ++number;
-    if (line.size() > kMaxLineBytes) fail(fmt::format("{}, line {}", source, number), "longer than 10 MiB");
+    if (line.size() > kMaxLineBytes)
+      refuse_suite(fmt::format("{}, line {}", source, number), "longer than 10 MiB");
     if (is_blank(line)) {
-      fail(fmt::format("{}, line {}", source, number), fmt::format("empty where the {} should be", what));
+      refuse_suite(fmt::format("{}, line {}", source, number),
+                   fmt::format("empty where the {} should be", what));
     }
     return std::string(line);
   };
@@ -286,7 +291,7 @@ void read_logiqa_text(std::string_view text, const std::string& source, Suite& s
     const std::string where = fmt::format("{}, line {}", source, number);
     const char first = static_cast<char>(letter[0] | 0x20);
     if (letter.find_last_not_of(" \t") != 0 || first < 'a' || first > 'd') {
-      fail(where, "not one of the letters a, b, c, d that begin an item of LogiQA's text form");
+      refuse_suite(where, "not one of the letters a, b, c, d that begin an item of LogiQA's text form");
     }
     item.answer_index = static_cast<std::size_t>(first - 'a');
     item.id = fmt::format("{}-{}", suite.name, suite.items.size() + 1);

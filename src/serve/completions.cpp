@@ -16,10 +16,6 @@ namespace {
 
 constexpr std::size_t kMaxIgnoredBytes = 1024;
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 /// The answer to one HTTP request: `n` choices for each prompt. After it has been submitted, the engine's
 /// thread's alone.
 struct Completion {

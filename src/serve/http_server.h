@@ -16,9 +16,9 @@
 #include <utility>
 #include <vector>
 
-namespace touchstone::serve {
+#include "base/clock.h"
 
-using Clock = std::chrono::steady_clock;
+namespace touchstone::serve {
 
 struct HttpRequest {
   std::string method;  // "GET"

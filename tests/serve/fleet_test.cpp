@@ -65,7 +65,7 @@ class FleetServer {
   std::thread thread_;
 };
 
-std::string chat(const std::string& model, const std::string& more = R"(,"max_tokens":3)") {
+std::string chat_with(const std::string& model, const std::string& more = R"(,"max_tokens":3)") {
   return post("/v1/chat/completions", R"({"model":")" + model +
                                           R"(","messages":[{"role":"user","content":"What is 3 times 4?"}])" +
                                           more + "}");
@@ -75,7 +75,7 @@ TEST(Fleet, ModelsThatFitTogetherAreLoadedAtTheStart) {
   const FleetServer server(pair_of(1), 2);
   EXPECT_TRUE(server.is_loaded(kFirst));
   EXPECT_TRUE(server.is_loaded(kSecond));
-  EXPECT_EQ(server.ask(chat(kSecond)).status, 200);
+  EXPECT_EQ(server.ask(chat_with(kSecond)).status, 200);
   EXPECT_EQ(server.metric_of("touchstone_model_loads_total", kSecond), 1);
 }
 
@@ -83,15 +83,15 @@ TEST(Fleet, AModelIsLoadedWhenItIsAskedForInPlaceOfTheOneThatNobodyUses) {
   const FleetServer server(pair_of(1), 1);
   EXPECT_TRUE(server.is_loaded(kFirst));
   EXPECT_FALSE(server.is_loaded(kSecond));
-  const TestResponse first = server.ask(chat(kFirst, R"(,"max_tokens":8,"seed":1)"));
+  const TestResponse first = server.ask(chat_with(kFirst, R"(,"max_tokens":8,"seed":1)"));
   ASSERT_EQ(first.status, 200);
-  ASSERT_EQ(server.ask(chat(kSecond)).status, 200);
+  ASSERT_EQ(server.ask(chat_with(kSecond)).status, 200);
   EXPECT_FALSE(server.is_loaded(kFirst));
   EXPECT_TRUE(server.is_loaded(kSecond));
   EXPECT_EQ(server.metric_of("touchstone_model_unloads_total", kFirst), 1);
   EXPECT_EQ(server.metric_of("touchstone_model_loaded", kFirst), 0);
   EXPECT_EQ(server.metric_of("touchstone_model_loaded", kSecond), 1);
-  const TestResponse again = server.ask(chat(kFirst, R"(,"max_tokens":8,"seed":1)"));
+  const TestResponse again = server.ask(chat_with(kFirst, R"(,"max_tokens":8,"seed":1)"));
   ASSERT_EQ(again.status, 200);
   EXPECT_EQ(again.json().at("choices"), first.json().at("choices"));
   EXPECT_EQ(server.metric_of("touchstone_model_loads_total", kFirst), 2);
@@ -110,17 +110,17 @@ TEST(Fleet, AModelInUseIsNotUnloadedAndTheOtherOneIsRefused) {
   TestClient busy(server.port());
   busy.send(long_request(true));
   ASSERT_TRUE(busy.wait_for("data: "));
-  const TestResponse refused = server.ask(chat(kSecond));
+  const TestResponse refused = server.ask(chat_with(kSecond));
   EXPECT_EQ(refused.status, 503);
   EXPECT_GE(std::stoi(refused.header("retry-after")), 1);
   EXPECT_EQ(refused.json().at("error").at("code"), "models_busy");
   EXPECT_EQ(server.metric("touchstone_rejections_total{cause=\"models_busy\"}"), 1);
   EXPECT_TRUE(server.is_loaded(kFirst));
   busy.leave();
-  TestResponse served = server.ask(chat(kSecond));
+  TestResponse served = server.ask(chat_with(kSecond));
   for (int i = 0; i < 3000 && served.status == 503; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    served = server.ask(chat(kSecond));
+    served = server.ask(chat_with(kSecond));
   }
   EXPECT_EQ(served.status, 200);
 }
@@ -129,7 +129,7 @@ TEST(Fleet, AModelThatCanNeverFitIsRefusedAtOnce) {
   std::vector<FleetModel> models = pair_of(1);
   models.back().bytes = 5;
   const FleetServer server(std::move(models), 2);
-  const TestResponse refused = server.ask(chat(kSecond));
+  const TestResponse refused = server.ask(chat_with(kSecond));
   EXPECT_EQ(refused.status, 400);
   EXPECT_EQ(refused.json().at("error").at("code"), "model_too_large");
   EXPECT_TRUE(server.is_loaded(kFirst));
@@ -140,7 +140,7 @@ TEST(Fleet, RequestsForAModelThatIsBeingLoadedWaitForItAndItIsLoadedOnce) {
   std::vector<TestClient> clients;
   for (int i = 0; i < 4; ++i) {
     clients.emplace_back(server.port());
-    ASSERT_TRUE(clients.back().send(chat(kSecond)));
+    ASSERT_TRUE(clients.back().send(chat_with(kSecond)));
   }
   for (TestClient& client : clients) EXPECT_EQ(client.receive().status, 200);
   EXPECT_EQ(server.metric_of("touchstone_model_loads_total", kSecond), 1);
@@ -148,16 +148,16 @@ TEST(Fleet, RequestsForAModelThatIsBeingLoadedWaitForItAndItIsLoadedOnce) {
 
 TEST(Fleet, ARequestWhoseTimeEndsWhileItsModelIsBeingLoadedGets504) {
   const FleetServer server(pair_of(1, std::chrono::milliseconds(300)), 1);
-  EXPECT_EQ(server.ask(chat(kSecond, R"(,"timeout":0.05)")).status, 504);
+  EXPECT_EQ(server.ask(chat_with(kSecond, R"(,"timeout":0.05)")).status, 504);
 }
 
 TEST(Fleet, AModelThatCannotBeLoadedLeavesTheOthersServed) {
   std::vector<FleetModel> models = pair_of(1);
   models.back().load = []() -> std::shared_ptr<LoadedModel> { throw Error("the file is gone"); };
   const FleetServer server(std::move(models), 1);
-  EXPECT_EQ(server.ask(chat(kSecond)).status, 500);
-  EXPECT_EQ(server.ask(chat(kSecond)).status, 500);  // the room that it was given is free again
-  EXPECT_EQ(server.ask(chat(kFirst)).status, 200);
+  EXPECT_EQ(server.ask(chat_with(kSecond)).status, 500);
+  EXPECT_EQ(server.ask(chat_with(kSecond)).status, 500);  // the room that it was given is free again
+  EXPECT_EQ(server.ask(chat_with(kFirst)).status, 200);
 }
 
 TEST(Fleet, AFurtherNameOfTheSameFileSharesItsWeights) {
@@ -165,7 +165,7 @@ TEST(Fleet, AFurtherNameOfTheSameFileSharesItsWeights) {
   models.pop_back();
   models.front().other_ids = {"alias"};
   const FleetServer server(std::move(models), 1);
-  EXPECT_EQ(server.ask(chat("alias")).status, 200);
+  EXPECT_EQ(server.ask(chat_with("alias")).status, 200);
   EXPECT_EQ(server.metric_of("touchstone_model_loads_total", kFirst), 1);
   EXPECT_THAT(server.ask(get("/v1/models")).body, HasSubstr("alias"));
 }
@@ -177,7 +177,7 @@ TEST(Fleet, TheServerEndsWhileAModelIsBeingLoaded) {
     const FleetServer server(pair_of(1, std::chrono::milliseconds(300)), 1);
     client = std::make_unique<TestClient>(server.port());
     waiting = client.get();
-    waiting->send(chat(kSecond));
+    waiting->send(chat_with(kSecond));
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   const int status = waiting->receive().status;

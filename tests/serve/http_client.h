@@ -46,6 +46,15 @@ class TestClient {
 std::string get(std::string_view path, std::string_view more_headers = {});
 std::string post(std::string_view path, std::string_view body, std::string_view more_headers = {});
 
+/// The member `messages` of a chat that the built-in pair can answer.
+inline const std::string kQuestion =
+    R"("messages":[{"role":"user","content":"Tom has 3 boxes with 4 pens each. How many pens?"}])";
+
+/// A chat of that question, `members` behind it: `,"name":value` each.
+inline std::string chat(const std::string& members) {
+  return post("/v1/chat/completions", "{" + kQuestion + members + "}");
+}
+
 /// One request on a connection of its own.
 TestResponse ask(std::uint16_t port, std::string_view request);
 

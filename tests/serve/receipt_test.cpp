@@ -10,13 +10,6 @@
 namespace touchstone::serve {
 namespace {
 
-const std::string kQuestion =
-    R"("messages":[{"role":"user","content":"Tom has 3 boxes with 4 pens each. How many pens?"}])";
-
-std::string chat(const std::string& members) {
-  return post("/v1/chat/completions", "{" + kQuestion + members + "}");
-}
-
 /// The receipt in a stream's last chunk.
 boost::json::value find_streamed_receipt(const std::string& body) {
   const std::size_t at = body.rfind("data: {");

@@ -12,13 +12,6 @@
 namespace touchstone::serve {
 namespace {
 
-const std::string kQuestion =
-    R"("messages":[{"role":"user","content":"Tom has 3 boxes with 4 pens each. How many pens?"}])";
-
-std::string chat(const std::string& members) {
-  return post("/v1/chat/completions", "{" + kQuestion + members + "}");
-}
-
 /// A file's whole contents, or one line's number in /proc/self/status.
 double process_status(const std::string& name) {
   std::ifstream file("/proc/self/status");

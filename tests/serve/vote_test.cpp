@@ -13,13 +13,6 @@ namespace {
 
 namespace json = boost::json;
 
-const std::string kQuestion =
-    R"("messages":[{"role":"user","content":"Tom has 3 boxes with 4 pens each. How many pens?"}])";
-
-std::string chat(const std::string& members) {
-  return post("/v1/chat/completions", "{" + kQuestion + members + "}");
-}
-
 TEST(ServerVote, GivesTheAnswerOfMostSamples) {
   const RunningServer server;
   for (const std::string model : {"demo:distilled", "demo:native"}) {
