@@ -244,7 +244,7 @@ CompletionRequest read_request(const json::object& body, const RequestModel& mod
   read_tool_choice(fields, to);
   read_output_config(fields, to);
   note_ignored(fields, to);
-  return read_translated(std::move(to), model);
+  return read_translated(to, model);
 }
 
 CompletionRequest read(const json::object& body, const RequestModel& model) {

@@ -86,7 +86,9 @@ HttpResponse make_error(unsigned status, std::string_view type, std::string_view
                   .message = std::string(message),
                   .param = std::string(param),
                   .code = std::string(code)};
-  return {.status = status, .body = format_error(error), .headers = {}, .error = std::move(error)};
+  HttpResponse response{.status = status, .body = format_error(error), .headers = {}};
+  response.error = std::move(error);
+  return response;
 }
 
 // ---- Reply: from any thread to the connection ----

@@ -203,7 +203,8 @@ void ModelFleet::look(int model, const std::function<void(const ModelRunner&)>& 
 }
 
 void ModelFleet::wait_for(int model, Waiter waiter) {
-  const auto most = static_cast<std::size_t>(impl_->options.engine.max_batch + impl_->options.max_queue);
+  const auto most = static_cast<std::size_t>(impl_->options.engine.max_batch) +
+                    static_cast<std::size_t>(impl_->options.max_queue);
   Refusal refusal = Refusal::ending;
   {
     const std::scoped_lock lock(impl_->mutex);

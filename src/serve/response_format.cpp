@@ -18,7 +18,7 @@ std::string check_json_schema(FieldReader& format) {
   fields.string("name");
   fields.string("description");
   fields.boolean("strict");
-  const std::string schema = fields.path_of("schema");
+  std::string schema = fields.path_of("schema");
   if (fields.find("schema") == nullptr) refuse_field(schema, schema + " is missing");
   return schema;
 }

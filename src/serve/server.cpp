@@ -51,6 +51,7 @@ std::shared_ptr<asio::ssl::context> make_tls_context(const ServerOptions& option
 std::vector<FleetModel> keep_loaded(const std::vector<std::shared_ptr<LoadedModel>>& models,
                                     const ServerOptions& options) {
   std::vector<FleetModel> fleet;
+  fleet.reserve(models.size());
   for (const auto& model : models) {
     fleet.push_back({.id = model->id,
                      .other_ids = {},
