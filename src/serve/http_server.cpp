@@ -232,7 +232,7 @@ bool is_sane_id(std::string_view id) {
 }
 
 std::string make_request_id() {
-  static std::mt19937_64 random(std::random_device{}());  // the I/O thread's alone
+  thread_local std::mt19937_64 random(std::random_device{}());
   return fmt::format("req-{:016x}", random());
 }
 
