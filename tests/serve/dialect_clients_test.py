@@ -1,39 +1,22 @@
 #!/usr/bin/env python3
 """The official clients of other APIs against `touchstone serve` over the built-in pair.
 usage: dialect_clients_test.py TOUCHSTONE"""
-import re
-import subprocess
-import sys
 import unittest
 
 import anthropic
 import ollama
 import openai
+import served
 
-BINARY = sys.argv.pop(1)
 QUESTION = "Tom has 3 boxes with 4 pens each. How many pens?"
 MESSAGES = [{"role": "user", "content": QUESTION}]
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 
 
-class Served(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.server = subprocess.Popen(
-            [BINARY, "serve", "demo:distilled", "demo:native", "--port", "0", "--threads", "1"],
-            stderr=subprocess.PIPE, text=True)
-        cls.url = re.search(r"http://[^\s/]+", cls.server.stderr.readline()).group()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.terminate()
-        assert cls.server.wait(60) == 0, "SIGTERM must end the server with status 0"
-        cls.server.stderr.close()
-
-
-class OllamaClient(Served):
+class OllamaClient(served.Served):
     def setUp(self):
         self.client = ollama.Client(host=self.url)
+        self.addCleanup(self.client.close)
 
     def test_chat_streams_what_it_says_whole(self):
         arguments = {"model": "demo:distilled", "messages": MESSAGES, "options": {"temperature": 0}}
@@ -63,9 +46,10 @@ class OllamaClient(Served):
         self.assertIn("none", caught.exception.error)
 
 
-class AnthropicClient(Served):
+class AnthropicClient(served.Served):
     def setUp(self):
         self.client = anthropic.Anthropic(base_url=self.url, api_key="none", max_retries=0)
+        self.addCleanup(self.client.close)
 
     def ask(self, **arguments):
         return {"model": "demo:distilled", "max_tokens": 500, "messages": MESSAGES,
@@ -103,9 +87,10 @@ class AnthropicClient(Served):
         self.assertEqual(caught.exception.body["error"]["type"], "invalid_request_error")
 
 
-class ResponsesClient(Served):
+class ResponsesClient(served.Served):
     def setUp(self):
         self.client = openai.OpenAI(base_url=self.url + "/v1", api_key="none", max_retries=0)
+        self.addCleanup(self.client.close)
 
     def ask(self, **arguments):
         return {"model": "demo:distilled", "input": QUESTION, "temperature": 0, **arguments}
@@ -141,8 +126,6 @@ class ResponsesClient(Served):
             self.client.responses.create(**self.ask(previous_response_id="resp_1"))
         self.assertEqual(caught.exception.param, "previous_response_id")
 
-
-del Served  # has no tests of its own
 
 if __name__ == "__main__":
     unittest.main()

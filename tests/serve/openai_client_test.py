@@ -1,14 +1,11 @@
 #!/usr/bin/env python3
 """The official openai client against `touchstone serve` over the built-in pair. usage: openai_client_test.py TOUCHSTONE"""
 import json
-import re
-import subprocess
-import sys
 import unittest
 
 import openai
+import served
 
-BINARY = sys.argv.pop(1)
 QUESTION = [{"role": "user", "content": "Tom has 3 boxes with 4 pens each. How many pens?"}]
 WEATHER = {
     "type": "function",
@@ -19,21 +16,13 @@ WEATHER = {
 }
 
 
-class OpenAiClient(unittest.TestCase):
+class OpenAiClient(served.Served):
     @classmethod
     def setUpClass(cls):
-        cls.server = subprocess.Popen(
-            [BINARY, "serve", "demo:distilled", "demo:native", "--port", "0", "--threads", "1"],
-            stderr=subprocess.PIPE, text=True)
-        line = cls.server.stderr.readline()
-        cls.url = re.search(r"http://\S+", line).group() + "/v1"
+        super().setUpClass()
+        cls.url += "/v1"
         cls.client = openai.OpenAI(base_url=cls.url, api_key="none", max_retries=0)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.terminate()
-        assert cls.server.wait(60) == 0, "SIGTERM must end the server with status 0"
-        cls.server.stderr.close()
+        cls.addClassCleanup(cls.client.close)
 
     def chat(self, **arguments):
         return self.client.chat.completions.create(
