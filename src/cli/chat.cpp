@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "cli/cli.h"
-#include "cli/generate_answer.h"
 #include "cli/sampling_options.h"
 #include "engine/load.h"
 #include "engine/prompt.h"
@@ -81,7 +80,7 @@ void answer(Chat& chat) {
                                 return true;
                               },
                           .loop_guard = chat.loop_guard};
-  const GenerateResult result = generate_answer(chat.engine, std::move(request));
+  const GenerateResult result = chat.engine.generate(std::move(request), interrupted);
   print_text("\n");
   if (result.samples.front().finish_reason == FinishReason::length) {
     std::fprintf(stderr, "touchstone: the answer was cut off at %zu tokens; raise --max-new-tokens\n",

@@ -8,7 +8,6 @@
 #include "base/interrupt.h"
 #include "base/parse_json.h"
 #include "cli/cli.h"
-#include "cli/generate_answer.h"
 #include "cli/preflight.h"
 #include "cli/sampling_options.h"
 #include "engine/load.h"
@@ -143,7 +142,7 @@ int run_generate(const GenerateOptions& options) {
                               },
                           .loop_guard = !options.sampling.no_loop_guard};
   Receipt receipt = begin_receipt(*model, request, engine.max_sequence_tokens());
-  const GenerateResult result = generate_answer(engine, std::move(request));
+  const GenerateResult result = engine.generate(std::move(request), interrupted);
   if (!options.receipt_file.empty()) write_receipt(receipt, *model, result, options.receipt_file);
   if (options.common.json) {
     print_json(to_json(result, *model, program + plan.total()));

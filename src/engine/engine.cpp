@@ -466,11 +466,12 @@ std::vector<std::pair<Engine::RequestId, GenerateResult>> Engine::step() {
   return done;
 }
 
-GenerateResult Engine::generate(GenerateRequest request) {
+GenerateResult Engine::generate(GenerateRequest request, const std::function<bool()>& stop) {
   assert(idle());  // another request's result would be lost here
   const RequestId id = submit(std::move(request));
   try {
     while (true) {
+      if (stop && stop()) cancel(id);
       for (auto& [done, result] : step()) {
         if (done == id) return std::move(result);
       }

@@ -165,8 +165,9 @@ class Engine {
   EngineLoad load() const;
   void clear_prefix_cache();
 
-  /// submit + step until done, for one request; no other may be under way.
-  GenerateResult generate(GenerateRequest request);
+  /// submit + step until done, for one request; no other may be under way. `stop`, if there is one, is asked
+  /// before each step: when it says so the request is cancelled.
+  GenerateResult generate(GenerateRequest request, const std::function<bool()>& stop = {});
 
  private:
   struct Impl;
