@@ -170,26 +170,6 @@ void read_thinking(FieldReader& fields, ChatTranslation& to) {
   note_ignored(reader, to);
 }
 
-void read_tools(FieldReader& fields, ChatTranslation& to) {
-  const json::array* tools = fields.array("tools");
-  if (tools == nullptr) return;
-  json::array functions;
-  for (std::size_t i = 0; i < tools->size(); ++i) {
-    const std::string path = fmt::format("tools[{}]", i);
-    FieldReader tool(need_object((*tools)[i], path), path + ".");
-    const std::string type = tool.string("type").value_or("custom");
-    if (type != "custom") refuse_field(path + ".type", "the tool '" + type + "' is not there");
-    json::object function = {{"name", need_string(tool, "name")}};
-    if (auto text = tool.string("description")) function["description"] = *text;
-    const json::object* schema = tool.object("input_schema");
-    if (schema == nullptr) refuse_field(path + ".input_schema", path + ".input_schema is missing");
-    function["parameters"] = *schema;
-    functions.push_back({{"type", "function"}, {"function", std::move(function)}});
-    note_ignored(tool, to);
-  }
-  to.chat["tools"] = std::move(functions);
-}
-
 void read_tool_choice(FieldReader& fields, ChatTranslation& to) {
   const json::object* choice = fields.object("tool_choice");
   if (choice == nullptr) return;
@@ -240,7 +220,8 @@ CompletionRequest read_request(const json::object& body, const RequestModel& mod
   if (fields.array("stop_sequences") != nullptr) copy_field(fields, "stop_sequences", to, "stop");
   read_chat(fields, to);
   read_thinking(fields, to);
-  read_tools(fields, to);
+  copy_tools(fields, to,
+             {.type = "custom", .default_type = "custom", .schema = "input_schema", .needs_schema = true});
   read_tool_choice(fields, to);
   read_output_config(fields, to);
   note_ignored(fields, to);

@@ -8,8 +8,7 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::int64_t kMaxSamples = 128;  // as of `n`
-constexpr std::size_t kMaxOptions = 26;    // letters
+constexpr std::size_t kMaxOptions = 26;  // letters
 constexpr std::size_t kMaxOptionBytes = 4096;
 
 VoteTask read_task(FieldReader& fields) {

@@ -13,6 +13,8 @@
 
 namespace touchstone::serve {
 
+inline constexpr std::int64_t kMaxSamples = 128;  // of one request
+
 struct VoteWish {
   std::int32_t k = 0;  // samples at most
   VoteTask task = VoteTask::number;

@@ -96,9 +96,7 @@ void send_end(Completion& c) {
   };
   const bool has_tokens = c.response.usage.completion_tokens > 0;
   if (!c.response.vote && ended("cancelled")) {  // by the server: to a client that has left this says nothing
-    HttpResponse error = make_error(503, "server_error", "the server is shutting down", {}, "shutting_down");
-    error.headers.emplace_back("Retry-After", "5");
-    return send_failure(c, std::move(error));
+    return send_failure(c, make_shutdown_error());
   }
   if (ended("deadline") && !has_tokens) {
     return send_failure(
@@ -132,8 +130,10 @@ void finish_job(const std::shared_ptr<Completion>& completion, std::size_t first
   Completion& c = *completion;
   if (c.failed) return;
   Usage& usage = c.response.usage;
-  if (c.ballot) count_cut_off(*c.ballot, result);
-  if (c.ballot) c.response.vote = c.ballot->result();
+  if (c.ballot) {
+    count_cut_off(*c.ballot, result);
+    c.response.vote = c.ballot->result();
+  }
   const bool is_decided = c.response.vote.has_value();
   std::int64_t generated = 0;
   for (std::size_t i = 0; i < result.samples.size(); ++i) {

@@ -1,5 +1,7 @@
 #include "serve/dialect.h"
 
+#include <fmt/format.h>
+
 #include "base/error.h"
 #include "base/parse_json.h"
 
@@ -17,6 +19,28 @@ void copy_field(FieldReader& fields, std::string_view name, ChatTranslation& to,
   if (value == nullptr) return;
   to.chat[chat_name] = *value;
   to.names.emplace_back(chat_name, fields.path_of(name));
+}
+
+void copy_tools(FieldReader& fields, ChatTranslation& to, const ToolForm& form) {
+  const json::array* tools = fields.array("tools");
+  if (tools == nullptr) return;
+  json::array functions;
+  for (std::size_t i = 0; i < tools->size(); ++i) {
+    const std::string path = fmt::format("tools[{}]", i);
+    FieldReader tool(need_object((*tools)[i], path), path + ".");
+    const std::string type =
+        form.default_type ? tool.string("type").value_or(*form.default_type) : need_string(tool, "type");
+    if (type != form.type) refuse_field(path + ".type", "the tool '" + type + "' is not there");
+    json::object function = {{"name", need_string(tool, "name")}};
+    if (const auto text = tool.string("description")) function["description"] = *text;
+    const json::object* schema = tool.object(form.schema);
+    if (schema != nullptr) function["parameters"] = *schema;
+    const std::string schema_path = tool.path_of(form.schema);
+    if (schema == nullptr && form.needs_schema) refuse_field(schema_path, schema_path + " is missing");
+    functions.push_back({{"type", "function"}, {"function", std::move(function)}});
+    note_ignored(tool, to);
+  }
+  to.chat["tools"] = std::move(functions);
 }
 
 void note_ignored(const FieldReader& fields, ChatTranslation& to) {

@@ -81,6 +81,17 @@ inline void copy_field(FieldReader& fields, std::string_view name, ChatTranslati
   copy_field(fields, name, to, name);
 }
 
+/// How an API writes the tools that are a client's functions.
+struct ToolForm {
+  const char* type;
+  std::optional<std::string> default_type;  // where a tool names none; nothing: it must
+  const char* schema;                       // the member that describes the arguments
+  bool needs_schema;
+};
+
+/// Takes the field `tools` over. Throws RequestError for tools of another type.
+void copy_tools(FieldReader& fields, ChatTranslation& to, const ToolForm& form);
+
 /// Lists a reader's unread fields as ignored, each once, whatever its place in an array.
 void note_ignored(const FieldReader& fields, ChatTranslation& to);
 

@@ -91,6 +91,12 @@ HttpResponse make_error(unsigned status, std::string_view type, std::string_view
   return response;
 }
 
+HttpResponse make_shutdown_error() {
+  HttpResponse error = make_error(503, "server_error", "the server is shutting down", {}, "shutting_down");
+  error.headers.emplace_back("Retry-After", "5");
+  return error;
+}
+
 // ---- Reply: from any thread to the connection ----
 
 /// The answer on its way. All but `gone` on the I/O thread alone.

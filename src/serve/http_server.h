@@ -51,6 +51,8 @@ std::string format_error(const HttpError& error);
 /// A response with it; `param` and `code` may be empty (null).
 HttpResponse make_error(unsigned status, std::string_view type, std::string_view message,
                         std::string_view param = {}, std::string_view code = {});
+/// 503: the server is ending.
+HttpResponse make_shutdown_error();
 
 /// Where a request's answer goes: send() once, or begin_stream(), write()s and end(). Any thread may use it,
 /// one at a time. What is written to a client that has left goes nowhere. One that is dropped unanswered

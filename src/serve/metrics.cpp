@@ -7,6 +7,8 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include "engine/model_hashes.h"
+
 namespace touchstone::serve {
 namespace {
 
@@ -59,7 +61,7 @@ struct Metrics::Impl {
   Gauge& connections = gauges("touchstone_connections", "Open connections").Add({});
 
   Impl() {
-    gauges("touchstone_build_info", "Always 1: the program").Add({{"version", TOUCHSTONE_VERSION}}).Set(1);
+    gauges("touchstone_build_info", "Always 1: the program").Add({{"version", engine_version()}}).Set(1);
   }
   Family<Counter>& counters(const char* name, const char* help) {
     return prometheus::BuildCounter().Name(name).Help(help).Register(registry);

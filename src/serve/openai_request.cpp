@@ -19,7 +19,6 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::int64_t kMost32 = std::numeric_limits<std::int32_t>::max();
-constexpr std::int64_t kMaxSamples = 128;
 constexpr std::size_t kMaxStops = 32;  // each is looked for at each token
 constexpr std::size_t kMaxStopBytes = 1024;
 constexpr std::size_t kMaxBiases = 4096;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <span>
 
+#include "engine/model_hashes.h"
 #include "serve/dialect.h"
 #include "text/unicode.h"
 
@@ -67,7 +68,7 @@ json::object make_response(const Response& response, const char* id_prefix, cons
           {"created", std::chrono::system_clock::to_time_t(response.created)},
           {"model", response.model},
           {"seed", response.seed},
-          {"system_fingerprint", "touchstone-" TOUCHSTONE_VERSION},
+          {"system_fingerprint", "touchstone-" + engine_version()},
           {"choices", std::move(choices)}};
 }
 

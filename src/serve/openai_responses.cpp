@@ -130,24 +130,6 @@ void read_input(FieldReader& fields, ChatTranslation& to) {
   to.names.emplace_back("messages", "input");
 }
 
-void read_tools(FieldReader& fields, ChatTranslation& to) {
-  const json::array* tools = fields.array("tools");
-  if (tools == nullptr) return;
-  json::array functions;
-  for (std::size_t i = 0; i < tools->size(); ++i) {
-    const std::string path = fmt::format("tools[{}]", i);
-    FieldReader tool(need_object((*tools)[i], path), path + ".");
-    const std::string type = need_string(tool, "type");
-    if (type != "function") refuse_field(path + ".type", "the tool '" + type + "' is not there");
-    json::object function = {{"name", need_string(tool, "name")}};
-    if (const auto text = tool.string("description")) function["description"] = *text;
-    if (const json::object* parameters = tool.object("parameters")) function["parameters"] = *parameters;
-    functions.push_back({{"type", "function"}, {"function", std::move(function)}});
-    note_ignored(tool, to);
-  }
-  to.chat["tools"] = std::move(functions);
-}
-
 void read_tool_choice(FieldReader& fields, ChatTranslation& to) {
   const json::value* choice = fields.find("tool_choice");
   if (choice == nullptr) return;
@@ -221,7 +203,8 @@ CompletionRequest read(const json::object& body, const RequestModel& model) {
   for (const char* name : {"temperature", "top_p", "stream"}) copy_field(fields, name, to);
   copy_field(fields, "max_output_tokens", to, "max_tokens");
   read_input(fields, to);
-  read_tools(fields, to);
+  copy_tools(fields, to,
+             {.type = "function", .default_type = {}, .schema = "parameters", .needs_schema = false});
   read_tool_choice(fields, to);
   read_text_format(fields, to);
   read_reasoning_wishes(fields, to);

@@ -11,6 +11,7 @@
 #include <ctime>
 
 #include "base/resources.h"
+#include "engine/model_hashes.h"
 #include "serve/anthropic.h"
 #include "serve/chat_messages.h"
 #include "serve/completions.h"
@@ -153,7 +154,7 @@ HttpResponse list_ollama_tags(Api& api, const HttpRequest&) {
 }
 
 HttpResponse show_version(Api&, const HttpRequest&) {
-  return to_response(json::object{{"version", TOUCHSTONE_VERSION}});
+  return to_response(json::object{{"version", engine_version()}});
 }
 
 HttpResponse show_page(const HttpRequest& request) {
@@ -372,11 +373,8 @@ void load_and_run(Api& api, Post post, int model, PostCall call, Reply reply) {
 
 void start_post(Api& api, const Route& route, HttpRequest request, std::uint64_t tenant, Reply reply) {
   if (api.draining) {
-    HttpResponse refusal =
-        make_error(503, "server_error", "the server is shutting down", {}, "shutting_down");
-    refusal.headers.emplace_back("Retry-After", "5");
     api.metrics.count_rejection("shutting_down");
-    return reply.send(in_dialect(route.dialect, std::move(refusal)));
+    return reply.send(in_dialect(route.dialect, make_shutdown_error()));
   }
   boost::asio::post(api.workers,
                     [&api, post = route.post, call = PostCall{std::move(request), tenant, route.dialect},
