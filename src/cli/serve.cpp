@@ -185,7 +185,8 @@ void add_serve(CLI::App& app, Command& command) {
       ->transform(CLI::AsSizeValue(true));
   sub->add_flag("--preflight", options->preflight,
                 "Only print what the server will take of the memory, and whether it fits");
-  sub->add_option("--api-key-file", server.api_key_file, "Keys, one a line; read again on SIGHUP");
+  sub->add_option("--api-key-file", server.api_key_file,
+                  "Keys, one a line, each with reasoning=FORM behind it or not; read again on SIGHUP");
   sub->add_option("--tls-cert", server.tls_cert, "Certificate chain (PEM)");
   sub->add_option("--tls-key", server.tls_key, "Its private key (PEM)");
   sub->add_option("--allow-origin", server.allowed_origins,

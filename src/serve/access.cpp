@@ -1,5 +1,6 @@
 #include "serve/access.h"
 
+#include <fmt/format.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
@@ -15,8 +16,9 @@
 namespace touchstone::serve {
 namespace {
 
+constexpr std::string_view kSpace = " \t\r";
+
 std::string_view trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r";
   const std::size_t begin = text.find_first_not_of(kSpace);
   if (begin == std::string_view::npos) return {};
   return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
@@ -26,6 +28,17 @@ std::array<unsigned char, SHA256_DIGEST_LENGTH> digest_of(std::string_view text)
   std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
   SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
   return digest;
+}
+
+/// What stands behind a key in its line.
+ReasoningForm read_option(std::string_view option, const std::filesystem::path& path, int line) {
+  if (option.empty()) return ReasoningForm::reasoning_content;
+  constexpr std::string_view kName = "reasoning=";
+  if (option.starts_with(kName)) {
+    if (const auto form = find_reasoning_form(option.substr(kName.size()))) return *form;
+  }
+  throw Error(fmt::format("{}, line {}: what stands behind the key is not understood", path.string(), line),
+              fmt::format("write KEY reasoning=FORM, where FORM is {}", kReasoningForms));
 }
 
 std::optional<std::string> decode_base64(std::string_view text) {
@@ -91,25 +104,32 @@ ApiKeys ApiKeys::load(const std::filesystem::path& path) {
   ApiKeys keys;
   const Blob file = map_file(path);
   std::string_view rest = file.text();
+  int number = 0;
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find('\n'), rest.size());
     const std::string_view line = trim(rest.substr(0, end));
-    if (!line.empty() && line.front() != '#') keys.digests_.push_back(digest_of(line));
+    ++number;
+    if (!line.empty() && line.front() != '#') {
+      const std::size_t key_end = std::min(line.find_first_of(kSpace), line.size());
+      const std::string_view option = trim(line.substr(key_end));
+      keys.entries_.push_back({digest_of(line.substr(0, key_end)), read_option(option, path, number)});
+    }
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
-  if (keys.digests_.empty()) throw Error(path.string() + " holds no API key", "write one key a line");
+  if (keys.entries_.empty()) throw Error(path.string() + " holds no API key", "write one key a line");
   return keys;
 }
 
-std::optional<std::uint64_t> ApiKeys::find_tenant(std::string_view key) const {
-  const Digest given = digest_of(key);
-  bool found = false;
-  for (const Digest& digest : digests_)
-    found |= CRYPTO_memcmp(digest.data(), given.data(), given.size()) == 0;
-  if (!found) return std::nullopt;
+std::optional<Caller> ApiKeys::find_caller(std::string_view key) const {
+  const auto given = digest_of(key);
+  const Entry* found = nullptr;
+  for (const Entry& entry : entries_) {
+    if (CRYPTO_memcmp(entry.digest.data(), given.data(), given.size()) == 0) found = &entry;
+  }
+  if (found == nullptr) return std::nullopt;
   std::uint64_t tenant = 0;
   std::memcpy(&tenant, given.data(), sizeof tenant);
-  return tenant | 1U;
+  return Caller{.tenant = tenant | 1U, .reasoning_form = found->reasoning_form};
 }
 
 std::string allowed_origin(const HttpRequest& request, const AccessRules& rules) {
@@ -118,8 +138,8 @@ std::string allowed_origin(const HttpRequest& request, const AccessRules& rules)
 }
 
 std::optional<HttpResponse> refuse_access(const HttpRequest& request, const AccessRules& rules,
-                                          std::uint64_t& tenant) {
-  tenant = 0;
+                                          Caller& caller) {
+  caller = {};
   if (rules.checks_host && !is_this_machine(request.header("host"))) {
     return make_error(
         403, "permission_error",
@@ -134,9 +154,9 @@ std::optional<HttpResponse> refuse_access(const HttpRequest& request, const Acce
   }
   if (!rules.keys || request.path == "/health" || request.path == "/ready") return std::nullopt;
   if (request.method == "OPTIONS") return std::nullopt;  // browsers ask without the key
-  const auto found = rules.keys->find_tenant(find_key(request));
+  const auto found = rules.keys->find_caller(find_key(request));
   if (found) {
-    tenant = *found;
+    caller = *found;
     return std::nullopt;
   }
   HttpResponse refusal =

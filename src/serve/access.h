@@ -10,20 +10,30 @@
 #include <vector>
 
 #include "serve/http_server.h"
+#include "serve/reasoning_form.h"
 
 namespace touchstone::serve {
 
+/// Who asks.
+struct Caller {
+  std::uint64_t tenant = 0;  // one number a key, never 0; 0: there are no keys
+  ReasoningForm reasoning_form = ReasoningForm::reasoning_content;
+};
+
 class ApiKeys {
  public:
-  /// One key a line; blank lines and those that begin with '#' are left out. Throws Error for a file that
-  /// cannot be read or holds no key.
+  /// One key a line, behind which `reasoning=FORM` may stand; blank lines and those that begin with '#' are
+  /// left out. Throws Error for a file that cannot be read, holds no key, or something else behind one.
   static ApiKeys load(const std::filesystem::path& path);
-  /// The tenant that the key belongs to (never 0), or nothing. Takes the same time whatever the key.
-  std::optional<std::uint64_t> find_tenant(std::string_view key) const;
+  /// Whose key it is, or nothing. Takes the same time whatever the key.
+  std::optional<Caller> find_caller(std::string_view key) const;
 
  private:
-  using Digest = std::array<unsigned char, 32>;
-  std::vector<Digest> digests_;
+  struct Entry {
+    std::array<unsigned char, 32> digest;
+    ReasoningForm reasoning_form;
+  };
+  std::vector<Entry> entries_;
 };
 
 struct AccessRules {
@@ -34,9 +44,9 @@ struct AccessRules {
   bool checks_host = false;
 };
 
-/// What to answer instead, when the caller may not. Sets `tenant`: 0 where there are no keys.
+/// What to answer instead, when the caller may not; else sets `caller`.
 std::optional<HttpResponse> refuse_access(const HttpRequest& request, const AccessRules& rules,
-                                          std::uint64_t& tenant);
+                                          Caller& caller);
 
 /// The value of Access-Control-Allow-Origin for a request; empty: none.
 std::string allowed_origin(const HttpRequest& request, const AccessRules& rules);

@@ -224,6 +224,7 @@ void start_completion(const boost::json::object& body, const CompletionCall& cal
                     .created = std::chrono::system_clock::now(),
                     .seed = request.sampling.seed,
                     .include_usage = request.include_usage,
+                    .reasoning_form = request.reasoning_form.value_or(call.caller.reasoning_form),
                     .repeated = std::move(request.repeated),
                     .tokenizer = &runner.model().tokenizer,
                     .choices = {},
@@ -247,8 +248,9 @@ void start_completion(const boost::json::object& body, const CompletionCall& cal
   c.last_token.resize(c.response.choices.size());
   c.jobs_left = c.request.prompts.size();
   if (c.request.vote) c.ballot.emplace(*c.request.vote);
-  const auto answer_now =
-      call.answers != nullptr ? call.answers->add(kChatIdPrefix + call.request_id, call.tenant) : nullptr;
+  const auto answer_now = call.answers != nullptr
+                              ? call.answers->add(kChatIdPrefix + call.request_id, call.caller.tenant)
+                              : nullptr;
   std::vector<Job>
       jobs;  // all made before the first runs: from then on the engine's thread has the completion
   for (std::size_t p = 0; p < c.request.prompts.size(); ++p) {
@@ -270,9 +272,10 @@ void start_completion(const boost::json::object& body, const CompletionCall& cal
         return !completion->ballot->take(static_cast<std::size_t>(sample), result.text);
       };
     }
-    job.tenant = call.tenant;
+    job.tenant = call.caller.tenant;
     job.answer_now = answer_now;
-    job.request.cache_salt = std::to_string(call.tenant);  // users of other keys can't tell what was asked
+    job.request.cache_salt =
+        std::to_string(call.caller.tenant);  // users of other keys can't tell what was asked
     job.abandoned = [completion] { return completion->failed || completion->reply.abandoned(); };
     job.on_done = [completion, first_choice](const GenerateResult& result) {
       finish_job(completion, first_choice, result);

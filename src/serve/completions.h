@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "serve/access.h"
 #include "serve/answer_now.h"
 #include "serve/dialect.h"
 #include "serve/http_server.h"
@@ -15,7 +16,7 @@ namespace touchstone::serve {
 
 struct CompletionCall {
   const Dialect* dialect = &kOpenAiChat;
-  std::uint64_t tenant = 0;
+  Caller caller;
   std::string request_id;
   double header_timeout_s = 0;  // 0: none
   Clock::time_point received;

@@ -17,6 +17,7 @@
 #include "serve/choice.h"
 #include "serve/http_server.h"
 #include "serve/openai_request.h"
+#include "serve/reasoning_form.h"
 #include "serve/request_fields.h"
 
 namespace touchstone::serve {
@@ -36,6 +37,7 @@ struct Response {
   std::chrono::system_clock::time_point created;
   std::uint64_t seed = 0;
   bool include_usage = false;
+  ReasoningForm reasoning_form = ReasoningForm::reasoning_content;  // in OpenAI's chats
   boost::json::object repeated;  // members that it takes over from its request
   const Tokenizer* tokenizer = nullptr;
   std::vector<Choice> choices;

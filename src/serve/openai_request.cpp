@@ -239,6 +239,12 @@ CompletionRequest read_chat_request(const json::object& body, const RequestModel
   const bool wants_logprobs = fields.boolean("logprobs").value_or(false);
   if (top && !wants_logprobs) refuse_field("top_logprobs", "top_logprobs needs logprobs to be true");
   if (wants_logprobs) request.sampling.num_logprobs = static_cast<std::int32_t>(top.value_or(0));
+  if (const auto form = fields.string("reasoning_format")) {
+    request.reasoning_form = find_reasoning_form(*form);
+    if (!request.reasoning_form) {
+      refuse_field("reasoning_format", std::string("reasoning_format must be ") + kReasoningForms);
+    }
+  }
   request.vote = read_vote_wish(fields, request.ignored);
   if (request.vote) request.n = request.vote->k;
 

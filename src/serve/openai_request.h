@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "engine/prompt.h"
 #include "serve/ballot.h"
+#include "serve/reasoning_form.h"
 
 namespace touchstone::serve {
 
@@ -29,8 +30,9 @@ struct CompletionRequest {
   std::int32_t n = 1;  // samples of each prompt
   bool stream = false;
   bool include_usage = false;
-  bool echo = false;         // text only: the prompt before the answer
-  bool reads_tools = false;  // <tool_call> in the answer is a call
+  std::optional<ReasoningForm> reasoning_form;  // nothing: as the caller's key says
+  bool echo = false;                            // text only: the prompt before the answer
+  bool reads_tools = false;                     // <tool_call> in the answer is a call
   std::string answer_begun;  // the answer's beginning, which the prompt holds already (a forced call)
   std::shared_ptr<const Grammar> constraint;  // that the answers follow; null: none
   bool loop_guard = true;  // thinking that goes round in circles is taken back, then closed

@@ -87,13 +87,33 @@ void append_text(json::object& object, const char* name, const std::string& text
   member.as_string() += text;
 }
 
-json::object make_chat_delta(const Choice& choice, const AnswerDelta& delta) {
+/// The message's member that holds the thinking; null: `content`.
+const char* reasoning_member(ReasoningForm form) {
+  if (form == ReasoningForm::inline_tags) return nullptr;
+  return form == ReasoningForm::reasoning ? "reasoning" : "reasoning_content";
+}
+
+/// What a piece of the answer adds to the message's `content`.
+std::string content_of(ReasoningForm form, const Choice& choice, const AnswerPiece& piece) {
+  const std::vector<AnswerBlock>& blocks = choice.blocks();
+  const Kind kind = blocks[piece.block].kind;
+  const std::string text = kind == Kind::text ? piece.text : "";
+  if (form != ReasoningForm::inline_tags) return text;
+  if (kind == Kind::reasoning) return (piece.opens ? "<think>\n" : "") + piece.text;
+  const bool closes = piece.opens && piece.block > 0 && blocks[piece.block - 1].kind == Kind::reasoning;
+  return (closes ? "\n</think>\n\n" : "") + text;
+}
+
+json::object make_chat_delta(ReasoningForm form, const Choice& choice, const AnswerDelta& delta) {
   json::object object;
   if (delta.is_first) object["role"] = "assistant";
+  const char* reasoning = reasoning_member(form);
   for (const AnswerPiece& piece : delta.pieces) {
     const AnswerBlock& block = choice.blocks()[piece.block];
-    if (block.kind == Kind::text) append_text(object, "content", piece.text);
-    if (block.kind == Kind::reasoning) append_text(object, "reasoning_content", piece.text);
+    if (const std::string text = content_of(form, choice, piece); !text.empty()) {
+      append_text(object, "content", text);
+    }
+    if (block.kind == Kind::reasoning && reasoning != nullptr) append_text(object, reasoning, piece.text);
     if (block.kind != Kind::call) continue;
     json::object function = {{"arguments", piece.text}};
     json::object entry = {{"index", choice.count_calls(piece.block)}};
@@ -109,11 +129,15 @@ json::object make_chat_delta(const Choice& choice, const AnswerDelta& delta) {
   return object;
 }
 
-json::object make_message(const Choice& choice) {
-  const std::string content = choice.joined(Kind::text);
+json::object make_message(ReasoningForm form, const Choice& choice) {
+  std::string content;
+  for (std::size_t i = 0; i < choice.blocks().size(); ++i) {
+    content += content_of(form, choice, {.block = i, .opens = true, .text = choice.blocks()[i].text});
+  }
   const std::string reasoning = choice.joined(Kind::reasoning);
   json::object message = {{"role", "assistant"}, {"content", content}};
-  if (!reasoning.empty()) message["reasoning_content"] = reasoning;
+  const char* member = reasoning_member(form);
+  if (!reasoning.empty() && member != nullptr) message[member] = reasoning;
   for (const AnswerBlock& block : choice.blocks()) {
     if (block.kind != Kind::call) continue;
     if (!message.contains("tool_calls")) message["tool_calls"].emplace_array();
@@ -140,7 +164,8 @@ std::string format_chunk(const Response& response, json::object chunk) {
 
 std::string write_chat_delta(Response& response, const Choice& choice, const AnswerDelta& delta) {
   if (delta.says_nothing()) return {};
-  json::object chunk = {{"index", choice.index()}, {"delta", make_chat_delta(choice, delta)}};
+  json::object chunk = {{"index", choice.index()},
+                        {"delta", make_chat_delta(response.reasoning_form, choice, delta)}};
   chunk["logprobs"] = delta.logprob
                           ? json::value(list_chat_logprobs({&*delta.logprob, 1}, *response.tokenizer))
                           : json::value();
@@ -174,7 +199,7 @@ std::string write_whole_chat(const Response& response) {
   for (const Choice& choice : response.choices) {
     if (response.vote && choice.index() != response.vote->sample) continue;
     json::object entry = {{"index", choices.size()},
-                          {"message", make_message(choice)},
+                          {"message", make_message(response.reasoning_form, choice)},
                           {"logprobs", choice.wants_logprobs() ? json::value(list_chat_logprobs(
                                                                      choice.logprobs(), *response.tokenizer))
                                                                : json::value()}};

@@ -185,7 +185,7 @@ HttpResponse show_page(const HttpRequest& request) {
 
 struct PostCall {
   HttpRequest request;
-  std::uint64_t tenant;
+  Caller caller;
   const Dialect* dialect;  // none: not an API's completions
 };
 
@@ -206,7 +206,7 @@ void complete(Api& api, const PostCall& call, Reply& reply) {
   const ModelFleet::Lease runner = find_runner(api, FieldReader(body).string("model").value_or(""));
   start_completion(body,
                    {.dialect = call.dialect,
-                    .tenant = call.tenant,
+                    .caller = call.caller,
                     .request_id = call.request.id,
                     .header_timeout_s = header_timeout(call.request),
                     .received = call.request.received,
@@ -371,13 +371,13 @@ void load_and_run(Api& api, Post post, int model, PostCall call, Reply reply) {
       });
 }
 
-void start_post(Api& api, const Route& route, HttpRequest request, std::uint64_t tenant, Reply reply) {
+void start_post(Api& api, const Route& route, HttpRequest request, const Caller& caller, Reply reply) {
   if (api.draining) {
     api.metrics.count_rejection("shutting_down");
     return reply.send(in_dialect(route.dialect, make_shutdown_error()));
   }
   boost::asio::post(api.workers,
-                    [&api, post = route.post, call = PostCall{std::move(request), tenant, route.dialect},
+                    [&api, post = route.post, call = PostCall{std::move(request), caller, route.dialect},
                      reply = std::move(reply)]() mutable { run_post(api, post, call, reply); });
 }
 
@@ -405,8 +405,8 @@ void handle_request(Api& api, HttpRequest request, Reply reply) {
   }
   const Route* route = find_route(request.path);
   const Dialect* dialect = route == nullptr ? nullptr : route->dialect;
-  std::uint64_t tenant = 0;
-  if (auto refusal = refuse_access(request, api.rules, tenant)) {
+  Caller caller;
+  if (auto refusal = refuse_access(request, api.rules, caller)) {
     api.metrics.count_rejection(refusal->status == 401 ? "invalid_api_key" : "forbidden");
     return reply.send(in_dialect(dialect, std::move(*refusal)));
   }
@@ -424,13 +424,13 @@ void handle_request(Api& api, HttpRequest request, Reply reply) {
   if (route != nullptr) {
     if (reads && route->get != nullptr) return reply.send(route->get(api, request));
     if (request.method == "POST" && route->post != nullptr) {
-      return start_post(api, *route, std::move(request), tenant, std::move(reply));
+      return start_post(api, *route, std::move(request), caller, std::move(reply));
     }
     return reply.send(in_dialect(dialect, refuse_method(route->get != nullptr ? "GET" : "POST")));
   }
   if (const auto id = find_answer_id(request.path)) {
     if (request.method != "POST") return reply.send(refuse_method("POST"));
-    return reply.send(answer_now(api, std::string(*id), tenant));
+    return reply.send(answer_now(api, std::string(*id), caller.tenant));
   }
   constexpr std::string_view kModel = "/v1/models/";
   if (reads && request.path.starts_with(kModel)) {

@@ -27,8 +27,8 @@ ApiKeys load_keys(const std::string& text) {
 }
 
 unsigned status_of(const HttpRequest& request, const AccessRules& rules) {
-  std::uint64_t tenant = 0;
-  const auto refusal = refuse_access(request, rules, tenant);
+  Caller caller;
+  const auto refusal = refuse_access(request, rules, caller);
   return refusal ? refusal->status : 200;
 }
 
@@ -60,10 +60,32 @@ TEST(Access, OnlyHealthAndReadinessAreOpen) {
 
 TEST(Access, KeysOfDifferentUsersAreDifferentTenants) {
   const ApiKeys keys = load_keys("alpha\nbeta");
-  EXPECT_TRUE(keys.find_tenant("alpha"));
-  EXPECT_NE(keys.find_tenant("alpha"), keys.find_tenant("beta"));
-  EXPECT_NE(keys.find_tenant("alpha"), std::optional<std::uint64_t>(0));
-  EXPECT_FALSE(keys.find_tenant("gamma"));
+  const auto alpha = keys.find_caller("alpha"), beta = keys.find_caller("beta");
+  ASSERT_TRUE(alpha && beta);
+  EXPECT_NE(alpha->tenant, beta->tenant);
+  EXPECT_NE(alpha->tenant, 0U);
+  EXPECT_FALSE(keys.find_caller("gamma"));
+}
+
+TEST(Access, AKeySaysInWhichFormItsUserWantsTheThinking) {
+  const ApiKeys keys = load_keys("alpha\nbeta reasoning=reasoning\ngamma \t reasoning=inline \r\n");
+  const auto form = [&](const char* key) { return keys.find_caller(key).value().reasoning_form; };
+  EXPECT_EQ(form("alpha"), ReasoningForm::reasoning_content);
+  EXPECT_EQ(form("beta"), ReasoningForm::reasoning);
+  EXPECT_EQ(form("gamma"), ReasoningForm::inline_tags);
+  EXPECT_FALSE(keys.find_caller("gamma reasoning=inline"));
+}
+
+TEST(Access, WhatElseStandsBehindAKeyIsAnErrorThatNamesTheLineAndNotTheKey) {
+  for (const char* rest : {"reasoning=loud", "reasoning=", "inline", "reasoning=inline more"}) {
+    try {
+      load_keys(std::string("alpha\n\nsecret ") + rest);
+      FAIL() << rest;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("line 3"), std::string::npos) << error.what();
+      EXPECT_EQ(std::string(error.what()).find("secret"), std::string::npos) << error.what();
+    }
+  }
 }
 
 TEST(Access, AFileWithoutKeysIsAnError) { EXPECT_THROW(load_keys("# none\n\n"), Error); }

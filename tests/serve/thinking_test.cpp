@@ -65,6 +65,67 @@ TEST(LoopsOverHttp, TheGuardChangesNoAnswerWithoutThem) {
   EXPECT_EQ(join(ask_chat(server, body).json().at("choices").at(0)), with);
 }
 
+std::vector<json::value> stream_events(const std::string& body) {
+  std::vector<json::value> events;
+  for (std::size_t at = body.find("data: {"); at != std::string::npos; at = body.find("data: {", at + 1)) {
+    events.push_back(json::parse(body.substr(at + 6, body.find("\n\n", at) - at - 6)));
+  }
+  return events;
+}
+
+/// The message of an answer, streamed or not; a stream's deltas put together.
+json::object read_message(const TestResponse& response, bool streamed) {
+  if (!streamed) return response.json().at("choices").at(0).at("message").as_object();
+  json::object message;
+  for (const json::value& chunk : stream_events(response.body)) {
+    for (const auto& [name, value] : chunk.at("choices").at(0).at("delta").as_object()) {
+      json::value& member = message[name];
+      if (member.is_null()) member = "";
+      member.as_string() += value.as_string();
+    }
+  }
+  return message;
+}
+
+TEST(ReasoningForms, TheSameThinkingComesAsTheRequestOrTheKeyWantsIt) {
+  const touchstone::testing::TemporaryFolder folder;
+  std::ofstream(folder.path() / "keys") << "plain\ntagged reasoning=inline\n";
+  ServerOptions options = test_options();
+  options.api_key_file = folder.path() / "keys";
+  const RunningServer server(options);
+  json::object body = {
+      {"model", "demo:distilled"},
+      {"messages", {{{"role", "user"}, {"content", "Tom has 3 boxes with 4 pens each. How many?"}}}},
+      {"seed", 5}};
+  const auto ask = [&](const std::string& key) {
+    const bool streamed = body.contains("stream");
+    return read_message(server.ask(post("/v1/chat/completions", json::serialize(body),
+                                        "Authorization: Bearer " + key + "\r\n")),
+                        streamed);
+  };
+  for (const bool streamed : {false, true}) {
+    if (streamed) body["stream"] = true;
+    body.erase("reasoning_format");
+    const json::object usual = ask("plain");
+    const std::string thinking(usual.at("reasoning_content").as_string());
+    const std::string content(usual.at("content").as_string());
+    ASSERT_FALSE(thinking.empty() || content.empty());
+    const std::string tagged = "<think>\n" + thinking + "\n</think>\n\n" + content;
+    EXPECT_EQ(ask("tagged"), (json::object{{"role", "assistant"}, {"content", tagged}}));
+    body["reasoning_format"] = "reasoning";
+    const json::object renamed = {{"role", "assistant"}, {"content", content}, {"reasoning", thinking}};
+    EXPECT_EQ(ask("plain"), renamed);
+    EXPECT_EQ(ask("tagged"), renamed);
+    body["reasoning_format"] = "inline";
+    EXPECT_EQ(ask("plain").at("content").as_string(), tagged);
+  }
+  body["reasoning_format"] = "loud";
+  const TestResponse refused =
+      server.ask(post("/v1/chat/completions", json::serialize(body), "Authorization: Bearer plain\r\n"));
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_EQ(refused.json().at("error").at("param"), "reasoning_format");
+}
+
 TEST(AnswerNow, EndsTheThinkingOfAnAnswerUnderWayAndOfThisKeyOnly) {
   const touchstone::testing::TemporaryFolder folder;
   ServerOptions options = test_options();
@@ -92,9 +153,7 @@ TEST(AnswerNow, EndsTheThinkingOfAnAnswerUnderWayAndOfThisKeyOnly) {
 
   const std::string stream = client.receive().body;
   std::vector<bool> answered(16);
-  for (std::size_t at = stream.find("data: {"); at != std::string::npos;
-       at = stream.find("data: {", at + 1)) {
-    const json::value chunk = json::parse(stream.substr(at + 6, stream.find("\n\n", at) - at - 6));
+  for (const json::value& chunk : stream_events(stream)) {
     for (const json::value& choice : chunk.at("choices").as_array()) {
       if (choice.at("delta").as_object().contains("content")) {
         answered[static_cast<std::size_t>(choice.at("index").as_int64())] = true;
