@@ -33,6 +33,13 @@ class JsonFormatter : public spdlog::formatter {
   std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<JsonFormatter>(); }
 };
 
+/// As people read it: JSON would write 28.5 as 2.85E1.
+std::string format_value(const boost::json::value& value) {
+  if (value.is_string()) return std::string(value.get_string());
+  if (value.is_double()) return fmt::format("{}", value.get_double());
+  return boost::json::serialize(value);
+}
+
 }  // namespace
 
 void use_json_logs() {
@@ -45,9 +52,7 @@ void log_fields(const boost::json::object& fields) {
   if (as_json) return spdlog::info("{}", boost::json::serialize(fields));
   std::string line;
   for (const auto& [key, value] : fields) {
-    const std::string text =
-        value.is_string() ? std::string(value.get_string()) : boost::json::serialize(value);
-    line += (line.empty() ? "" : " ") + std::string(key) + "=" + text;
+    line += (line.empty() ? "" : " ") + std::string(key) + "=" + format_value(value);
   }
   spdlog::info("{}", line);
 }
