@@ -142,7 +142,8 @@ export async function* streamChat(request: ChatRequest, key: string, signal: Abo
   const response = await send('v1/chat/completions', key, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ ...request, stream: true, stream_options: { include_usage: true } }),
+    // The key's user may want other clients to get the thinking in another form.
+    body: JSON.stringify({ ...request, stream: true, stream_options: { include_usage: true }, reasoning_format: 'reasoning_content' }),
     signal,
   });
   if (!response.body) throw new ApiError('server', 'The answer has no body.');
