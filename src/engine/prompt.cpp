@@ -1,5 +1,6 @@
 #include "engine/prompt.h"
 
+#include <algorithm>
 #include <cassert>
 
 #include "engine/load.h"
@@ -46,6 +47,23 @@ Prompt make_chat_prompt(const Prompter& prompter, const boost::json::object& req
   prompt.ids = prompter.tokenizer.encode(prompt.text, {.parse_special = true, .add_special = false});
   prompt.reasoning_opened = prompt_opens_reasoning(prompt.text);
   return prompt;
+}
+
+std::vector<std::int32_t> make_history(const Prompter& prompter, boost::json::object request,
+                                       std::string_view answer) {
+  boost::json::array& messages = request.at("messages").as_array();
+  messages.push_back({{"role", "assistant"}, {"content", answer}});
+  // Where the next message's own text begins is where two of them differ.
+  const auto render_with = [&](const char* user) {
+    messages.push_back({{"role", "user"}, {"content", user}});
+    Prompt prompt = make_chat_prompt(prompter, request);
+    messages.pop_back();
+    return std::move(prompt.text);
+  };
+  const std::string one = render_with("1"), other = render_with("2");
+  const auto same = std::mismatch(one.begin(), one.end(), other.begin(), other.end()).first;
+  return prompter.tokenizer.encode(std::string_view(one.begin(), same),
+                                   {.parse_special = true, .add_special = false});
 }
 
 Prompt make_prompt(const Prompter& prompter, std::string_view user) {

@@ -41,6 +41,11 @@ Prompt make_raw_prompt(const Prompter& prompter, std::string_view text);
 /// A request (messages, tools, add_generation_prompt, …) through the chat template, which must be there.
 Prompt make_chat_prompt(const Prompter& prompter, const boost::json::object& request);
 
+/// What the prompts of the next turn begin with, whatever its user says: `request` as it was, with the answer
+/// behind its messages, as the template writes it when it is history (thinking is mostly left out then).
+std::vector<std::int32_t> make_history(const Prompter& prompter, boost::json::object request,
+                                       std::string_view answer);
+
 /// One user turn, ready for the answer: through the template where there is one.
 Prompt make_prompt(const Prompter& prompter, std::string_view user);
 

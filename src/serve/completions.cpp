@@ -36,6 +36,9 @@ struct Completion {
   const std::string& model_id() const { return response.model; }
 };
 
+/// Users of other keys can't tell what was asked.
+std::string make_salt(const Caller& caller) { return std::to_string(caller.tenant); }
+
 void send_delta(Completion& c, const Choice& choice, const AnswerDelta& delta) {
   std::string bytes = c.dialect().write_delta(c.response, choice, delta);
   if (bytes.empty()) return;
@@ -116,6 +119,19 @@ void count_cut_off(Ballot& ballot, const GenerateResult& result) {
   }
 }
 
+/// Templates leave the thinking out of earlier turns, so the next one would have to compute the answer again.
+void expect_next_turn(Completion& c) {
+  const Choice& choice = c.response.choices.front();
+  const bool is_whole = c.response.choices.size() == 1 && choice.finish_reason() == "stop";
+  const bool thought = !choice.joined(AnswerBlock::Kind::reasoning).empty();
+  if (!is_whole || !thought || c.request.template_input.empty()) return;
+  c.runner.prefill_when_idle(
+      {.make_ids = [input = std::move(c.request.template_input),
+                    answer = choice.joined(AnswerBlock::Kind::text)](
+                       const Prompter& prompter) { return make_history(prompter, input, answer); },
+       .cache_salt = make_salt(c.call.caller)});
+}
+
 /// The receipt is of what is answered: all samples, or the one that the others voted for.
 void add_outputs(Completion& c, const GenerateResult& result) {
   const std::optional<VoteResult>& vote = c.response.vote;
@@ -159,6 +175,7 @@ void finish_job(const std::shared_ptr<Completion>& completion, std::size_t first
   usage.total_s = seconds_since(c.call.received);
   c.metrics.observe_request(c.model_id(), {.ttft_s = c.ttft_s, .total_s = usage.total_s});
   log_completion(c);
+  expect_next_turn(c);
   if (!c.response.receipt) return send_end(c);
   c.runner.hashes().when_known([completion](const ModelHashes& hashes) {
     completion->response.receipt->hashes = hashes;
@@ -274,8 +291,7 @@ void start_completion(const boost::json::object& body, const CompletionCall& cal
     }
     job.tenant = call.caller.tenant;
     job.answer_now = answer_now;
-    job.request.cache_salt =
-        std::to_string(call.caller.tenant);  // users of other keys can't tell what was asked
+    job.request.cache_salt = make_salt(call.caller);
     job.abandoned = [completion] { return completion->failed || completion->reply.abandoned(); };
     job.on_done = [completion, first_choice](const GenerateResult& result) {
       finish_job(completion, first_choice, result);

@@ -54,6 +54,8 @@ struct Metrics::Impl {
   Family<Counter>& engine_time = counters(
       "touchstone_engine_seconds_total",
       "What the engine's thread spends on requests: in the model, in choosing tokens, and in all the rest");
+  Family<Counter>& idle_tokens =
+      counters("touchstone_idle_prefill_tokens_total", "Computed ahead of the next turn of a conversation");
   Family<Gauge>& loaded = gauges("touchstone_model_loaded", "Whether the model is in memory: 1, or 0");
   Family<Counter>& loads = counters("touchstone_model_loads_total", "Times that the model was loaded");
   Family<Counter>& unloads =
@@ -119,13 +121,14 @@ void Metrics::set_model(const std::string& model, const ModelGauges& gauges) {
   impl_->waiting.Add({{"model", model}}).Set(gauges.waiting);
   impl_->kv_used.Add({{"model", model}}).Set(gauges.kv_blocks_used);
   impl_->kv_all.Add({{"model", model}}).Set(gauges.kv_blocks);
-  const auto raise = [&](const char* part, double seconds) {
-    Counter& counter = impl_->engine_time.Add({{"model", model}, {"part", part}});
-    counter.Increment(seconds - counter.Value());
+  const auto raise = [](Counter& counter, double value) { counter.Increment(value - counter.Value()); };
+  const auto raise_time = [&](const char* part, double seconds) {
+    raise(impl_->engine_time.Add({{"model", model}, {"part", part}}), seconds);
   };
-  raise("model", gauges.forward_s);
-  raise("choosing", gauges.choosing_s);
-  raise("rest", gauges.busy_s - gauges.forward_s - gauges.choosing_s);
+  raise_time("model", gauges.forward_s);
+  raise_time("choosing", gauges.choosing_s);
+  raise_time("rest", gauges.busy_s - gauges.forward_s - gauges.choosing_s);
+  raise(impl_->idle_tokens.Add({{"model", model}}), gauges.idle_tokens);
 }
 void Metrics::set_connections(double count) { impl_->connections.Set(count); }
 

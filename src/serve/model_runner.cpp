@@ -15,8 +15,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+using std::chrono_literals::operator""ms;
+
+// Clients that ask one thing after another shall not wait for a chunk of something else in between.
+constexpr auto kQuietBeforeIdleWork = 200ms;
+constexpr std::size_t kMostExpected = 32;
+
 struct Waiting {
-  ModelRunner::Place place;
+  ModelRunner::Place place;  // none: idle work
   Job job;
 };
 
@@ -34,6 +40,7 @@ struct ModelRunner::Impl {
   std::condition_variable wake;
   std::map<std::uint64_t, std::deque<Waiting>> waiting;  // by tenant; none is empty
   std::uint64_t last_tenant = 0;
+  std::deque<ExpectedPrompt> expected;  // newest last
   bool cancelled = false, stopped = false;
   RunnerLoad load;
   double mean_job_s = 1;
@@ -47,6 +54,7 @@ struct ModelRunner::Impl {
   };
   std::map<Engine::RequestId, Running> running;
   std::int32_t running_samples = 0;
+  bool requests_wait = false;  // for idle work to go
   double busy_s = 0;
   std::thread thread;
 
@@ -62,6 +70,9 @@ struct ModelRunner::Impl {
   void run();
   std::vector<Waiting> take_ready(bool& all_cancelled);
   bool take_next(std::vector<Waiting>& ready, std::int32_t& samples);
+  bool wait_for_work(std::unique_lock<std::mutex>& lock);
+  void expect(ExpectedPrompt prompt);
+  Waiting make_idle_work(ExpectedPrompt prompt);
   void start(Waiting item);
   void heed_clients(bool all_cancelled);
   void step();
@@ -85,12 +96,51 @@ bool ModelRunner::Impl::take_next(std::vector<Waiting>& ready, std::int32_t& sam
   return true;
 }
 
+/// False when it has been quiet for so long that there is time for what is expected.
+bool ModelRunner::Impl::wait_for_work(std::unique_lock<std::mutex>& lock) {
+  const auto has_work = [&] { return stopped || !waiting.empty() || !running.empty(); };
+  wake.wait(lock, [&] { return has_work() || !expected.empty(); });
+  return wake.wait_for(lock, kQuietBeforeIdleWork, has_work);
+}
+
+/// Locked by the caller.
+void ModelRunner::Impl::expect(ExpectedPrompt prompt) {
+  if (expected.size() == kMostExpected) expected.pop_front();
+  expected.push_back(std::move(prompt));
+}
+
+/// One token is generated, since a prompt alone cannot be asked for, and thrown away.
+Waiting ModelRunner::Impl::make_idle_work(ExpectedPrompt prompt) {
+  Job job;
+  job.request.prompt_ids = prompt.make_ids(prompter);
+  job.request.cache_salt = prompt.cache_salt;
+  job.request.sampling.max_new_tokens = 1;
+  job.abandoned = [this] { return requests_wait; };
+  job.on_done = [this, prompt = std::move(prompt)](const GenerateResult& result) {
+    const std::scoped_lock lock(mutex);
+    const bool interrupted = result.samples.front().finish_reason == FinishReason::cancelled;
+    if (interrupted && !cancelled) return expect(prompt);
+    if (!interrupted) load.idle_tokens += result.prompt_tokens - result.cached_tokens;
+  };
+  job.on_error = [](const std::exception_ptr&) {};  // the request, should it come, will tell
+  return {nullptr, std::move(job)};
+}
+
 /// Waits until there is something to do. Jobs that nobody waits for any more are among those that it gives.
 std::vector<Waiting> ModelRunner::Impl::take_ready(bool& all_cancelled) {
   std::unique_lock lock(mutex);
-  wake.wait(lock, [&] { return stopped || !waiting.empty() || !running.empty(); });
-  all_cancelled = cancelled;
   std::vector<Waiting> ready;
+  if (!wait_for_work(lock)) {
+    const ExpectedPrompt prompt = std::move(expected.back());
+    expected.pop_back();
+    lock.unlock();
+    try {
+      ready.push_back(make_idle_work(prompt));
+    } catch (const std::exception&) {  // its template refuses what it wrote itself
+    }
+    lock.lock();
+  }
+  all_cancelled = cancelled;
   const auto now = Clock::now();
   for (auto tenant = waiting.begin(); tenant != waiting.end();) {
     std::deque<Waiting>& queue = tenant->second;
@@ -105,6 +155,8 @@ std::vector<Waiting> ModelRunner::Impl::take_ready(bool& all_cancelled) {
   std::int32_t samples = running_samples;
   while (take_next(ready, samples)) {
   }
+  requests_wait = !waiting.empty() || std::any_of(ready.begin(), ready.end(),
+                                                  [](const Waiting& item) { return item.place != nullptr; });
   return ready;
 }
 
@@ -144,7 +196,8 @@ void ModelRunner::Impl::finish(Engine::RequestId id, GenerateResult result) {
   running.erase(found);
   running_samples -= job.item.job.request.n;
   job.item.job.on_done(std::move(result));
-  constexpr double kWeight = 0.2;  // of the newest, in the mean
+  if (job.item.place == nullptr) return;  // how long idle work takes tells nobody when to come again
+  constexpr double kWeight = 0.2;         // of the newest, in the mean
   const double seconds = std::chrono::duration<double>(Clock::now() - job.begun).count();
   const std::scoped_lock lock(mutex);
   mean_job_s += kWeight * (seconds - mean_job_s);
@@ -237,6 +290,14 @@ void ModelRunner::submit(Place place, Job job) {
     const std::scoped_lock lock(impl_->mutex);
     auto& waiting = impl_->waiting[job.tenant];
     waiting.push_back({std::move(place), std::move(job)});
+  }
+  impl_->wake.notify_one();
+}
+
+void ModelRunner::prefill_when_idle(ExpectedPrompt prompt) {
+  {
+    const std::scoped_lock lock(impl_->mutex);
+    impl_->expect(std::move(prompt));
   }
   impl_->wake.notify_one();
 }

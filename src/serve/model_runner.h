@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/engine.h"
 #include "engine/prompt.h"
@@ -26,6 +27,13 @@ struct RunnerLoad {
   std::int32_t used_blocks = 0, num_blocks = 0;
   // What the engine's thread has spent on requests, in the model's passes, and in choosing tokens.
   double busy_s = 0, forward_s = 0, choosing_s = 0;
+  std::int64_t idle_tokens = 0;  // of texts that prefill_when_idle() has computed
+};
+
+/// A text that a later request will begin with.
+struct ExpectedPrompt {
+  std::function<std::vector<std::int32_t>(const Prompter&)> make_ids;  // on the engine's thread; may throw
+  std::string cache_salt;                                              // the later request's
 };
 
 /// What an answer is asked for. The callbacks run on the engine's thread; exactly one of on_done and on_error
@@ -59,6 +67,9 @@ class ModelRunner {
   int seconds_to_retry() const;
 
   void submit(Place place, Job job);
+  /// Computes the text's keys and values when no request has been there for a moment; the first one that
+  /// comes interrupts it, until it is quiet again. Of many texts the newest are kept.
+  void prefill_when_idle(ExpectedPrompt prompt);
   /// Ends all jobs as cancelled, now and from now on.
   void cancel_all();
   RunnerLoad load() const;

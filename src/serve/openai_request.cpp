@@ -142,7 +142,8 @@ json::object read_template_input(FieldReader& fields, const ToolWishes& wishes) 
   return input;
 }
 
-Prompt render(const RequestModel& model, json::object input) {
+/// Changes `input` where the template wants it otherwise.
+Prompt render(const RequestModel& model, json::object& input) {
   try {
     return make_chat_prompt(model.prompter, input);
   } catch (const TemplateError& error) {
@@ -151,7 +152,7 @@ Prompt render(const RequestModel& model, json::object input) {
       json::array messages = with_argument_strings(input.at("messages").as_array());
       if (messages != input.at("messages").as_array()) {
         input["messages"] = std::move(messages);
-        return render(model, std::move(input));
+        return render(model, input);
       }
     }
     throw RequestError(400, error.what(), "messages", "template_error");
@@ -263,11 +264,12 @@ CompletionRequest read_chat_request(const json::object& body, const RequestModel
                        "no_chat_template");
   }
   input["messages"] = std::move(messages);
-  Prompt prompt = render(model, std::move(input));
+  Prompt prompt = render(model, input);
   request.reads_tools = !wishes.tools.empty();
   request.answer_begun = wishes.answer_begins;
   begun.content += wishes.answer_begins;
   begin_answer(prompt, begun, model.prompter.tokenizer);
+  if (begun.content.empty()) request.template_input = std::move(input);
   check_length(prompt, "messages", model);
   request.prompts.push_back(std::move(prompt));
   note_ignored(fields, request);

@@ -37,7 +37,8 @@ struct CompletionRequest {
   std::shared_ptr<const Grammar> constraint;  // that the answers follow; null: none
   bool loop_guard = true;  // thinking that goes round in circles is taken back, then closed
   bool wants_receipt = false;
-  std::optional<VoteWish> vote;  // of `n` samples, of which one is the answer
+  boost::json::object template_input;  // of a chat whose answer stands in its next turn as it is; else empty
+  std::optional<VoteWish> vote;        // of `n` samples, of which one is the answer
   std::optional<double> timeout_s;
   std::vector<std::string> ignored;  // fields that were not understood
   boost::json::object repeated;      // members that the response repeats, in APIs that do so

@@ -87,7 +87,8 @@ HttpResponse show_metrics(Api& api, const HttpRequest&) {
                 .kv_blocks = static_cast<double>(load.num_blocks),
                 .busy_s = load.busy_s,
                 .forward_s = load.forward_s,
-                .choosing_s = load.choosing_s};
+                .choosing_s = load.choosing_s,
+                .idle_tokens = static_cast<double>(load.idle_tokens)};
     });
     api.metrics.set_model(api.fleet->models()[static_cast<std::size_t>(i)].id, gauges);
   }

@@ -126,6 +126,41 @@ TEST(ReasoningForms, TheSameThinkingComesAsTheRequestOrTheKeyWantsIt) {
   EXPECT_EQ(refused.json().at("error").at("param"), "reasoning_format");
 }
 
+TEST(IdlePrefill, ComputesAThinkersHistoryAsTheNextTurnWillHaveIt) {
+  const RunningServer server;
+  json::array messages = {
+      {{"role", "user"}, {"content", "Tom has 3 boxes with 4 pens each. How many pens?"}}};
+  const auto ask = [&] {
+    return ask_chat(server, {{"model", "demo:distilled"}, {"messages", messages}, {"seed", 5}}).json();
+  };
+  const json::value first = ask();
+  ASSERT_EQ(first.at("choices").at(0).at("finish_reason"), "stop");
+  const json::object& answer = first.at("choices").at(0).at("message").as_object();
+  ASSERT_TRUE(answer.contains("reasoning_content"));
+  const std::string metric = "touchstone_idle_prefill_tokens_total{model=\"demo:distilled\"}";
+  for (int i = 0; i < 3000 && server.metric(metric) < 1; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_GE(server.metric(metric), 1);
+
+  messages.push_back({{"role", "assistant"}, {"content", answer.at("content")}});
+  messages.push_back({{"role", "user"}, {"content", "And how many are 5 boxes?"}});
+  const json::value second = ask();
+  // What is left of the prompt is the new message, between the template's own tokens.
+  const std::int64_t prompt = second.at("usage").at("prompt_tokens").as_int64();
+  const std::int64_t cached = second.at("usage").at("prompt_tokens_details").at("cached_tokens").as_int64();
+  const std::int64_t message =
+      server.ask(post("/tokenize", R"({"text":"And how many are 5 boxes?"})")).json().at("count").as_int64();
+  EXPECT_LE(prompt - cached, message + 8);
+
+  // A server that could not do so has to compute the answer, too, and gives the same bytes.
+  const RunningServer other;
+  const json::value again =
+      ask_chat(other, {{"model", "demo:distilled"}, {"messages", messages}, {"seed", 5}}).json();
+  EXPECT_EQ(again.at("choices"), second.at("choices"));
+  EXPECT_EQ(again.at("usage").at("prompt_tokens_details").at("cached_tokens"), 0);
+}
+
 TEST(AnswerNow, EndsTheThinkingOfAnAnswerUnderWayAndOfThisKeyOnly) {
   const touchstone::testing::TemporaryFolder folder;
   ServerOptions options = test_options();
