@@ -253,7 +253,7 @@ std::vector<GenerateRequest> make_constrained_requests(const LoadedModel& model,
   return requests;
 }
 
-TEST(ConstrainedGeneration, RandomWeightsWriteWhatTheSchemaAccepts) {
+TEST(HeavyConstrainedGeneration, RandomWeightsWriteWhatTheSchemaAccepts) {
   for (const auto& folder : testing::golden_models()) {
     SCOPED_TRACE(folder.filename().string());
     const auto model = load(folder);

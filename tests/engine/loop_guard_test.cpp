@@ -195,7 +195,7 @@ TEST(LoopGuard, TakesALoopBackGoesOnOtherwiseAndClosesTheThinkingTheSecondTime) 
   EXPECT_EQ(engine.free_blocks(), engine.num_blocks());
 }
 
-TEST(LoopGuard, GivesTheSameBytesWhateverRunsBesideIt) {
+TEST(HeavyLoopGuard, GivesTheSameBytesWhateverRunsBesideIt) {
   const auto model = load("demo:native");
   std::vector<GenerateRequest> requests;
   for (int i = 0; i < 4; ++i) {

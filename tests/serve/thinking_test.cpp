@@ -174,7 +174,7 @@ TEST(AnswerNow, EndsTheThinkingOfAnAnswerUnderWayAndOfThisKeyOnly) {
 
   json::object body = make_looping_body();
   body["loop_guard"] = false;
-  body["max_tokens"] = 1800;
+  body["max_tokens"] = 900;
   body["n"] = 16;  // some of them wait
   body["stream"] = true;
   TestClient client(server.port());
