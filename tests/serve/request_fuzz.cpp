@@ -1,5 +1,5 @@
-// A fuzz target of the way from a body to a request: any bytes, read as each API does. libFuzzer calls it
-// where it is built for that (CONTRIBUTING.md); request_fuzz_test.cpp calls it in every test run.
+// A fuzz target of the way from a body to a request: any bytes, read as each API does. It has the form that
+// fuzzers call (libFuzzer, AFL++); request_fuzz_test.cpp calls it in every test run.
 #include <array>
 #include <cstdint>
 #include <string>
