@@ -19,7 +19,7 @@ using std::chrono_literals::operator""ms;
 
 // Clients that ask one thing after another shall not wait for a chunk of something else in between.
 constexpr auto kQuietBeforeIdleWork = 200ms;
-constexpr std::size_t kMostExpected = 32;
+constexpr std::size_t kMostExpected = 8;  // a conversation may be megabytes
 
 struct Waiting {
   ModelRunner::Place place;  // none: idle work
@@ -221,7 +221,8 @@ void ModelRunner::Impl::step() {
 
 void ModelRunner::Impl::publish() {
   const std::scoped_lock lock(mutex);
-  load.running = static_cast<std::int32_t>(running.size());
+  load.running = static_cast<std::int32_t>(std::count_if(
+      running.begin(), running.end(), [](const auto& entry) { return entry.second.item.place != nullptr; }));
   const EngineLoad now = engine.load();
   load.used_blocks = now.used_blocks;
   load.busy_s = busy_s;
