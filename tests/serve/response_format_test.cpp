@@ -24,10 +24,6 @@ json::object ask_for(const json::value& schema) {
   return {{"type", "json_schema"}, {"json_schema", {{"name", "test"}, {"schema", schema}, {"strict", true}}}};
 }
 
-TestResponse ask_chat(const RunningServer& server, const json::object& body) {
-  return server.ask(post("/v1/chat/completions", json::serialize(body)));
-}
-
 /// Small models wander in strings and lists: with these they come to an end.
 json::object favour_ends(const RunningServer& server) {
   json::object bias;

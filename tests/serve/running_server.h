@@ -68,6 +68,10 @@ class RunningServer {
   std::thread thread_;
 };
 
+inline TestResponse ask_chat(const RunningServer& server, const boost::json::object& body) {
+  return server.ask(post("/v1/chat/completions", boost::json::serialize(body)));
+}
+
 /// A request that goes on for as long as its client stays, for all that a test can tell.
 inline std::string long_request(bool stream) {
   return post(

@@ -20,10 +20,6 @@ json::object make_looping_body() {
           {"temperature", 0},       {"max_tokens", 900},    {"ignore_eos", true}};
 }
 
-TestResponse ask_chat(const RunningServer& server, const json::object& body) {
-  return server.ask(post("/v1/chat/completions", json::serialize(body)));
-}
-
 std::string join(const json::value& choice) {
   const json::object& message = choice.at("message").as_object();
   const auto* reasoning = message.if_contains("reasoning_content");
