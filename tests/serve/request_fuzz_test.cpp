@@ -108,7 +108,7 @@ void change(json::value& body, Random& random) {
     case 2:
       if (place.is_array()) place.get_array().push_back(json::value(walk(body, random)));
       if (place.is_object())
-        place.get_object()[pick(random, 2) == 0 ? "type" : "content"] = walk(body, random);
+        place.get_object()[pick(random, 2) == 0 ? "type" : "content"] = json::value(walk(body, random));
       break;
     default:
       if (place.is_object() && !place.get_object().empty()) {
