@@ -97,7 +97,7 @@ const char* reasoning_member(ReasoningForm form) {
 std::string content_of(ReasoningForm form, const Choice& choice, const AnswerPiece& piece) {
   const std::vector<AnswerBlock>& blocks = choice.blocks();
   const Kind kind = blocks[piece.block].kind;
-  const std::string text = kind == Kind::text ? piece.text : "";
+  std::string text = kind == Kind::text ? piece.text : "";
   if (form != ReasoningForm::inline_tags) return text;
   if (kind == Kind::reasoning) return (piece.opens ? "<think>\n" : "") + piece.text;
   const bool closes = piece.opens && piece.block > 0 && blocks[piece.block - 1].kind == Kind::reasoning;
