@@ -120,8 +120,8 @@ TestResponse ask(std::uint16_t port, std::string_view request) {
   return client.receive(!request.starts_with("HEAD"));
 }
 
-std::string join_stream(const std::string& body) {
-  std::string content, reasoning;
+std::vector<boost::json::value> stream_events(const std::string& body) {
+  std::vector<boost::json::value> events;
   bool done = false;
   std::size_t at = 0;
   while (at < body.size()) {
@@ -134,7 +134,15 @@ std::string join_stream(const std::string& body) {
       done = true;
       continue;
     }
-    const boost::json::value chunk = boost::json::parse(event.substr(6));
+    events.push_back(boost::json::parse(event.substr(6)));
+  }
+  EXPECT_TRUE(done) << "the stream has no end";
+  return events;
+}
+
+std::string join_stream(const std::string& body) {
+  std::string content, reasoning;
+  for (const boost::json::value& chunk : stream_events(body)) {
     for (const boost::json::value& choice : chunk.at("choices").as_array()) {
       if (const auto* text = choice.as_object().if_contains("text")) {
         content += text->as_string();
@@ -145,7 +153,6 @@ std::string join_stream(const std::string& body) {
       if (const auto* piece = delta.if_contains("reasoning_content")) reasoning += piece->as_string();
     }
   }
-  EXPECT_TRUE(done) << "the stream has no end";
   return content + "|" + reasoning;
 }
 

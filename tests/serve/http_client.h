@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace touchstone::serve {
 
@@ -58,8 +59,10 @@ inline std::string chat(const std::string& members) {
 /// One request on a connection of its own.
 TestResponse ask(std::uint16_t port, std::string_view request);
 
-/// The text that a streamed chat gives, content and reasoning apart by '|', and checks its form: JSON events,
-/// an end.
+/// The events of a stream of OpenAI's; checks its form: JSON events, an end.
+std::vector<boost::json::value> stream_events(const std::string& body);
+
+/// The text that a streamed chat gives, content and reasoning apart by '|'.
 std::string join_stream(const std::string& body);
 
 }  // namespace touchstone::serve

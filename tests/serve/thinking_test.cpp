@@ -61,14 +61,6 @@ TEST(LoopsOverHttp, TheGuardChangesNoAnswerWithoutThem) {
   EXPECT_EQ(join(ask_chat(server, body).json().at("choices").at(0)), with);
 }
 
-std::vector<json::value> stream_events(const std::string& body) {
-  std::vector<json::value> events;
-  for (std::size_t at = body.find("data: {"); at != std::string::npos; at = body.find("data: {", at + 1)) {
-    events.push_back(json::parse(body.substr(at + 6, body.find("\n\n", at) - at - 6)));
-  }
-  return events;
-}
-
 /// The message of an answer, streamed or not; a stream's deltas put together.
 json::object read_message(const TestResponse& response, bool streamed) {
   if (!streamed) return response.json().at("choices").at(0).at("message").as_object();
