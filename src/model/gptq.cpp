@@ -5,13 +5,11 @@
 #include <cassert>
 #include <cmath>
 #include <cstring>
-#include <functional>
 #include <limits>
 #include <memory>
 #include <span>
 #include <utility>
 
-#include "base/error.h"
 #include "base/to_size.h"
 #include "kernels/int_blocks.h"
 #include "kernels/parallel.h"
@@ -19,7 +17,7 @@
 namespace touchstone {
 namespace {
 
-/// Columns that are factorised at a time, and inputs of a block.
+/// Inputs of a block.
 constexpr std::int32_t kBlock = kIntGroup;
 
 /// Weights whose row o is column o of `rows`: weight(o, k) = rows[k * stride + o].
@@ -45,61 +43,6 @@ PackedMatrix pack_transposed(const float* rows, std::size_t stride, std::int32_t
 
 /// The block of a gram matrix at its diagonal.
 using BlockGram = std::array<std::array<float, kBlock>, kBlock>;
-
-// ---- Cholesky ----
-
-/// Factorises the block at the diagonal, [count, count] from row and column `first`; pivots are `least` at
-/// least.
-void factorize_diagonal(const SquareMatrix& h, std::int32_t first, std::int32_t count,
-                        std::span<const float> least) {
-  for (std::int32_t j = 0; j < count; ++j) {
-    float* row = h.row(first + j) + first;
-    for (std::int32_t k = 0; k < j; ++k) {
-      const float* above = h.row(first + k) + first;
-      float sum = row[k];
-      for (std::int32_t i = 0; i < k; ++i) sum -= row[i] * above[i];
-      row[k] = sum / above[k];
-    }
-    float pivot = row[j];
-    for (std::int32_t i = 0; i < j; ++i) pivot -= row[i] * row[i];
-    row[j] = std::sqrt(std::max(pivot, least[to_size(j)]));
-  }
-}
-
-/// The rows below the block at the diagonal: each is divided by the block's transpose.
-void solve_below(CpuBackend& on, const SquareMatrix& h, std::int32_t first, std::int32_t count) {
-  std::vector<float> columns(to_size(count) * to_size(count));  // of the block, one after the other
-  for (std::int32_t j = 0; j < count; ++j) {
-    for (std::int32_t i = j; i < count; ++i)
-      columns[to_size(j) * to_size(count) + to_size(i)] = h.row(first + i)[first + j];
-  }
-  const std::int32_t below = first + count;
-  for_each(on.pool(), h.size - below, [&](std::int32_t r, int) {
-    float* row = h.row(below + r) + first;
-    for (std::int32_t j = 0; j < count; ++j) {
-      const float* column = columns.data() + to_size(j) * to_size(count);
-      const float x = row[j] / column[j];
-      row[j] = x;
-      for (std::int32_t i = j + 1; i < count; ++i) row[i] -= x * column[i];
-    }
-  });
-}
-
-/// Subtracts from columns [first, first + count) what the columns before them account for.
-void subtract_products(CpuBackend& on, const SquareMatrix& h, std::int32_t first, std::int32_t count) {
-  if (first == 0) return;
-  std::vector<float> negative(to_size(count) * to_size(first));
-  for (std::int32_t j = 0; j < count; ++j) {
-    std::transform(h.row(first + j), h.row(first + j) + first, negative.begin() + std::ptrdiff_t{j} * first,
-                   std::negate<>());
-  }
-  const StoredMatrix stored{DType::f32, count, first, std::as_bytes(std::span(negative))};
-  const Linear linear{pack_matrix(stored, PackAs::stored, {}, on.pool()), {}};
-  const std::int32_t rows = h.size - first;
-  on.add_projection({h.row(first), rows, h.size}, linear, {h.row(first) + first, rows, h.size});
-}
-
-// ---- Rounding ----
 
 /// Numbers of 16 rows, side by side.
 using Lane = std::array<float, kLanes>;
@@ -412,75 +355,6 @@ void refine(CpuBackend& on, const SquareMatrix& gram, DType to, Rounding& m) {
 }
 
 }  // namespace
-
-SquareMatrix::SquareMatrix(std::int32_t size)
-    : size(size),
-      values(to_size(size) * to_size(size) * sizeof(float), "the statistics of a layer's inputs") {}
-
-void add_gram(CpuBackend& on, Rows x, SquareMatrix& gram) {
-  assert(x.width == gram.size);
-  constexpr std::int32_t kTokens = 1024;  // at a time
-  constexpr std::int32_t kRows = 256;     // of the result; a multiple of kLanes
-  const std::int32_t n = gram.size;
-  std::vector<float> transposed(to_size(n) * kTokens);
-  for (std::int32_t begin = 0; begin < x.count; begin += kTokens) {
-    const std::int32_t count = std::min(kTokens, x.count - begin);
-    for_each(on.pool(), n, [&](std::int32_t i, int) {
-      float* to = transposed.data() + to_size(i) * to_size(count);
-      for (std::int32_t t = 0; t < count; ++t) to[t] = x.row(begin + t)[i];
-    });
-    const auto used = std::span(transposed).first(to_size(n) * to_size(count));
-    const StoredMatrix stored{DType::f32, n, count, std::as_bytes(used)};
-    Linear linear{pack_matrix(stored, PackAs::bfloat16, {}, on.pool()), {}};
-    for (std::int32_t first = 0; first < n; first += kRows) {
-      const std::int32_t last = std::min(n, first + kRows);
-      linear.weight.rows = last;  // no outputs right of the diagonal's blocks
-      on.add_projection({transposed.data() + to_size(first) * to_size(count), last - first, count}, linear,
-                        {gram.row(first), last - first, n});
-    }
-  }
-}
-
-InputFactors factorize(CpuBackend& on, SquareMatrix gram) {
-  const std::int32_t n = gram.size;
-  constexpr float kDampening = 0.05F;
-  std::vector<float> least(to_size(n));  // of the pivots, as they would be but for rounding
-  for (std::int32_t i = 0; i < n; ++i) {
-    float& d = gram.row(i)[i];
-    if (!std::isfinite(d)) {
-      throw Error("a layer's inputs are not finite when the model reads the calibration text",
-                  "the model may be damaged: download it again");
-    }
-    // Where an input was never anything but zero, its weights are as good as any, and rounded by themselves.
-    constexpr float kNothing = 1e-20F;
-    least[to_size(i)] = d > kNothing ? kDampening * d : 1.0F;
-    d += least[to_size(i)];
-  }
-  for_each(on.pool(), n, [&](std::int32_t i, int) {
-    for (std::int32_t k = i + 1; k < n; ++k) gram.row(i)[k] = gram.row(k)[i];
-  });
-  std::vector<float> pivots(to_size(n));
-  BlockGram kept;  // at the diagonal, where products write
-  for (std::int32_t first = 0; first < n; first += kBlock) {
-    const std::int32_t count = std::min(kBlock, n - first);
-    for (std::int32_t i = 0; i < count; ++i) {
-      std::copy_n(gram.row(first + i) + first, count, kept[to_size(i)].begin());
-    }
-    subtract_products(on, gram, first, count);
-    factorize_diagonal(gram, first, count, std::span(least).subspan(to_size(first)));
-    solve_below(on, gram, first, count);
-    for (std::int32_t i = 0; i < count; ++i) {
-      float* row = gram.row(first + i) + first;
-      pivots[to_size(first + i)] = row[i];
-      std::copy_n(kept[to_size(i)].begin() + i, count - i, row + i);
-    }
-  }
-  for_each(on.pool(), n, [&](std::int32_t i, int) {
-    for (std::int32_t k = 0; k < i; ++k) gram.row(i)[k] /= pivots[to_size(k)];
-  });
-  for (float& pivot : pivots) pivot *= pivot;
-  return {std::move(gram), std::move(pivots)};
-}
 
 std::vector<std::byte> round_with_feedback(CpuBackend& on, const StoredMatrix& weights,
                                            const InputFactors& inputs, DType to, int num_sweeps) {

@@ -9,36 +9,9 @@
 
 #include "base/dtype.h"
 #include "kernels/cpu_backend.h"
+#include "model/least_squares.h"
 
 namespace touchstone {
-
-/// A square matrix of floats, row-major.
-struct SquareMatrix {
-  std::int32_t size = 0;
-  Buffer values;
-
-  explicit SquareMatrix(std::int32_t size);
-  float* row(std::int32_t i) const {
-    return values.floats() + static_cast<std::size_t>(i) * static_cast<std::size_t>(size);
-  }
-};
-
-/// gram += the sum of x x^T over the rows of x, their numbers rounded to bfloat16: a gram matrix still, and
-/// sooner had where the CPU multiplies such. Only the lower triangle is whole.
-void add_gram(CpuBackend& on, Rows x, SquareMatrix& gram);
-
-/// A gram matrix H, and its factors: H = M D M^T, M being lower triangular with ones on its diagonal and D
-/// diagonal.
-struct InputFactors {
-  SquareMatrix matrix;        // H on its diagonal and above, M below
-  std::vector<float> pivots;  // D
-};
-
-/// Factorises a gram matrix (Cholesky), given its lower triangle. Before, the
-/// diagonal is made a twentieth larger: some inputs are so much larger than the rest that a part of the
-/// diagonal's mean, as GPTQ adds, would drown most of it, and without any the factors learn the texts by
-/// heart. Throws Error when the matrix is not finite.
-InputFactors factorize(CpuBackend& on, SquareMatrix gram);
 
 inline constexpr int kSweeps = 3;  // each is worth less than the one before
 

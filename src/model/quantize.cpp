@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <initializer_list>
 #include <numeric>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "model/forward.h"
 #include "model/gptq.h"
 #include "model/kv_pool.h"
+#include "model/least_squares.h"
 #include "model/weights.h"
 
 namespace touchstone {
@@ -41,41 +43,88 @@ void check_finite(const Target& target, const std::string& model) {
   }
 }
 
-/// The CPU, and before each product the product's weights are rounded for the x that they meet. So a layer's
-/// later matrices see what the rounding of its earlier ones did.
+/// Of all rows the first half belongs to the model as it was, and the second to the model as rounded so far.
+TwinRows split(Rows rows) {
+  const std::int32_t half = rows.count / 2;
+  return {{rows.data, half, rows.width}, {rows.row(half), half, rows.width}};
+}
+
+/// What an error of each row weighs: the norm that follows divides it by the row's size.
+std::vector<float> weigh_rows(Rows y, float eps) {
+  std::vector<float> weights;
+  for (std::int32_t i = 0; i < y.count; ++i) {
+    const float* row = y.row(i);
+    const float squares = std::inner_product(row, row + y.width, row, 0.0F);
+    weights.push_back(1.0F / (squares / static_cast<float>(y.width) + eps));
+  }
+  return weights;
+}
+
+/// The CPU, running two models side by side, and before each product its weights are fitted and rounded for
+/// the x that they meet. So a layer's later matrices see what the rounding of all earlier ones did, and make
+/// up for it.
 class RoundingBackend : public CpuBackend {
  public:
   using CpuBackend::CpuBackend;
 
   std::vector<Target> targets;
+  float norm_eps = 0;
   std::function<void()> before_each;
 
   void project(Rows x, std::initializer_list<Projection> projections) {
+    const TwinRows twins = split(x);
+    for (const auto& [linear, y] : projections) {
+      const Linear original = pack_original(*linear);
+      CpuBackend::project(twins.wanted, {{&original, split(y).wanted}});
+    }
     std::vector<const Linear*> linears;
     for (const Projection& projection : projections) linears.push_back(projection.linear);
-    round(x, linears);
-    CpuBackend::project(x, projections);
+    round(twins, linears);
+    for (const auto& [linear, y] : projections) CpuBackend::project(twins.got, {{linear, split(y).got}});
   }
   void add_projection(Rows x, const Linear& linear, Rows y) {
-    round(x, {&linear});
-    CpuBackend::add_projection(x, linear, y);
+    const TwinRows twins = split(x), sums = split(y);
+    std::vector<float> missing(to_size(sums.got.count) * to_size(y.width));
+    std::transform(sums.wanted.data, sums.got.data, sums.got.data, missing.begin(), std::minus<>());
+    CpuBackend::add_projection(twins.wanted, pack_original(linear), sums.wanted);
+    round(twins, {&linear}, weigh_rows(sums.wanted, norm_eps), {missing.data(), sums.got.count, y.width});
+    CpuBackend::add_projection(twins.got, linear, sums.got);
   }
   void gated_projection(Rows x, const Linear& gate, const Linear& up, Rows y) {
-    round(x, {&gate, &up});
-    CpuBackend::gated_projection(x, gate, up, y);
+    const TwinRows twins = split(x);
+    CpuBackend::gated_projection(twins.wanted, pack_original(gate), pack_original(up), split(y).wanted);
+    round(twins, {&gate, &up});
+    CpuBackend::gated_projection(twins.got, gate, up, split(y).got);
   }
 
  private:
-  void round(Rows x, const std::vector<const Linear*>& linears) {
-    SquareMatrix gram(x.width);
-    add_gram(*this, x, gram);
+  Target& find_target(const Linear& linear) {
+    return *std::find_if(targets.begin(), targets.end(),
+                         [&linear](const Target& target) { return target.linear == &linear; });
+  }
+  /// The weights as they were, but for 8 bits, which are near enough.
+  Linear pack_original(const Linear& linear) {
+    const Target& target = find_target(linear);
+    return {pack_matrix(target.stored, PackAs::int8, target.row_order, pool()), linear.bias};
+  }
+  /// Inputs that a norm has made weigh the same.
+  void round(TwinRows x, const std::vector<const Linear*>& linears) {
+    round(x, linears, std::vector<float>(to_size(x.got.count), 1.0F), {});
+  }
+  /// `missing`: what the sums that outputs are added to fall short of.
+  void round(TwinRows x, const std::vector<const Linear*>& linears, const std::vector<float>& token_weights,
+             Rows missing) {
+    SquareMatrix gram(x.got.width);
+    add_gram(*this, x.got, token_weights, gram);
     const InputFactors factors = factorize(*this, std::move(gram));
     for (const Linear* linear : linears) {
       before_each();
-      Target& target = *std::find_if(targets.begin(), targets.end(),
-                                     [linear](const Target& t) { return t.linear == linear; });
-      target.blocks = round_with_feedback(*this, target.stored, factors, target.to);
-      const StoredMatrix rounded{target.to, target.stored.rows, target.stored.columns, target.blocks};
+      Target& target = find_target(*linear);
+      const auto [dtype, rows, columns, bytes] = target.stored;
+      const std::vector<float> fitted = fit_weights(*this, target.stored, x, missing, token_weights, factors);
+      const StoredMatrix wanted{DType::f32, rows, columns, std::as_bytes(std::span(fitted))};
+      target.blocks = round_with_feedback(*this, wanted, factors, target.to);
+      const StoredMatrix rounded{target.to, rows, columns, target.blocks};
       target.linear->weight = pack_matrix(rounded, PackAs::stored, target.row_order, pool());
     }
   }
@@ -140,9 +189,9 @@ std::vector<std::byte> round_matrix(ThreadPool& pool, const StoredMatrix& stored
   return blocks;
 }
 
-/// All texts in one pass through one layer after the other.
+/// All texts in one pass through one layer after the other, twice (see split()).
 struct Calibration {
-  std::vector<std::int32_t> ids;
+  std::vector<std::int32_t> ids;                  // of all texts, once
   std::vector<std::vector<std::int32_t>> blocks;  // of keys and values
   std::vector<PassSlice> slices;
   RopeTable rope;
@@ -153,19 +202,21 @@ struct Calibration {
 
 Calibration prepare(const Config& config, const std::vector<std::vector<std::int32_t>>& texts) {
   Calibration c;
-  std::int32_t num_blocks = 0;
-  for (const auto& text : texts) {
+  for (const auto& text : texts) c.ids.insert(c.ids.end(), text.begin(), text.end());
+  std::int32_t num_rows = 0, num_blocks = 0;
+  for (std::size_t i = 0; i < 2 * texts.size(); ++i) {
+    const auto& text = texts[i % texts.size()];
     const auto count = static_cast<std::int32_t>(text.size());
     c.blocks.emplace_back((text.size() + kKvBlockTokens - 1) / kKvBlockTokens);
     std::iota(c.blocks.back().begin(), c.blocks.back().end(), num_blocks);
     num_blocks += static_cast<std::int32_t>(c.blocks.back().size());
-    c.slices.push_back({static_cast<std::int32_t>(c.ids.size()), count, 0, {}});
-    c.ids.insert(c.ids.end(), text.begin(), text.end());
+    c.slices.push_back({num_rows, count, 0, {}});
+    num_rows += count;
     extend_rope_table(config.rope_frequencies, count, c.rope);
   }
   for (std::size_t i = 0; i < c.slices.size(); ++i) c.slices[i].blocks = c.blocks[i];
   c.kv = allocate_kv_pool(config, 1, KvFormat::f32, num_blocks);
-  c.activations = make_activations(config, static_cast<std::int32_t>(c.ids.size()), 0, c.workspace);
+  c.activations = make_activations(config, num_rows, 0, c.workspace);
   return c;
 }
 
@@ -189,13 +240,16 @@ void quantize_model(const Checkpoint& checkpoint, const std::vector<std::vector<
   constexpr int kMatricesInLayer = 7;
   int done = 0;
   const int total = kMatricesInLayer * config.num_layers;
+  on.norm_eps = config.rms_norm_eps;
   on.before_each = [&] {
     if (options.on_progress) options.on_progress(done, total);
     ++done;
   };
 
   Calibration c = prepare(config, texts);
+  const TwinRows x = split(c.activations.x);
   StoredMatrix table = find_matrix(checkpoint, kEmbeddingName, config.vocab_size, config.hidden_size);
+  on.embed(table, c.ids, x.wanted);
   const std::vector<std::byte> embedding = round_matrix(on.pool(), table, DType::int8_128);
   file.write(embedding);
   if (!config.tie_word_embeddings) {
@@ -204,7 +258,7 @@ void quantize_model(const Checkpoint& checkpoint, const std::vector<std::vector<
     file.write(round_matrix(on.pool(), head, DType::int8_128));
   }
   table = {DType::int8_128, config.vocab_size, config.hidden_size, embedding};
-  on.embed(table, c.ids, c.activations.x);
+  on.embed(table, c.ids, x.got);
   for (std::int32_t layer = 0; layer < config.num_layers; ++layer) {
     LayerWeights w = load_targets(checkpoint, config, layer, options.to, on.targets);
     const std::array<Linear*, kMatricesInLayer> linears = {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down};
