@@ -424,8 +424,8 @@ void Engine::Impl::run(std::span<Sequence* const> scheduled, std::span<const For
     num_rows += static_cast<std::size_t>(slice.num_logits);
     num_tokens += slice.ids.size();
   }
-  if (logits.size() < num_rows * vocab_size) logits.resize(num_rows * vocab_size);
-  const std::span<float> rows = std::span(logits).first(num_rows * vocab_size);
+  logits.reserve(num_rows * vocab_size * sizeof(float), "logits");
+  const std::span<float> rows{logits.floats(), num_rows * vocab_size};
   const auto start = Clock::now();
   model->transformer->forward(*kv, slices, rows);
   const double seconds = seconds_since(start);

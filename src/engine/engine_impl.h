@@ -24,6 +24,7 @@
 #include "engine/loop_guard.h"
 #include "engine/prefix_cache.h"
 #include "engine/sampler.h"
+#include "kernels/buffer.h"
 
 namespace touchstone {
 
@@ -109,7 +110,7 @@ struct Engine::Impl {
   std::deque<Sequence*> queue;     // waiting, oldest first
   std::vector<Sequence*> running;  // in the order of admission
   RequestId next_id = 1;
-  std::vector<float> logits;
+  Buffer logits;
   std::vector<ChoosingBuffers> choosing_buffers;  // one for each of the model's threads
   std::int64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0, evicted_blocks = 0;
   PassTimes pass_times;

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cassert>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <string>
 
@@ -54,18 +55,24 @@ const bool kHasAvx2 = __builtin_cpu_supports("avx2") != 0;
 constexpr bool kHasAvx2 = false;
 #endif
 
+// AVX2's width, spelled out: gcc 12 makes scalar code of the same loop over an array.
+constexpr std::size_t kWidth = 8;
+using Floats [[gnu::vector_size(kWidth * sizeof(float))]] = float;
+
 [[gnu::always_inline]] inline float find_maximum(std::span<const float> values) {
-  std::array<float, kLanes> best;
-  best.fill(kMinusInfinity);
+  Floats best[2] = {Floats{} + kMinusInfinity, Floats{} + kMinusInfinity};  // two chains
   std::size_t i = 0;
-  for (; i + kLanes <= values.size(); i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const float value = values[i + lane];
-      best[lane] = value > best[lane] ? value : best[lane];  // false for NaN
-    }
+  for (; i + 2 * kWidth <= values.size(); i += 2 * kWidth) {
+    Floats lanes[2];
+    std::memcpy(lanes, &values[i], sizeof lanes);
+    best[0] = lanes[0] > best[0] ? lanes[0] : best[0];  // false for NaN
+    best[1] = lanes[1] > best[1] ? lanes[1] : best[1];
   }
-  for (; i < values.size(); ++i) best[0] = values[i] > best[0] ? values[i] : best[0];
-  return *std::max_element(best.begin(), best.end());
+  best[0] = best[0] > best[1] ? best[0] : best[1];
+  float most = kMinusInfinity;
+  for (std::size_t lane = 0; lane < kWidth; ++lane) most = std::max(most, best[0][lane]);
+  for (; i < values.size(); ++i) most = values[i] > most ? values[i] : most;
+  return most;
 }
 
 /// The lowest id among the highest logits; 0 when all are NaN.
@@ -97,53 +104,62 @@ std::int32_t find_likeliest(std::span<const float> logits) {
          std::bit_cast<float>((exponent - half + kBias) << kFractionBits);
 }
 
-std::span<const float> block_at(std::span<const float> logits, std::size_t block) {
+/// Logits that are to be divided by the temperature, which is done block by block: most of a vocabulary is
+/// not looked at again once its blocks' maxima are known.
+struct ScaledLogits {
+  std::span<const float> logits;
+  float temperature;
+
+  std::size_t num_blocks() const { return (logits.size() + kBlock - 1) / kBlock; }
+};
+
+using Block = std::array<float, kBlock>;
+
+/// Writes a block's logits; minus infinity for NaN, and behind the last block's end.
+[[gnu::always_inline]] inline void scale_block(const ScaledLogits& scaled, std::size_t block, Block& values) {
   const std::size_t begin = block * kBlock;
-  return logits.subspan(begin, std::min(kBlock, logits.size() - begin));
-}
-
-using BlockWeights = std::array<float, kBlock>;
-
-/// exp(logit - maximum) of a block's logits; zero behind the last block's end.
-[[gnu::always_inline]] inline void weigh_block(std::span<const float> values, float maximum,
-                                               BlockWeights& weights) {
-  std::array<float, kBlock> padded;
-  if (values.size() < kBlock) {
+  const float* logits = scaled.logits.data() + begin;
+  Block padded;
+  if (scaled.logits.size() - begin < kBlock) {
     padded.fill(kMinusInfinity);
-    std::copy(values.begin(), values.end(), padded.begin());
-    values = padded;
+    std::copy(logits, scaled.logits.data() + scaled.logits.size(), padded.begin());
+    logits = padded.data();
   }
-  const float* logits = values.data();
-  for (std::size_t i = 0; i < kBlock; ++i) weights[i] = exp_weight(logits[i] - maximum);
+  for (std::size_t i = 0; i < kBlock; ++i) {
+    const float quotient = logits[i] / scaled.temperature;
+    values[i] = quotient > kMinusInfinity ? quotient : kMinusInfinity;
+  }
 }
 
-[[gnu::always_inline]] inline float scale_any(std::span<float> logits, float temperature,
-                                              std::vector<float>& block_maxima) {
-  for (float& logit : logits) {
-    const float scaled = logit / temperature;
-    logit = scaled > kMinusInfinity ? scaled : kMinusInfinity;
+/// exp(logit - maximum) of a block's logits.
+[[gnu::always_inline]] inline void weigh_block(const Block& values, float maximum, Block& weights) {
+  for (std::size_t i = 0; i < kBlock; ++i) weights[i] = exp_weight(values[i] - maximum);
+}
+
+[[gnu::always_inline]] inline float find_maxima_any(const ScaledLogits& scaled,
+                                                    std::vector<float>& block_maxima) {
+  block_maxima.resize(scaled.num_blocks());
+  for (std::size_t block = 0; block < block_maxima.size(); ++block) {
+    const std::size_t begin = block * kBlock;
+    block_maxima[block] =
+        find_maximum(scaled.logits.subspan(begin, std::min(kBlock, scaled.logits.size() - begin)));
   }
-  block_maxima.clear();
-  for (std::size_t block = 0; block * kBlock < logits.size(); ++block) {
-    block_maxima.push_back(find_maximum(block_at(logits, block)));
-  }
+  // Division by a positive number, rounded as it is, keeps the order.
+  for (float& maximum : block_maxima) maximum /= scaled.temperature;
   return find_maximum(block_maxima);
 }
 
-TOUCHSTONE_FOR_AVX2 float scale_wide(std::span<float> logits, float temperature,
-                                     std::vector<float>& block_maxima) {
-  return scale_any(logits, temperature, block_maxima);
+TOUCHSTONE_FOR_AVX2 float find_maxima_wide(const ScaledLogits& scaled, std::vector<float>& block_maxima) {
+  return find_maxima_any(scaled, block_maxima);
 }
 
-/// Divides by the temperature, in place; NaN becomes minus infinity. Writes each block's maximum and returns
-/// that of all.
-float scale_logits(std::span<float> logits, float temperature, std::vector<float>& block_maxima) {
-  return kHasAvx2 ? scale_wide(logits, temperature, block_maxima)
-                  : scale_any(logits, temperature, block_maxima);
+/// Writes each block's maximum and returns that of all.
+float find_maxima(const ScaledLogits& scaled, std::vector<float>& block_maxima) {
+  return kHasAvx2 ? find_maxima_wide(scaled, block_maxima) : find_maxima_any(scaled, block_maxima);
 }
 
 /// The k-th largest logit, k < logits.size().
-float find_kth_largest(std::span<const float> logits, std::size_t k, SamplerBuffers& buffers) {
+float find_kth_largest(const ScaledLogits& scaled, std::size_t k, SamplerBuffers& buffers) {
   const auto select = [k](std::vector<float>& values) {
     const auto kth = values.begin() + static_cast<std::ptrdiff_t>(k) - 1;
     std::nth_element(values.begin(), kth, values.end(), std::greater<>());
@@ -157,20 +173,23 @@ float find_kth_largest(std::span<const float> logits, std::size_t k, SamplerBuff
   buffers.values.clear();
   for (std::size_t block = 0; block < buffers.block_maxima.size(); ++block) {
     if (buffers.block_maxima[block] < bound) continue;
-    for (const float logit : block_at(logits, block)) {
+    Block values;
+    scale_block(scaled, block, values);
+    for (const float logit : values) {
       if (logit >= bound) buffers.values.push_back(logit);
     }
   }
   return select(buffers.values);
 }
 
-[[gnu::always_inline]] inline double sum_any(std::span<const float> logits, float maximum,
+[[gnu::always_inline]] inline double sum_any(const ScaledLogits& scaled, float maximum,
                                              std::span<const float> block_maxima) {
   std::array<double, kLanes> sums{};
   for (std::size_t block = 0; block < block_maxima.size(); ++block) {
     if (block_maxima[block] - maximum < kNegligible) continue;
-    BlockWeights weights;
-    weigh_block(block_at(logits, block), maximum, weights);
+    Block values, weights;
+    scale_block(scaled, block, values);
+    weigh_block(values, maximum, weights);
     for (std::size_t i = 0; i < kBlock; i += kLanes) {
       for (std::size_t lane = 0; lane < kLanes; ++lane) sums[lane] += static_cast<double>(weights[i + lane]);
     }
@@ -180,40 +199,40 @@ float find_kth_largest(std::span<const float> logits, std::size_t k, SamplerBuff
   return sum;
 }
 
-TOUCHSTONE_FOR_AVX2 double sum_wide(std::span<const float> logits, float maximum,
+TOUCHSTONE_FOR_AVX2 double sum_wide(const ScaledLogits& scaled, float maximum,
                                     std::span<const float> block_maxima) {
-  return sum_any(logits, maximum, block_maxima);
+  return sum_any(scaled, maximum, block_maxima);
 }
 
 /// Sum of the weights of all tokens, to float32's precision.
-double sum_all_weights(std::span<const float> logits, float maximum, std::span<const float> block_maxima) {
-  return kHasAvx2 ? sum_wide(logits, maximum, block_maxima) : sum_any(logits, maximum, block_maxima);
+double sum_all_weights(const ScaledLogits& scaled, float maximum, std::span<const float> block_maxima) {
+  return kHasAvx2 ? sum_wide(scaled, maximum, block_maxima) : sum_any(scaled, maximum, block_maxima);
 }
 
-[[gnu::always_inline]] inline void collect_any(std::span<const float> logits, float maximum, float lowest,
+[[gnu::always_inline]] inline void collect_any(const ScaledLogits& scaled, float maximum, float lowest,
                                                SamplerBuffers& buffers) {
   const float bound = std::max(lowest, maximum + kVanishes);
   buffers.candidates.clear();
   for (std::size_t block = 0; block < buffers.block_maxima.size(); ++block) {
     if (buffers.block_maxima[block] < bound) continue;
-    const std::span<const float> values = block_at(logits, block);
-    BlockWeights weights;
+    Block values, weights;
+    scale_block(scaled, block, values);
     weigh_block(values, maximum, weights);
-    for (std::size_t i = 0; i < values.size(); ++i) {
+    for (std::size_t i = 0; i < kBlock; ++i) {
       if (values[i] < bound || weights[i] == 0.0F) continue;
       buffers.candidates.push_back({static_cast<std::int32_t>(block * kBlock + i), values[i], weights[i]});
     }
   }
 }
 
-TOUCHSTONE_FOR_AVX2 void collect_wide(std::span<const float> logits, float maximum, float lowest,
+TOUCHSTONE_FOR_AVX2 void collect_wide(const ScaledLogits& scaled, float maximum, float lowest,
                                       SamplerBuffers& buffers) {
-  collect_any(logits, maximum, lowest, buffers);
+  collect_any(scaled, maximum, lowest, buffers);
 }
 
 /// Tokens whose logit is at least `lowest` and whose weight is not zero, by id.
-void collect_candidates(std::span<const float> logits, float maximum, float lowest, SamplerBuffers& buffers) {
-  kHasAvx2 ? collect_wide(logits, maximum, lowest, buffers) : collect_any(logits, maximum, lowest, buffers);
+void collect_candidates(const ScaledLogits& scaled, float maximum, float lowest, SamplerBuffers& buffers) {
+  kHasAvx2 ? collect_wide(scaled, maximum, lowest, buffers) : collect_any(scaled, maximum, lowest, buffers);
 }
 
 #undef TOUCHSTONE_FOR_AVX2
@@ -310,11 +329,15 @@ void keep_min_p(float min_p, std::vector<Candidate>& candidates) {
 /// Leaves in buffers.candidates, by id, what temperature, top-k, top-p and min-p leave of penalized logits;
 /// at least one.
 void filter_logits(std::span<float> logits, const SamplingParams& params, SamplerBuffers& buffers) {
-  const float temperature = params.temperature > 0.0F ? params.temperature : 1.0F;
-  float maximum = scale_logits(logits, temperature, buffers.block_maxima);
+  ScaledLogits scaled{logits, params.temperature > 0.0F ? params.temperature : 1.0F};
+  float maximum = find_maxima(scaled, buffers.block_maxima);
   if (std::isinf(maximum)) {  // nothing but NaN and minus infinity, or one or more that outweigh all
-    for (float& logit : logits) logit = logit == maximum ? 0.0F : kMinusInfinity;
-    maximum = scale_logits(logits, 1.0F, buffers.block_maxima);
+    for (float& logit : logits) {
+      const float quotient = logit / scaled.temperature;
+      logit = quotient == maximum || (maximum < 0 && std::isnan(quotient)) ? 0.0F : kMinusInfinity;
+    }
+    scaled.temperature = 1.0F;
+    maximum = find_maxima(scaled, buffers.block_maxima);
   }
   float lowest = kMinusInfinity;
   const bool has_top_k = params.top_k > 0 && static_cast<std::size_t>(params.top_k) < logits.size();
@@ -322,15 +345,15 @@ void filter_logits(std::span<float> logits, const SamplingParams& params, Sample
   double sum = 0;
   if (has_top_k) {
     lowest =
-        find_kth_largest(logits, static_cast<std::size_t>(params.top_k), buffers);  // its equals stay, too
+        find_kth_largest(scaled, static_cast<std::size_t>(params.top_k), buffers);  // its equals stay, too
   } else if (has_top_p) {
-    sum = sum_all_weights(logits, maximum, buffers.block_maxima);
+    sum = sum_all_weights(scaled, maximum, buffers.block_maxima);
     // All tokens below this weight together are less than top-p removes.
     const double bound =
         (1.0 - static_cast<double>(params.top_p)) * sum / static_cast<double>(logits.size()) / 2;
     lowest = maximum + static_cast<float>(std::log(bound));
   }
-  collect_candidates(logits, maximum, lowest, buffers);
+  collect_candidates(scaled, maximum, lowest, buffers);
   if (has_top_p)
     keep_top_p(params.top_p, has_top_k ? sum_weights(buffers.candidates) : sum, maximum, buffers);
   if (params.min_p > 0.0F) keep_min_p(params.min_p, buffers.candidates);
