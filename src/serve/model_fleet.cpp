@@ -15,6 +15,15 @@
 
 namespace touchstone::serve {
 
+namespace {
+
+// An answer holds its model for a moment after its last byte, and whoever has read that byte may ask for
+// another model at once.
+constexpr std::chrono::milliseconds kMostHeldOn{1000};
+constexpr std::chrono::milliseconds kBetweenLooks{5};
+
+}  // namespace
+
 struct ModelFleet::Impl {
   struct Entry {
     Lease runner;  // null: not loaded
@@ -48,6 +57,7 @@ struct ModelFleet::Impl {
   void run();
   void serve_next(std::unique_lock<std::mutex>& lock);
   bool make_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock);
+  bool wait_for_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock);
   void unload(std::size_t model, std::unique_lock<std::mutex>& lock);
   void answer(std::size_t model, const Lease& lease, Refusal refusal, std::unique_lock<std::mutex>& lock);
 };
@@ -90,7 +100,9 @@ void ModelFleet::Impl::serve_next(std::unique_lock<std::mutex>& lock) {
   wanted.pop_front();
   Entry& entry = entries[model];
   if (entry.runner) return answer(model, entry.runner, {}, lock);
-  if (!make_room(models[model].bytes, lock)) return answer(model, nullptr, Refusal::busy, lock);
+  if (!wait_for_room(models[model].bytes, lock)) {
+    return answer(model, nullptr, stopped ? Refusal::ending : Refusal::busy, lock);
+  }
   used_bytes += models[model].bytes;
   lock.unlock();
   Lease runner;
@@ -133,6 +145,16 @@ bool ModelFleet::Impl::make_room(std::uint64_t bytes, std::unique_lock<std::mute
     if (entries[model].runner.use_count() == 1) unload(model, lock);
   }
   return bytes <= budget - used_bytes;  // somebody may have come while another one was unloaded
+}
+
+/// make_room(), again and again for as long as a model may still be held by an answer that has ended.
+bool ModelFleet::Impl::wait_for_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock) {
+  const auto end = std::chrono::steady_clock::now() + kMostHeldOn;
+  while (!make_room(bytes, lock)) {
+    if (std::chrono::steady_clock::now() >= end) return false;
+    if (wake.wait_for(lock, kBetweenLooks, [&] { return stopped; })) return false;
+  }
+  return true;
 }
 
 void ModelFleet::Impl::unload(std::size_t model, std::unique_lock<std::mutex>& lock) {
