@@ -176,9 +176,13 @@ FinishReason parse_finish_reason(const Members& members) {
 ReceiptOutput parse_output(const json::value& value) {
   if (!value.is_object()) refuse("outputs hold what is not an object");
   const Members members{value.get_object(), "outputs."};
+  std::optional<std::int32_t> answered_after;  // older receipts do not have it
+  const json::value* after = members.object.if_contains("answered_after");
+  if (after != nullptr && !after->is_null()) answered_after = members.integer32("answered_after");
   return {.sample = static_cast<std::uint32_t>(members.integer("sample", 0, kMost32)),
           .ids = members.ids("ids"),
           .finish_reason = parse_finish_reason(members),
+          .answered_after = answered_after,
           .text_sha256 = members.sha256("text_sha256"),
           .reasoning_sha256 = members.sha256("reasoning_sha256")};
 }
@@ -204,6 +208,7 @@ ReceiptOutput describe_output(std::uint32_t sample, const GeneratedSample& resul
   return {.sample = sample,
           .ids = result.ids,
           .finish_reason = result.finish_reason,
+          .answered_after = result.answered_after,
           .text_sha256 = hash_text(result.text),
           .reasoning_sha256 = hash_text(result.reasoning)};
 }
@@ -211,11 +216,13 @@ ReceiptOutput describe_output(std::uint32_t sample, const GeneratedSample& resul
 json::object to_json(const Receipt& receipt) {
   json::array outputs;
   for (const ReceiptOutput& output : receipt.outputs) {
-    outputs.push_back({{"sample", output.sample},
-                       {"ids", json::value_from(output.ids)},
-                       {"finish_reason", finish_reason_name(output.finish_reason)},
-                       {"text_sha256", output.text_sha256},
-                       {"reasoning_sha256", output.reasoning_sha256}});
+    outputs.push_back(
+        {{"sample", output.sample},
+         {"ids", json::value_from(output.ids)},
+         {"finish_reason", finish_reason_name(output.finish_reason)},
+         {"answered_after", output.answered_after ? json::value(*output.answered_after) : json::value()},
+         {"text_sha256", output.text_sha256},
+         {"reasoning_sha256", output.reasoning_sha256}});
   }
   const ModelHashes& hashes = receipt.hashes;
   const auto chat_template = hashes.chat_template.empty() ? json::value() : json::value(hashes.chat_template);

@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,9 @@ struct ReceiptOutput {
   std::uint32_t sample = 0;  // its number among those of the seed
   std::vector<std::int32_t> ids;
   FinishReason finish_reason = FinishReason::stop;
-  std::string text_sha256;       // of the answer, thinking removed
-  std::string reasoning_sha256;  // of the thinking
+  std::optional<std::int32_t> answered_after;  // tokens of thinking, when the client wanted the answer then
+  std::string text_sha256;                     // of the answer, thinking removed
+  std::string reasoning_sha256;                // of the thinking
 
   bool operator==(const ReceiptOutput&) const = default;
 };

@@ -46,6 +46,8 @@ GenerateRequest make_request(const Receipt& receipt, const ReceiptOutput& output
                           .reasoning_opened = receipt.reasoning_opened,
                           .constraint = make_constraint(receipt.response_format),
                           .loop_guard = receipt.loop_guard};
+  // A budget closes the thinking at the same place.
+  if (output.answered_after) request.sampling.reasoning_budget = output.answered_after;
   return request;
 }
 

@@ -31,6 +31,7 @@ TEST(Receipt, AllSettingsComeBackAsTheyWere) {
                   .outputs = {{.sample = 4,
                                .ids = {5, 6},
                                .finish_reason = FinishReason::deadline,
+                               .answered_after = 3,
                                .text_sha256 = std::string(64, '5'),
                                .reasoning_sha256 = std::string(64, '6')}}};
   SamplingParams& params = receipt.sampling;
@@ -98,6 +99,33 @@ TEST(Receipt, AnAnswerUnderASchemaIsMadeAgain) {
   receipt.response_format = nullptr;
   EXPECT_FALSE(replay(model, receipt, [] { return false; }).same());
   EXPECT_THROW(replay(model, receipt, [] { return true; }), Error);
+}
+
+TEST(Receipt, AnAnswerThatTheClientWantedAtOnceIsMadeAgain) {
+  const auto model = load_native();
+  Engine engine(model, {.max_batch = 1, .context_tokens = 2048, .lookup = Lookup::off});
+  GenerateRequest request;
+  request.prompt_ids = model->tokenizer.encode("Tom has 3 boxes", {});
+  request.reasoning_opened = true;
+  request.sampling = model->defaults;
+  request.sampling.ignore_eos = true;
+  request.sampling.max_new_tokens = 40;
+  Receipt receipt = begin_receipt(*model, request, engine.max_sequence_tokens());
+  receipt.hashes = hash_model(*model);
+  const Engine::RequestId id = engine.submit(request);
+  for (int i = 0; i < 8; ++i) engine.step();
+  engine.close_thinking(id);
+  GeneratedSample sample;
+  while (!engine.idle()) {
+    for (auto& [done, result] : engine.step()) sample = result.samples.front();
+  }
+  ASSERT_TRUE(sample.reasoning_closed);
+  ASSERT_EQ(sample.answered_after, 8);
+  receipt.outputs = {describe_output(0, sample)};
+  const Receipt read = parse_receipt(json::parse(json::serialize(to_json(receipt))));
+  EXPECT_TRUE(replay(model, read, [] { return false; }).same());
+  receipt.outputs[0].answered_after.reset();
+  EXPECT_FALSE(replay(model, receipt, [] { return false; }).same());
 }
 
 TEST(Receipt, WhatTheClockCutIsComparedAsFarAsItWent) {
