@@ -55,20 +55,23 @@ const bool kHasAvx2 = __builtin_cpu_supports("avx2") != 0;
 constexpr bool kHasAvx2 = false;
 #endif
 
-// AVX2's width, spelled out: gcc 12 makes scalar code of the same loop over an array.
-constexpr std::size_t kWidth = 8;
+// Spelled out, as gcc 12 makes scalar code of the same loop over an array; of the width that every processor
+// has, as it takes wider vectors apart where there are none.
+constexpr std::size_t kWidth = 4;
 using Floats [[gnu::vector_size(kWidth * sizeof(float))]] = float;
 
 [[gnu::always_inline]] inline float find_maximum(std::span<const float> values) {
-  Floats best[2] = {Floats{} + kMinusInfinity, Floats{} + kMinusInfinity};  // two chains
+  constexpr std::size_t kChains = kLanes / kWidth;
+  Floats best[kChains];
+  for (Floats& chain : best) chain = Floats{} + kMinusInfinity;
   std::size_t i = 0;
-  for (; i + 2 * kWidth <= values.size(); i += 2 * kWidth) {
-    Floats lanes[2];
+  for (; i + kLanes <= values.size(); i += kLanes) {
+    Floats lanes[kChains];
     std::memcpy(lanes, &values[i], sizeof lanes);
-    best[0] = lanes[0] > best[0] ? lanes[0] : best[0];  // false for NaN
-    best[1] = lanes[1] > best[1] ? lanes[1] : best[1];
+    for (std::size_t c = 0; c < kChains; ++c)
+      best[c] = lanes[c] > best[c] ? lanes[c] : best[c];  // false for NaN
   }
-  best[0] = best[0] > best[1] ? best[0] : best[1];
+  for (std::size_t c = 1; c < kChains; ++c) best[0] = best[0] > best[c] ? best[0] : best[c];
   float most = kMinusInfinity;
   for (std::size_t lane = 0; lane < kWidth; ++lane) most = std::max(most, best[0][lane]);
   for (; i < values.size(); ++i) most = values[i] > most ? values[i] : most;
