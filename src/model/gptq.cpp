@@ -44,15 +44,12 @@ PackedMatrix pack_transposed(const float* rows, std::size_t stride, std::int32_t
 /// The block of a gram matrix at its diagonal.
 using BlockGram = std::array<std::array<float, kBlock>, kBlock>;
 
-/// Numbers of 16 rows, side by side.
-using Lane = std::array<float, kLanes>;
-
 /// Sixteen rows of one block on their way to integers, [kBlock]; k counts columns from the block's first.
 struct RowBlock {
-  std::array<Lane, kBlock> weights;  // as they are
-  std::array<Lane, kBlock> targets;  // as they are to be, to make up for the errors so far
-  std::array<Lane, kBlock> errors;   // weight - rounded weight
-  std::array<Lane, kBlock> q;
+  std::array<RowLanes, kBlock> weights;  // as they are
+  std::array<RowLanes, kBlock> targets;  // as they are to be, to make up for the errors so far
+  std::array<RowLanes, kBlock> errors;   // weight - rounded weight
+  std::array<RowLanes, kBlock> q;
 };
 
 /// What the columns of a block have to do with each other: `mixed[k][i]` is M's, for i < k.
@@ -67,13 +64,13 @@ float round_nearest(float x) {  // ties to even, for |x| < 2^22
 
 /// Rounds columns [first, last) to multiples of `step` within [low, high], from the last to the first, and
 /// gives each row's error of the outputs.
-Lane round_columns(RowBlock& rows, const BlockFactors& factors, std::size_t first, std::size_t last,
-                   const Lane& step, float low, float high) {
-  Lane loss{};
-  Lane inverse;
+RowLanes round_columns(RowBlock& rows, const BlockFactors& factors, std::size_t first, std::size_t last,
+                       const RowLanes& step, float low, float high) {
+  RowLanes loss{};
+  RowLanes inverse;
   for (std::size_t r = 0; r < kLanes; ++r) inverse[r] = step[r] != 0 ? 1.0F / step[r] : 0.0F;
   for (std::size_t k = last; k-- > first;) {
-    Lane target = rows.targets[k];
+    RowLanes target = rows.targets[k];
     for (std::size_t j = k + 1; j < last; ++j) {
       const float mixed = factors.mixed[j][k];
       for (std::size_t r = 0; r < kLanes; ++r) target[r] += rows.errors[j][r] * mixed;
@@ -101,8 +98,8 @@ void feed_back(RowBlock& rows, const BlockFactors& factors, std::size_t first, s
   }
 }
 
-Lane find_magnitudes(const RowBlock& rows, std::size_t first, std::size_t last) {
-  Lane most{};
+RowLanes find_magnitudes(const RowBlock& rows, std::size_t first, std::size_t last) {
+  RowLanes most{};
   for (std::size_t k = first; k < last; ++k) {
     for (std::size_t r = 0; r < kLanes; ++r) most[r] = std::max(most[r], std::fabs(rows.targets[k][r]));
   }
@@ -113,7 +110,7 @@ using Int8Blocks = std::array<Int8Block, kLanes>;
 using Int4Blocks = std::array<Int4Block, kLanes>;
 
 void round_block(RowBlock& rows, const BlockFactors& factors, std::size_t count, Int8Blocks& blocks) {
-  Lane scale = find_magnitudes(rows, 0, count);
+  RowLanes scale = find_magnitudes(rows, 0, count);
   for (float& s : scale) s /= 127.0F;
   round_columns(rows, factors, 0, count, scale, -127.0F, 127.0F);
   for (std::size_t r = 0; r < kLanes; ++r) {
@@ -124,23 +121,23 @@ void round_block(RowBlock& rows, const BlockFactors& factors, std::size_t count,
 
 /// Rounds a part with each factor near what its largest weight asks for, of either sign (-8 has no
 /// counterpart), and keeps each row's best.
-Lane round_part(RowBlock& rows, const BlockFactors& factors, std::size_t first, std::size_t last,
-                const Lane& scale) {
+RowLanes round_part(RowBlock& rows, const BlockFactors& factors, std::size_t first, std::size_t last,
+                    const RowLanes& scale) {
   constexpr int kDown = 4, kUp = 1;  // cutting off the largest weights may pay
-  Lane most = find_magnitudes(rows, first, last);
-  Lane best, best_factor{};
+  RowLanes most = find_magnitudes(rows, first, last);
+  RowLanes best, best_factor{};
   best.fill(std::numeric_limits<float>::infinity());
-  std::array<Lane, kIntPart> best_errors{}, best_q{};
+  std::array<RowLanes, kIntPart> best_errors{}, best_q{};
   for (int sign : {-1, 1}) {
     for (int change = -kDown; change <= kUp; ++change) {
-      Lane factor, step;
+      RowLanes factor, step;
       for (std::size_t r = 0; r < kLanes; ++r) {
         const float wanted = scale[r] > 0 ? round_nearest(most[r] / (8.0F * scale[r])) : 1.0F;
         factor[r] = static_cast<float>(sign) * std::clamp(wanted + static_cast<float>(change), 1.0F,
                                                           static_cast<float>(kMostInt4Factor));
         step[r] = factor[r] * scale[r];
       }
-      const Lane loss = round_columns(rows, factors, first, last, step, -8.0F, 7.0F);
+      const RowLanes loss = round_columns(rows, factors, first, last, step, -8.0F, 7.0F);
       for (std::size_t r = 0; r < kLanes; ++r) {
         if (!(loss[r] < best[r])) continue;
         best[r] = loss[r];
@@ -158,14 +155,14 @@ Lane round_part(RowBlock& rows, const BlockFactors& factors, std::size_t first, 
 }
 
 void round_block(RowBlock& rows, const BlockFactors& factors, std::size_t count, Int4Blocks& blocks) {
-  Lane scale = find_magnitudes(rows, 0, count);
+  RowLanes scale = find_magnitudes(rows, 0, count);
   for (float& s : scale) s /= 8.0F * kMostInt4Factor;
   for (std::size_t r = 0; r < kLanes; ++r) blocks[r].scale = scale[r];
   for (std::size_t part = kPartsInBlock; part-- > 0;) {
     const std::size_t first = part * kIntPart;
     const std::size_t last = std::min(first + kIntPart, count);
     if (first >= last) continue;
-    const Lane factor = round_part(rows, factors, first, last, scale);
+    const RowLanes factor = round_part(rows, factors, first, last, scale);
     feed_back(rows, factors, first, last);
     for (std::size_t r = 0; r < kLanes; ++r) {
       blocks[r].factors[part] = static_cast<std::int8_t>(factor[r]);
@@ -226,14 +223,15 @@ void round_rows(Rounding& m, const BlockFactors& factors, std::int32_t first_row
 
 /// Sixteen rows of one block whose integers are chosen again.
 struct RefinedRows {
-  std::array<Lane, kBlock> q, step;  // weight = q * step
-  std::array<Lane, kBlock> errors;
-  std::array<Lane, kBlock> slopes;  // errors * gram: half of what the outputs' error changes with an error
+  std::array<RowLanes, kBlock> q, step;  // weight = q * step
+  std::array<RowLanes, kBlock> errors;
+  std::array<RowLanes, kBlock>
+      slopes;  // errors * gram: half of what the outputs' error changes with an error
 };
 
 /// Changes all errors of a column by `change`, as the slopes of columns [0, last) come to feel.
 void move_errors(RefinedRows& rows, const BlockGram& gram, std::size_t k, std::size_t last,
-                 const Lane& change) {
+                 const RowLanes& change) {
   for (std::size_t r = 0; r < kLanes; ++r) rows.errors[k][r] += change[r];
   for (std::size_t j = 0; j < last; ++j) {
     const float related = gram[k][j];
@@ -242,10 +240,10 @@ void move_errors(RefinedRows& rows, const BlockGram& gram, std::size_t k, std::s
 }
 
 /// Multiplies all steps of a row by one factor, that of least squares, which is returned.
-Lane refit_steps(RefinedRows& rows, const BlockGram& gram, std::size_t count) {
-  Lane slope{}, curvature{};
+RowLanes refit_steps(RefinedRows& rows, const BlockGram& gram, std::size_t count) {
+  RowLanes slope{}, curvature{};
   for (std::size_t k = 0; k < count; ++k) {
-    Lane product{};
+    RowLanes product{};
     for (std::size_t j = 0; j < count; ++j) {
       for (std::size_t r = 0; r < kLanes; ++r) product[r] += gram[k][j] * rows.q[j][r] * rows.step[j][r];
     }
@@ -255,12 +253,12 @@ Lane refit_steps(RefinedRows& rows, const BlockGram& gram, std::size_t count) {
       curvature[r] += rounded * product[r];
     }
   }
-  Lane factor;
+  RowLanes factor;
   for (std::size_t r = 0; r < kLanes; ++r) {
     factor[r] = curvature[r] > 0 ? std::max(0.5F, 1.0F + slope[r] / curvature[r]) : 1.0F;
   }
   for (std::size_t k = 0; k < count; ++k) {
-    Lane change;
+    RowLanes change;
     for (std::size_t r = 0; r < kLanes; ++r) {
       const float step = rows.step[k][r];
       rows.step[k][r] = step * factor[r];
@@ -274,7 +272,7 @@ Lane refit_steps(RefinedRows& rows, const BlockGram& gram, std::size_t count) {
 /// Chooses each column's integers within [low, high] anew, from the last to the first.
 void refine_columns(RefinedRows& rows, const BlockGram& gram, std::size_t count, float low, float high) {
   for (std::size_t k = count; k-- > 0;) {
-    Lane change;
+    RowLanes change;
     for (std::size_t r = 0; r < kLanes; ++r) {
       const float step = rows.step[k][r];
       const float wanted = step != 0 ? rows.q[k][r] + rows.slopes[k][r] / gram[k][k] / step : 0.0F;
@@ -312,7 +310,7 @@ void refine_rows(Rounding& m, const BlockGram& gram, std::int32_t first_row, std
       rows.slopes[k][r] = m.targets[at + k];
     }
   }
-  const Lane factor = refit_steps(rows, gram, to_size(count));
+  const RowLanes factor = refit_steps(rows, gram, to_size(count));
   refine_columns(rows, gram, to_size(count), low, high);
   for (std::int32_t i = 0; i < num_rows; ++i) {
     const std::size_t r = to_size(i), at = m.at(first_row + i, first_column);

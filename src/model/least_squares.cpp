@@ -103,9 +103,6 @@ void subtract_products(CpuBackend& on, const SquareMatrix& h, std::int32_t first
 
 // ---- Least squares ----
 
-/// Numbers of 16 rows, side by side.
-using RowLanes = std::array<float, kLanes>;
-
 /// x := x H^-1 for 16 rows x, [H's size].
 void divide_by_gram(const InputFactors& inputs, std::span<RowLanes> x) {
   for (std::size_t i = 0; i < x.size(); ++i) {

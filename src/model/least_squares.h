@@ -1,6 +1,7 @@
 // The statistics of a layer's inputs, and the weights of least squares that follow from them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -8,6 +9,9 @@
 #include "kernels/cpu_backend.h"
 
 namespace touchstone {
+
+/// Numbers of 16 rows, side by side.
+using RowLanes = std::array<float, kLanes>;
 
 /// A square matrix of floats, row-major.
 struct SquareMatrix {
