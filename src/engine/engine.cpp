@@ -118,10 +118,11 @@ ChosenToken Engine::Impl::choose_token(Sequence& sequence, std::span<float> row,
   if (sequence.text.in_reasoning()) {
     const bool spent = params.reasoning_budget &&
                        sequence.reasoning_tokens >= static_cast<std::size_t>(*params.reasoning_budget);
-    if (!spent && request.answers_now && !sequence.reasoning_cut) {
+    if (spent) {
+      close_thinking(sequence);
+    } else if (request.answers_now && close_thinking(sequence)) {
       sequence.result.answered_after = static_cast<std::int32_t>(sequence.reasoning_tokens);
     }
-    if (spent || request.answers_now) close_thinking(sequence);
     ++sequence.reasoning_tokens;
   }
   const std::int32_t num_logprobs = params.num_logprobs;

@@ -154,7 +154,7 @@ struct Engine::Impl {
   void end(Request& request, FinishReason reason);
   void end_late_requests();
   void cancel(RequestId id);
-  void close_thinking(Sequence& sequence);
+  bool close_thinking(Sequence& sequence);
   void rewind(Sequence& sequence, std::size_t size);
   bool break_loop(Sequence& sequence);
   bool report(Sequence& sequence, std::size_t num_held);

@@ -105,24 +105,27 @@ struct Members {
   }
 };
 
+json::value or_null(std::optional<std::int32_t> number) {
+  return number ? json::value(*number) : json::value();
+}
+
 json::object to_json(const SamplingParams& params) {
   json::array biases;
   for (const auto& [id, bias] : params.logit_bias) biases.push_back(json::array{id, readable(bias)});
-  return {
-      {"temperature", readable(params.temperature)},
-      {"top_p", readable(params.top_p)},
-      {"top_k", params.top_k},
-      {"min_p", readable(params.min_p)},
-      {"repetition_penalty", readable(params.repetition_penalty)},
-      {"presence_penalty", readable(params.presence_penalty)},
-      {"frequency_penalty", readable(params.frequency_penalty)},
-      {"seed", params.seed},
-      {"max_new_tokens", params.max_new_tokens},
-      {"stop", json::value_from(params.stop)},
-      {"stop_ids", json::value_from(params.stop_ids)},
-      {"ignore_eos", params.ignore_eos},
-      {"reasoning_budget", params.reasoning_budget ? json::value(*params.reasoning_budget) : json::value()},
-      {"logit_bias", std::move(biases)}};
+  return {{"temperature", readable(params.temperature)},
+          {"top_p", readable(params.top_p)},
+          {"top_k", params.top_k},
+          {"min_p", readable(params.min_p)},
+          {"repetition_penalty", readable(params.repetition_penalty)},
+          {"presence_penalty", readable(params.presence_penalty)},
+          {"frequency_penalty", readable(params.frequency_penalty)},
+          {"seed", params.seed},
+          {"max_new_tokens", params.max_new_tokens},
+          {"stop", json::value_from(params.stop)},
+          {"stop_ids", json::value_from(params.stop_ids)},
+          {"ignore_eos", params.ignore_eos},
+          {"reasoning_budget", or_null(params.reasoning_budget)},
+          {"logit_bias", std::move(biases)}};
 }
 
 std::uint64_t parse_seed(const Members& members) {
@@ -216,13 +219,12 @@ ReceiptOutput describe_output(std::uint32_t sample, const GeneratedSample& resul
 json::object to_json(const Receipt& receipt) {
   json::array outputs;
   for (const ReceiptOutput& output : receipt.outputs) {
-    outputs.push_back(
-        {{"sample", output.sample},
-         {"ids", json::value_from(output.ids)},
-         {"finish_reason", finish_reason_name(output.finish_reason)},
-         {"answered_after", output.answered_after ? json::value(*output.answered_after) : json::value()},
-         {"text_sha256", output.text_sha256},
-         {"reasoning_sha256", output.reasoning_sha256}});
+    outputs.push_back({{"sample", output.sample},
+                       {"ids", json::value_from(output.ids)},
+                       {"finish_reason", finish_reason_name(output.finish_reason)},
+                       {"answered_after", or_null(output.answered_after)},
+                       {"text_sha256", output.text_sha256},
+                       {"reasoning_sha256", output.reasoning_sha256}});
   }
   const ModelHashes& hashes = receipt.hashes;
   const auto chat_template = hashes.chat_template.empty() ? json::value() : json::value(hashes.chat_template);

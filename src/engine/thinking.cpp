@@ -6,10 +6,12 @@
 
 namespace touchstone {
 
-void Engine::Impl::close_thinking(Sequence& sequence) {
-  if (sequence.reasoning_cut || !sequence.text.in_reasoning()) return;
+/// Whether it was open, and had not been closed before.
+bool Engine::Impl::close_thinking(Sequence& sequence) {
+  if (sequence.reasoning_cut || !sequence.text.in_reasoning()) return false;
   sequence.reasoning_cut = true;
   sequence.forced.assign(close_reasoning.rbegin(), close_reasoning.rend());
+  return true;
 }
 
 /// Takes back all ids from place `size` on.
