@@ -14,7 +14,6 @@
 #include "base/error.h"
 
 namespace touchstone::serve {
-
 namespace {
 
 // An answer holds its model for a moment after its last byte, and whoever has read that byte may ask for
