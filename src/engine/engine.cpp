@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/to_size.h"
 #include "engine/check_logits.h"
 #include "engine/engine_impl.h"
 #include "engine/memory.h"
@@ -38,6 +39,13 @@ std::int32_t choose_num_blocks(const Transformer& transformer, const EngineOptio
 
 }  // namespace
 
+std::int32_t most_logit_rows(const EngineOptions& options) {
+  const std::int32_t sequences = std::max(options.max_batch, 1);
+  const auto drafted =
+      options.lookup == Lookup::off ? 0 : std::min(to_size(sequences) * kMostDrafted, kMostDraftedInPass);
+  return sequences + static_cast<std::int32_t>(drafted);
+}
+
 Engine::Impl::Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& wanted)
     : model(std::move(loaded)),
       options{.max_batch = std::max(wanted.max_batch, 1),
@@ -63,7 +71,13 @@ Engine::Impl::Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& wan
   max_sequence_tokens = static_cast<std::int32_t>(std::min<std::int64_t>(max_sequence_tokens, pool_tokens));
   // Who says how much is promised it: pages that are not there yet may be somebody else's when they are
   // needed.
-  if (options.context_tokens > 0) std::memset(kv->memory.data(), 0, kv->memory.size());
+  const std::size_t num_logits =
+      to_size(most_logit_rows(options)) * to_size(model->transformer->config().vocab_size);
+  logits = Buffer(num_logits * sizeof(float), "logits");
+  if (options.context_tokens > 0) {
+    std::memset(kv->memory.data(), 0, kv->memory.size());
+    std::memset(logits.data(), 0, logits.size());
+  }
 }
 
 /// Gives drafts to the sequences of a pass, unless it has prompts to compute: those fill it. Takes blocks
@@ -85,7 +99,11 @@ void Engine::Impl::draft(std::span<Sequence* const> scheduled) {
   if (options.lookup == Lookup::automatic) {
     lengths = choose_drafts(chances, pass_times);
   } else {
-    for (const std::vector<double>& guesses : chances) lengths.push_back(guesses.size());
+    std::size_t room = kMostDraftedInPass;
+    for (const std::vector<double>& guesses : chances) {
+      lengths.push_back(std::min(guesses.size(), room));
+      room -= lengths.back();
+    }
   }
   for (std::size_t i = 0; i < scheduled.size(); ++i) {
     Sequence& sequence = *scheduled[i];
@@ -428,7 +446,7 @@ void Engine::Impl::run(std::span<Sequence* const> scheduled, std::span<const For
     num_rows += static_cast<std::size_t>(slice.num_logits);
     num_tokens += slice.ids.size();
   }
-  logits.reserve(num_rows * vocab_size * sizeof(float), "logits");
+  assert(num_rows * vocab_size * sizeof(float) <= logits.size());
   const std::span<float> rows{logits.floats(), num_rows * vocab_size};
   const auto start = Clock::now();
   model->transformer->forward(*kv, slices, rows);

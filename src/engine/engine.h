@@ -131,6 +131,9 @@ struct EngineOptions {
   bool prefix_cache = true;
 };
 
+/// Positions whose logits one pass computes at most.
+std::int32_t most_logit_rows(const EngineOptions& options);
+
 /// What an engine does now, and has done since it was made.
 struct EngineLoad {
   std::int32_t waiting = 0, running = 0;  // samples

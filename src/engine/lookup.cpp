@@ -166,6 +166,7 @@ std::vector<std::size_t> choose_drafts(std::span<const std::vector<double>> chan
   }
   std::stable_sort(guesses.begin(), guesses.end(),
                    [](const Guess& a, const Guess& b) { return a.chance > b.chance; });
+  guesses.resize(std::min(guesses.size(), kMostDraftedInPass));
   constexpr double kClearly = 1.02;  // what times scatter by
   auto expected = static_cast<double>(sequences);
   double best_rate = kClearly * expected / times.seconds(sequences);

@@ -27,6 +27,9 @@ namespace touchstone {
 /// Tokens of a draft at most: with the token before it, two tiles of the kernels.
 inline constexpr std::size_t kMostDrafted = 15;
 
+/// Tokens that all drafts of a pass have at most: each of them takes memory for its logits.
+inline constexpr std::size_t kMostDraftedInPass = 32;
+
 /// An earlier place of a text that reads like its end: the `length` tokens before `next` are the text's last
 /// ones. Lengths count up to kLongestMatch.
 struct TextMatch {

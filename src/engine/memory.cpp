@@ -111,11 +111,12 @@ MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelOptions& options
   const std::int64_t wanted =
       std::max<std::int64_t>(round_to_block(usual) * plan.max_batch, plan.sequence_tokens);
   plan.kv_tokens = round_to_block(engine.context_tokens > 0 ? engine.context_tokens : wanted);
-  plan.needs =
-      plan_model_memory(checkpoint, options,
-                        {.tokens = std::min(engine.prefill_chunk, plan.sequence_tokens) + plan.max_batch,
-                         .logits = plan.max_batch,
-                         .positions = plan.sequence_tokens});
+  const std::int32_t logits = most_logit_rows(engine);
+  const std::int32_t chunk = std::min(engine.prefill_chunk, plan.sequence_tokens);
+  plan.needs = plan_model_memory(checkpoint, options,
+                                 {.tokens = std::max(chunk + plan.max_batch, logits),
+                                  .logits = logits,
+                                  .positions = plan.sequence_tokens});
   plan.text = static_cast<std::uint64_t>(config.vocab_size) * kSamplerBytesPerToken;
   return plan;
 }

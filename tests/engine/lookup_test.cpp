@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <numeric>
 #include <random>
 
 #include "engine/prompt.h"
@@ -233,6 +234,16 @@ TEST(ChooseDrafts, StopsWhenManySequencesMakeThePassArithmetic) {
   times.record(40, roofline(40));
   EXPECT_GT(choose_drafts(one, times).front(), 0U);
   EXPECT_THAT(choose_drafts(many, times), Each(0U));
+}
+
+TEST(ChooseDrafts, TakesTheLikeliestOfMoreThanAPassMayHave) {
+  const std::vector<std::vector<double>> chances{powers(0.5), powers(0.9), powers(0.9), powers(0.8)};
+  PassTimes times = time_passes(bound_by_reading);
+  times.record(chances.size(), 1);
+  const std::vector<std::size_t> lengths = choose_drafts(chances, times);
+  EXPECT_EQ(std::accumulate(lengths.begin(), lengths.end(), std::size_t{0}), kMostDraftedInPass);
+  EXPECT_GT(lengths[1], lengths[3]);
+  EXPECT_GT(lengths[3], lengths[0]);
 }
 
 TEST(ChooseDrafts, RunsAPassWithoutDraftsWhenNoneWasTimedLately) {
