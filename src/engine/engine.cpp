@@ -129,8 +129,34 @@ void Engine::Impl::drop_draft(Sequence& sequence) {
   }
 }
 
-ChosenToken Engine::Impl::choose_token(Sequence& sequence, std::span<float> row, ChoosingBuffers& buffers) {
-  check_logits(row, "model " + model->id);
+/// Samples the `ahead`-th token behind the sequence's last one.
+std::int32_t Engine::Impl::sample(const Sequence& sequence, std::size_t ahead, std::span<float> row,
+                                  SamplerBuffers& buffers) {
+  const GenerateRequest& input = request_of(sequence).input;
+  return sample_token(row, sequence.counts, input.sampling, input.first_sample + sequence.sample,
+                      sequence.ids.size() + ahead, buffers);
+}
+
+/// Samples the tokens behind `first`, the first row's, as far as the draft's guesses are right, where only
+/// the logits and the place decide on them. What the text does meanwhile is seen when they are taken.
+void Engine::Impl::sample_ahead(Sequence& sequence, std::int32_t first, std::span<float> rows,
+                                SamplerBuffers& buffers) {
+  const SamplingParams& params = request_of(sequence).input.sampling;
+  if (sequence.constraint || sequence.banned || needs_counts(params) || params.num_logprobs >= 0) return;
+  const auto vocab_size = static_cast<std::size_t>(model->transformer->config().vocab_size);
+  std::int32_t id = first;
+  for (std::size_t row = 1; row < sequence.draft.size() && id == sequence.draft[row]; ++row) {
+    const std::span<float> logits = rows.subspan(row * vocab_size, vocab_size);
+    check_logits(logits, "model " + model->id);
+    id = sample(sequence, row, logits, buffers);
+    sequence.sampled_ahead.push_back(id);
+  }
+}
+
+/// `known`: what sample() gives, if that has been asked.
+ChosenToken Engine::Impl::choose_token(Sequence& sequence, std::span<float> row, ChoosingBuffers& buffers,
+                                       std::optional<std::int32_t> known) {
+  if (!known) check_logits(row, "model " + model->id);
   const Request& request = request_of(sequence);
   const SamplingParams& params = request.input.sampling;
   if (sequence.text.in_reasoning()) {
@@ -149,17 +175,18 @@ ChosenToken Engine::Impl::choose_token(Sequence& sequence, std::span<float> row,
   if (token.forced) {
     token.id = sequence.forced.back();
     sequence.forced.pop_back();
+  } else if (known) {
+    token.id = *known;
   } else {
     restrict_logits(sequence, row);
-    const std::uint32_t sample = request_of(sequence).input.first_sample + sequence.sample;
-    token.id = sample_token(row, sequence.counts, params, sample, sequence.ids.size(), buffers.sampler);
+    token.id = sample(sequence, 0, row, buffers.sampler);
   }
   if (num_logprobs >= 0) token.logprobs = find_logprobs(buffers.raw_logits, token.id, num_logprobs);
   return token;
 }
 
-/// The token of each sequence's first row, where it has one. No sequence looks at another, so each thread
-/// chooses for those that it draws.
+/// The token of each sequence's first row, where it has one, and samples those behind it. No sequence looks
+/// at another, so each thread chooses for those that it draws.
 std::vector<ChosenToken> Engine::Impl::choose_tokens(std::span<Sequence* const> scheduled,
                                                      std::span<const ForwardSlice> slices,
                                                      std::span<float> rows) {
@@ -177,10 +204,12 @@ std::vector<ChosenToken> Engine::Impl::choose_tokens(std::span<Sequence* const> 
   std::vector<ChosenToken> tokens(scheduled.size());
   for_each(model->transformer->threads(), static_cast<std::int32_t>(tasks.size()), [&](int item, int thread) {
     const Task task = tasks[static_cast<std::size_t>(item)];
+    Sequence& sequence = *scheduled[task.sequence];
+    ChoosingBuffers& buffers = choosing_buffers[static_cast<std::size_t>(thread)];
     try {
-      tokens[task.sequence] =
-          choose_token(*scheduled[task.sequence], rows.subspan(task.row * vocab_size, vocab_size),
-                       choosing_buffers[static_cast<std::size_t>(thread)]);
+      const std::span<float> own = rows.subspan(task.row * vocab_size);
+      tokens[task.sequence] = choose_token(sequence, own.first(vocab_size), buffers, std::nullopt);
+      sample_ahead(sequence, tokens[task.sequence].id, own, buffers.sampler);
     } catch (...) {
       tokens[task.sequence].error = std::current_exception();
     }
@@ -243,6 +272,7 @@ void Engine::Impl::take_rows(Sequence& sequence, std::span<float> rows, const Ch
   if (first.error) std::rethrow_exception(first.error);
   const auto vocab_size = static_cast<std::size_t>(model->transformer->config().vocab_size);
   const std::vector<std::int32_t> draft = std::move(sequence.draft);
+  const std::vector<std::int32_t> ahead = std::exchange(sequence.sampled_ahead, {});
   Request& request = request_of(sequence);
   if (!draft.empty()) request.drafted_tokens += std::ssize(draft) - 1;
   for (std::size_t row = 0; row * vocab_size < rows.size(); ++row) {
@@ -253,7 +283,9 @@ void Engine::Impl::take_rows(Sequence& sequence, std::span<float> rows, const Ch
     }
     const std::span<float> logits = rows.subspan(row * vocab_size, vocab_size);
     const std::size_t size = sequence.ids.size();
-    append(sequence, row == 0 ? first : choose_token(sequence, logits, choosing_buffers.front()));
+    const std::optional<std::int32_t> known =
+        row > 0 && row <= ahead.size() ? std::optional(ahead[row - 1]) : std::nullopt;
+    append(sequence, row == 0 ? first : choose_token(sequence, logits, choosing_buffers.front(), known));
     if (sequence.ids.size() <= size) break;  // a loop was taken back
   }
   if (sequence.status == Status::running) drop_draft(sequence);
@@ -424,6 +456,7 @@ Engine::RequestId Engine::submit(GenerateRequest input) {
                                  .constrained_text = {},
                                  .drafter = {},
                                  .draft = {},
+                                 .sampled_ahead = {},
                                  .result = {}});
   }
   impl_->queue.push_back(&request.sequences.front());  // the others follow when its prompt is computed

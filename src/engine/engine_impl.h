@@ -77,7 +77,8 @@ struct Sequence {
   std::int32_t grammar_state = Constraint::impossible;
   std::string constrained_text;  // so far
   Drafter drafter;
-  std::vector<std::int32_t> draft;  // the last id and guesses at what follows; empty: no guesses
+  std::vector<std::int32_t> draft;          // the last id and guesses at what follows; empty: no guesses
+  std::vector<std::int32_t> sampled_ahead;  // what the rows behind the first bring: see sample_ahead()
   GeneratedSample result;
 
   bool generating() const { return ids.size() > prompt_size; }
@@ -139,7 +140,11 @@ struct Engine::Impl {
   void release(Sequence& sequence);
   void share_prompt(Sequence& from);
   void count_cached(const Sequence& first_sample);
-  ChosenToken choose_token(Sequence& sequence, std::span<float> row, ChoosingBuffers& buffers);
+  std::int32_t sample(const Sequence& sequence, std::size_t ahead, std::span<float> row,
+                      SamplerBuffers& buffers);
+  void sample_ahead(Sequence& sequence, std::int32_t first, std::span<float> rows, SamplerBuffers& buffers);
+  ChosenToken choose_token(Sequence& sequence, std::span<float> row, ChoosingBuffers& buffers,
+                           std::optional<std::int32_t> known);
   std::vector<ChosenToken> choose_tokens(std::span<Sequence* const> scheduled,
                                          std::span<const ForwardSlice> slices, std::span<float> rows);
   void run(std::span<Sequence* const> scheduled, std::span<const ForwardSlice> slices);
