@@ -101,7 +101,10 @@ json::object answer_to_json(const Report& report, const StoredAnswer& answer) {
                       {"why", answer.grade ? answer.grade->why : ""},
                       {"prompt_tokens", answer.prompt_tokens},
                       {"tokens", answer.tokens},
-                      {"finish_reason", answer.hit_length ? "length" : "stop"}};
+                      {"finish_reason", answer.hit_length ? "length" : "stop"},
+                      {"reasoning", answer.reasoning},
+                      {"reasoning_closed", answer.reasoning_closed},
+                      {"text", answer.text}};
   return object;
 }
 
@@ -114,6 +117,7 @@ json::array items_to_json(const Report& report) {
   for (const StoredItem& item : report.items) {
     items.push_back({{"suite", item.suite},
                      {"item", item.item},
+                     {"prompt", item.prompt},
                      {"expected", item.expected},
                      {"answers", std::move(answers[{item.suite, item.item}])}});
   }

@@ -242,6 +242,16 @@ TEST(ReportJson, FitsTheCommittedSchema) {
   }
 }
 
+TEST(ReportJson, HasTheTranscripts) {
+  const Report report = make_fake_report(make_full_run());
+  const json::array items = report_to_json(report).at("items").as_array();
+  ASSERT_EQ(items.size(), report.items.size());
+  EXPECT_EQ(items[0].at("prompt").as_string(), report.items[0].prompt);
+  const json::value& answer = items[0].at("answers").at(0);
+  EXPECT_EQ(answer.at("text").as_string(), report.answers[0].text);
+  EXPECT_EQ(answer.at("reasoning").as_string(), report.answers[0].reasoning);
+}
+
 TEST(ReportJson, TheSchemaRefusesWhatDoesNotFit) {
   const json::value schema = testing::read_json(testing::source_dir() / "docs/report.schema.json");
   const json::object good = report_to_json(make_fake_report(make_full_run()));

@@ -27,11 +27,15 @@ export interface Answer {
   why: string;
   tokens: number;
   finish_reason: string;
+  // Older reports have no transcripts.
+  reasoning?: string | null;
+  text?: string | null;
 }
 
 export interface ReportItem {
   suite: string;
   item: string;
+  prompt?: string | null;
   expected: string;
   answers: Answer[];
 }
@@ -84,6 +88,7 @@ const REPORT: Shape = {
         fields: {
           suite: 'string',
           item: 'string',
+          prompt: { optional: 'string' },
           expected: 'string',
           answers: {
             each: {
@@ -95,6 +100,8 @@ const REPORT: Shape = {
                 why: 'string',
                 tokens: 'number',
                 finish_reason: 'string',
+                reasoning: { optional: 'string' },
+                text: { optional: 'string' },
               },
             },
           },
@@ -118,7 +125,7 @@ function checkShape(value: unknown, shape: Shape, path: string): void {
   } else if (typeof shape === 'string') {
     if (typeof value !== shape) refuse(`a ${shape}`);
   } else if ('optional' in shape) {
-    if (value !== null) checkShape(value, shape.optional, path);
+    if (value !== null && value !== undefined) checkShape(value, shape.optional, path);
   } else if ('each' in shape) {
     if (!Array.isArray(value)) return refuse('an array');
     value.forEach((item, index) => checkShape(item, shape.each, `${path}[${index}]`));

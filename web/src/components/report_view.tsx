@@ -2,8 +2,9 @@
 import { signal } from '@preact/signals';
 import { useRef, useState } from 'preact/hooks';
 import { formatNumber, formatPercent, t, type WordKey } from '../i18n.ts';
-import { type Candidate, type Interval, isDiffering, parseReport, type Report, type ReportItem, type Summary } from '../report.ts';
+import { type Answer, type Candidate, type Interval, isDiffering, parseReport, type Report, type ReportItem, type Summary } from '../report.ts';
 import { Icon } from './icon.tsx';
+import { MarkdownView } from './markdown_view.tsx';
 
 const ITEMS_A_PAGE = 50;
 
@@ -132,9 +133,27 @@ function Scenarios({ report }: { report: Report }) {
   );
 }
 
-function Item({ item }: { item: ReportItem }) {
+function Transcript({ answer }: { answer: Answer }) {
   return (
-    <details class="item">
+    <>
+      {answer.reasoning && (
+        <details>
+          <summary>{t('reportThinking')}</summary>
+          <pre class="transcript" dir="auto">
+            {answer.reasoning}
+          </pre>
+        </details>
+      )}
+      {answer.text && <MarkdownView text={answer.text} />}
+    </>
+  );
+}
+
+/** The inside of an item is drawn when it is opened: transcripts are long, and there are many. */
+function Item({ item }: { item: ReportItem }) {
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <details class="item" onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>
         {item.item}
         {item.answers.map((answer, index) => (
@@ -143,6 +162,19 @@ function Item({ item }: { item: ReportItem }) {
           </span>
         ))}
       </summary>
+      {isOpen && <ItemBody item={item} />}
+    </details>
+  );
+}
+
+function ItemBody({ item }: { item: ReportItem }) {
+  return (
+    <>
+      {item.prompt && (
+        <pre class="transcript" dir="auto">
+          {item.prompt}
+        </pre>
+      )}
       <p dir="auto">{t('reportExpected', { answer: item.expected })}</p>
       <div class="answers">
         {item.answers.map((answer, index) => (
@@ -157,10 +189,11 @@ function Item({ item }: { item: ReportItem }) {
               <span>{t('reportTokensUsed', { tokens: formatNumber(answer.tokens) })}</span>
               <span>{answer.finish_reason}</span>
             </p>
+            <Transcript answer={answer} />
           </section>
         ))}
       </div>
-    </details>
+    </>
   );
 }
 

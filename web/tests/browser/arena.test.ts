@@ -95,6 +95,7 @@ const REPORT = {
   items: ['one', 'two'].map((item, index) => ({
     suite: 'math',
     item,
+    prompt: 'What is 2 + 2?',
     expected: '4',
     answers: ['a', 'b'].map((candidate) => ({
       candidate,
@@ -104,6 +105,9 @@ const REPORT = {
       why: 'boxed',
       tokens: 12,
       finish_reason: 'stop',
+      reasoning: candidate === 'a' ? '2 + 2\n= 4' : '',
+      reasoning_closed: true,
+      text: 'It is **4**. <img src=x onerror=alert(1)>',
     })),
   })),
 };
@@ -116,10 +120,22 @@ test('a finished run opens from its report, and a file that is none is refused',
   await expect(page.getByRole('row', { name: /TTFT/ })).toContainText('3.5 ± 0.5 [3.1, 3.9]');
   await expect(page.getByText('<img src=x onerror=alert(1)>')).toBeVisible();
   await expect(page.locator('.item')).toHaveCount(1);
-  await page.locator('.item summary').click();
+  await expect(page.getByText('What is 2 + 2?')).toHaveCount(0);
+  await page.locator('.item > summary').click();
   await expect(page.locator('.item')).toContainText('Expected: 4');
+  await expect(page.getByText('What is 2 + 2?')).toBeVisible();
+  await expect(page.locator('.item strong')).toHaveText(['4', '4']);
+  await expect(page.locator('.item img')).toHaveCount(0);
+  await expect(page.getByText('2 + 2 = 4')).toBeHidden();
+  await page.locator('.item').getByText('Thinking').click();
+  await expect(page.getByText('2 + 2 = 4')).toBeVisible();
   await page.getByRole('combobox', { name: 'Show' }).selectOption('all');
   await expect(page.locator('.item')).toHaveCount(2);
+  const older = { ...REPORT, items: REPORT.items.map(({ prompt, ...item }) => item) };
+  await input.setInputFiles({ name: 'report.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify(older)) });
+  await page.locator('.item > summary').first().click();
+  await expect(page.getByText('What is 2 + 2?')).toHaveCount(0);
+  await expect(page.locator('.item').first()).toContainText('Expected: 4');
   const broken = { ...REPORT, items: [{ suite: 'math' }] };
   await input.setInputFiles({ name: 'report.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify(broken)) });
   await expect(page.getByRole('alert')).toContainText('items[0].item is not a string');
