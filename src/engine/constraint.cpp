@@ -1,6 +1,7 @@
 #include "engine/constraint.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <set>
 #include <string>
@@ -183,6 +184,13 @@ const std::vector<std::uint64_t>& Constraint::allowed_tokens(std::int32_t state)
 bool Constraint::has_tokens(std::int32_t state) {
   const std::vector<std::uint64_t>& allowed = allowed_tokens(state);
   return std::any_of(allowed.begin(), allowed.end(), [](std::uint64_t word) { return word != 0; });
+}
+
+bool Constraint::allows_all(std::int32_t state) {
+  std::size_t count = 0;
+  for (const std::uint64_t word : allowed_tokens(state))
+    count += static_cast<std::size_t>(std::popcount(word));
+  return count == tokens_->tokens.size();
 }
 
 void mask_logits(std::span<float> logits, std::span<const std::uint64_t> allowed,

@@ -47,6 +47,8 @@ class Constraint {
   bool may_end(std::int32_t state) const { return states_[index(state)].may_end; }
   /// Whether any token may follow.
   bool has_tokens(std::int32_t state);
+  /// Whether every token may.
+  bool allows_all(std::int32_t state);
   /// A bit for each token, the lowest of the first word for id 0.
   const std::vector<std::uint64_t>& allowed_tokens(std::int32_t state);
 

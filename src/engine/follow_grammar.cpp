@@ -37,20 +37,19 @@ void Engine::Impl::restrict_logits(Sequence& sequence, std::span<float> logits) 
   }
   if (!sequence.constraint) return;
   const std::scoped_lock lock(constraints_mutex);
+  // Those that end the answer, exactly where it may end; thinking ends it where no answer may follow.
+  const bool may_end = sequence.constraint->may_end(sequence.grammar_state);
   std::vector<std::int32_t> also;
   std::vector<std::int32_t> without;
-  if (sequence.text.in_reasoning()) {  // the answer is still to come
-    if (!input.sampling.ignore_eos) without = input.sampling.stop_ids;
-    return ban_tokens(logits, without);
-  }
+  if (!input.sampling.ignore_eos) (may_end ? also : without) = input.sampling.stop_ids;
+  if (sequence.text.in_reasoning()) return ban_tokens(logits, without);  // the answer is still to come
   if (sequence.constraint->bytes() > kMostBytes) {
     sequence.constraint = find_constraint(input.constraint);
     const std::int32_t start = sequence.constraint->start();
     sequence.grammar_state = sequence.constraint->advance(start, sequence.constrained_text);
   }
-  // Those that end the answer, exactly where it may end.
-  const bool may_end = sequence.constraint->may_end(sequence.grammar_state);
-  if (!input.sampling.ignore_eos) (may_end ? also : without) = input.sampling.stop_ids;
+  // Any text: as if there were no grammar, special tokens too.
+  if (sequence.constraint->allows_all(sequence.grammar_state)) return ban_tokens(logits, without);
   // A model that thinks of its own accord may do so first.
   if (!sequence.generating() && opener_id && find_top(logits, 1).front() == *opener_id) {
     also.push_back(*opener_id);
@@ -62,7 +61,8 @@ void Engine::Impl::restrict_logits(Sequence& sequence, std::span<float> logits) 
 /// The id, already appended, was chosen among those that may follow, or closed the thinking.
 void Engine::Impl::follow_grammar(Sequence& sequence, std::int32_t id, bool reasoned) {
   if (sequence.text.in_reasoning()) return;
-  std::string_view bytes = model->tokenizer.has_token(id) ? model->tokenizer.token_bytes(id) : "";
+  const bool is_text = model->tokenizer.has_token(id) && !model->tokenizer.is_special(id);
+  std::string_view bytes = is_text ? model->tokenizer.token_bytes(id) : "";
   if (reasoned) {
     // What the id has behind the closing tag, which ends in it, is the answer's; a line break is neither's.
     const std::size_t tag = bytes.find(kCloser);
@@ -71,8 +71,9 @@ void Engine::Impl::follow_grammar(Sequence& sequence, std::int32_t id, bool reas
   }
   sequence.constrained_text += bytes;
   sequence.grammar_state = sequence.constraint->advance(sequence.grammar_state, bytes);
+  if (!reasoned || !sequence.forced.empty() || !bytes.empty()) return;
   // Models write these behind the tag, where the grammar has none.
-  if (reasoned && sequence.forced.empty() && bytes.empty()) {
+  if (sequence.constraint->advance(sequence.grammar_state, "\n") == Constraint::impossible) {
     sequence.forced.assign(line_breaks.rbegin(), line_breaks.rend());
   }
 }

@@ -11,6 +11,7 @@
 #include "base/sha256.h"
 #include "engine/sampler.h"
 #include "text/json_schema.h"
+#include "text/tool_call_grammar.h"
 
 namespace touchstone {
 namespace {
@@ -290,6 +291,9 @@ std::shared_ptr<const Grammar> make_constraint(const json::value& response_forma
         format->contains("json_schema") ? format->at("json_schema").if_object() : nullptr;
     const json::value* schema = named == nullptr ? nullptr : named->if_contains("schema");
     if (schema != nullptr) return std::make_shared<Grammar>(compile_json_schema(*schema));
+  }
+  if (type != nullptr && *type == "tool_calls") {
+    return std::make_shared<Grammar>(compile_tool_calls(*format));
   }
   throw Error("the response format is not text, json_object, or json_schema with a schema", kHint);
 }

@@ -37,7 +37,7 @@ struct Receipt {
   bool reasoning_opened = false;
   SamplingParams sampling;  // its num_logprobs changes no byte and is left out
   bool loop_guard = false;
-  boost::json::value response_format;  // as OpenAI writes it; null: none
+  boost::json::value response_format;  // what make_constraint() takes; null: none
   std::vector<ReceiptOutput> outputs;
 };
 
@@ -52,8 +52,9 @@ boost::json::object to_json(const Receipt& receipt);
 /// checked against a vocabulary later: whether the engine takes them, and replay().
 Receipt parse_receipt(const boost::json::value& value);
 
-/// The grammar that a response_format of type json_object or json_schema asks for; null for none or text.
-/// Throws Error for another type, or a schema that cannot be followed.
+/// The grammar that a response_format of OpenAI's asks for, or a form of type tool_calls
+/// (text/tool_call_grammar.h); null for none or text. Throws Error for another type, or a schema that cannot
+/// be followed.
 std::shared_ptr<const Grammar> make_constraint(const boost::json::value& response_format);
 
 }  // namespace touchstone

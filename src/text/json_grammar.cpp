@@ -17,20 +17,6 @@ constexpr std::uint8_t kFirstPrintable = 0x20, kLastPrintable = 0x7E;
 constexpr double kLargest = 999'999'999'999'999;  // a double holds it exactly
 constexpr int kDigits = 15;
 
-/// Bytes from low to high but those in `without`.
-template <typename Bytes>
-void add_bytes_but(Grammar& g, std::uint32_t from, int low, int high, const Bytes& without,
-                   std::uint32_t to) {
-  int first = low;
-  for (int byte = low; byte <= high + 1; ++byte) {
-    if (byte <= high && !without(static_cast<std::uint8_t>(byte))) continue;
-    if (first < byte) {
-      g.add_bytes_to(from, static_cast<std::uint8_t>(first), static_cast<std::uint8_t>(byte - 1), to);
-    }
-    first = byte + 1;
-  }
-}
-
 /// A character that needs no escape (RFC 8259), well-formed UTF-8 (Unicode, table 3-7), whose first byte is
 /// not in `without`.
 template <typename Bytes>

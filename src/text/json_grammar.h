@@ -19,6 +19,20 @@ struct JsonRules {
 };
 JsonRules add_json_rules(Grammar& grammar);
 
+/// Bytes from low to high but those in `without`.
+template <typename Bytes>
+void add_bytes_but(Grammar& g, std::uint32_t from, int low, int high, const Bytes& without,
+                   std::uint32_t to) {
+  int first = low;
+  for (int byte = low; byte <= high + 1; ++byte) {
+    if (byte <= high && !without(static_cast<std::uint8_t>(byte))) continue;
+    if (first < byte) {
+      g.add_bytes_to(from, static_cast<std::uint8_t>(first), static_cast<std::uint8_t>(byte - 1), to);
+    }
+    first = byte + 1;
+  }
+}
+
 /// Numbers from low to high; without these where open.
 struct Interval {
   double low = -std::numeric_limits<double>::infinity();

@@ -108,13 +108,10 @@ bool has_type(const json::value& value, std::string_view type) {
 
 class SchemaCompiler {
  public:
-  explicit SchemaCompiler(const json::value& root) : root_(root), rules_(add_json_rules(grammar_)) {}
+  SchemaCompiler(Grammar& grammar, const JsonRules& rules, const json::value& root)
+      : root_(root), grammar_(grammar), rules_(rules) {}
 
-  Grammar compile() {
-    const std::int32_t root = add_rule_of(root_, 0);
-    grammar_.finish(root, json::serialize(root_));
-    return std::move(grammar_);
-  }
+  std::int32_t add_root() { return add_rule_of(root_, 0); }
 
  private:
   struct Property {
@@ -141,8 +138,8 @@ class SchemaCompiler {
   std::uint32_t add_space(std::uint32_t from) { return grammar_.add_call(from, rules_.white_space); }
 
   const json::value& root_;
-  Grammar grammar_;
-  JsonRules rules_;
+  Grammar& grammar_;
+  const JsonRules& rules_;
   std::map<std::string, std::int32_t, std::less<>> references_;
 };
 
@@ -420,7 +417,17 @@ std::int32_t SchemaCompiler::add_array(const json::object& schema, int depth) {
 
 }  // namespace
 
-Grammar compile_json_schema(const json::value& schema) { return SchemaCompiler(schema).compile(); }
+std::int32_t add_json_schema(Grammar& grammar, const JsonRules& rules, const json::value& schema) {
+  return SchemaCompiler(grammar, rules, schema).add_root();
+}
+
+Grammar compile_json_schema(const json::value& schema) {
+  Grammar grammar;
+  const JsonRules rules = add_json_rules(grammar);
+  const std::int32_t root = add_json_schema(grammar, rules, schema);
+  grammar.finish(root, json::serialize(schema));
+  return grammar;
+}
 
 Grammar make_json_object_grammar() { return compile_json_schema(json::object{{"type", "object"}}); }
 

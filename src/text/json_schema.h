@@ -3,7 +3,7 @@
 
 #include <boost/json.hpp>
 
-#include "text/grammar.h"
+#include "text/json_grammar.h"
 
 namespace touchstone {
 
@@ -16,6 +16,9 @@ namespace touchstone {
 /// maximum, exclusiveMinimum, exclusiveMaximum; words that assert nothing are passed over. Throws Error
 /// naming any other keyword, or what contradicts itself.
 Grammar compile_json_schema(const boost::json::value& schema);
+
+/// The same as a rule of a grammar that has those of JSON, and is not finished.
+std::int32_t add_json_schema(Grammar& grammar, const JsonRules& rules, const boost::json::value& schema);
 
 /// Any JSON object.
 Grammar make_json_object_grammar();

@@ -11,6 +11,7 @@
 #include "engine_runs.h"
 #include "support/json_schema_check.h"
 #include "text/json_schema.h"
+#include "text/tool_call_grammar.h"
 
 namespace touchstone {
 namespace {
@@ -39,6 +40,31 @@ void expect_valid(const std::string& schema, const std::string& text) {
   EXPECT_FALSE(error) << schema << " let through " << text;
   const json::value parsed = json::parse(schema);
   EXPECT_TRUE(error || testing::accepts(parsed, parsed, value)) << schema << " let through " << text;
+}
+
+json::object make_call_form(const json::array& functions, bool required, bool parallel = true) {
+  return {{"type", "tool_calls"}, {"functions", functions}, {"required", required}, {"parallel", parallel}};
+}
+
+/// The calls of an answer that is nothing else.
+std::vector<json::value> read_calls(std::string_view text) {
+  constexpr std::string_view kBegin = "<tool_call>\n";
+  constexpr std::string_view kEnd = "\n</tool_call>";
+  std::vector<json::value> calls;
+  while (!text.empty()) {
+    if (!calls.empty() && text.front() == '\n') text.remove_prefix(1);
+    const std::size_t end = text.find(kEnd);
+    json::error_code error;
+    if (text.starts_with(kBegin) && end != std::string_view::npos) {
+      calls.push_back(json::parse(text.substr(kBegin.size(), end - kBegin.size()), error));
+    }
+    if (!text.starts_with(kBegin) || end == std::string_view::npos || error) {
+      ADD_FAILURE() << "no call: " << text;
+      return {};
+    }
+    text.remove_prefix(end + kEnd.size());
+  }
+  return calls;
 }
 
 /// A text of the grammar by random bytes; those that close things are likelier, so that it ends.
@@ -185,6 +211,83 @@ TEST(JsonSchemaGrammar, WhatItDoesNotUnderstandIsRefusedByName) {
   EXPECT_THROW(compile_json_schema(nested), Error);
 }
 
+TEST(ToolCallGrammar, ArgumentsOfAllItsCallsParseAndValidate) {
+  std::mt19937 random(42);
+  ASSERT_GE(testing::parameter_schemas().size(), 30U);
+  for (const json::value& schema : testing::parameter_schemas()) {
+    SCOPED_TRACE(json::serialize(schema));
+    const json::array functions{{{"name", "strict"}, {"parameters", schema}}, {{"name", "fr\"ee"}}};
+    Constraint constraint(std::make_shared<Grammar>(compile_tool_calls(make_call_form(functions, true))),
+                          nullptr);
+    std::set<std::string> called;
+    for (int i = 0; i < 40; ++i) {
+      const std::string text = write_at_random(constraint, random);
+      for (const json::value& call : read_calls(text)) {
+        called.emplace(call.at("name").as_string());
+        ASSERT_TRUE(call.at("arguments").is_object()) << text;
+        if (call.at("name") == "strict") {
+          EXPECT_TRUE(testing::accepts(schema, schema, call.at("arguments"))) << text;
+        }
+      }
+    }
+    EXPECT_EQ(called, (std::set<std::string>{"strict", "fr\"ee"}));
+  }
+}
+
+TEST(ToolCallGrammar, HoldsAnswersThatMayCallAndThoseThatMust) {
+  const auto holds = [](bool required, bool parallel, std::string_view text) {
+    const json::array functions{
+        {{"name", "f"},
+         {"parameters", {{"type", "object"}, {"properties", {{"a", {{"type", "integer"}}}}}}}}};
+    Constraint constraint(
+        std::make_shared<Grammar>(compile_tool_calls(make_call_form(functions, required, parallel))),
+        nullptr);
+    const std::int32_t state = constraint.advance(constraint.start(), text);
+    return state != Constraint::impossible && constraint.may_end(state);
+  };
+  const std::string call = "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>";
+  for (const bool parallel : {false, true}) {
+    EXPECT_TRUE(holds(true, parallel, call));
+    EXPECT_FALSE(holds(true, parallel, ""));
+    EXPECT_FALSE(holds(true, parallel, "I look." + call));
+    EXPECT_FALSE(holds(true, parallel, call + " Done."));
+    EXPECT_EQ(holds(true, parallel, call + "\n" + call), parallel);
+    for (const char* text : {"", "a < b", "\xFF <<tool_cal", "<tool_call <tool_calls>"}) {
+      EXPECT_TRUE(holds(false, parallel, text)) << text;
+      EXPECT_TRUE(holds(false, parallel, text + call)) << text;
+      EXPECT_EQ(holds(false, parallel, call + text), parallel || *text == 0) << text;
+      EXPECT_EQ(holds(false, parallel, call + text + call), parallel) << text;
+    }
+    EXPECT_FALSE(holds(false, parallel, "<tool_call>"));
+    EXPECT_FALSE(holds(false, parallel, "<<tool_call>x"));
+    EXPECT_FALSE(holds(false, parallel, call.substr(0, call.size() - 1)));
+    EXPECT_FALSE(
+        holds(false, parallel, "<tool_call>\n{\"name\": \"g\", \"arguments\": {\"a\": 1}}\n</tool_call>"));
+    EXPECT_FALSE(
+        holds(false, parallel, "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": \"\"}}\n</tool_call>"));
+  }
+}
+
+TEST(ToolCallGrammar, WhatItDoesNotUnderstandIsRefusedByName) {
+  const auto refusal = [](const json::object& form) -> std::string {
+    try {
+      compile_tool_calls(form);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  const json::array functions{{{"name", "f"}},
+                              {{"name", "g"}, {"parameters", {{"type", "string"}, {"pattern", "a"}}}}};
+  EXPECT_THAT(refusal(make_call_form(functions, true)),
+              HasSubstr("function 'g': the schema's keyword 'pattern'"));
+  EXPECT_THAT(refusal({{"type", "tool_calls"}}), HasSubstr("functions"));
+  EXPECT_THAT(refusal(make_call_form({}, true)), HasSubstr("functions"));
+  EXPECT_THAT(refusal(make_call_form({1}, true)), HasSubstr("functions"));
+  EXPECT_THAT(refusal(make_call_form({{{"name", 1}}}, true)), HasSubstr("functions"));
+  EXPECT_THAT(refusal({{"functions", {{{"name", "f"}}}}, {"required", 1}}), HasSubstr("required"));
+}
+
 TEST(Constraint, ALongStringOfLimitedLengthMakesNoWalkForEachOfItsPlaces) {
   const auto model = load(some_model());
   const auto tree = std::make_shared<TokenTree>(make_token_tree(model->tokenizer));
@@ -269,6 +372,51 @@ TEST(HeavyConstrainedGeneration, RandomWeightsWriteWhatTheSchemaAccepts) {
     }
     EXPECT_GE(ended, 40) << "of " << 2 * results.size();
   }
+}
+
+/// Answers that must be calls of a strict function; each second one is greedy.
+std::vector<GenerateRequest> make_calling_requests(const LoadedModel& model) {
+  std::vector<GenerateRequest> requests = make_constrained_requests(model, 70);
+  const std::vector<json::value> schemas = testing::parameter_schemas();
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const json::array functions{{{"name", "f"}, {"parameters", schemas[i]}}};
+    requests[i].sampling.max_new_tokens = 250;
+    if (i % 2 == 1) requests[i].sampling.temperature = 0;
+    requests[i].constraint =
+        std::make_shared<Grammar>(compile_tool_calls(make_call_form(functions, true, i % 3 == 0)));
+  }
+  return requests;
+}
+
+TEST(HeavyConstrainedGeneration, RandomWeightsCallWithArgumentsThatTheSchemaAccepts) {
+  for (const auto& folder : testing::golden_models()) {
+    SCOPED_TRACE(folder.filename().string());
+    const auto model = load(folder);
+    const auto results = testing::run_together(model, small(32768), make_calling_requests(*model)).results;
+    const std::vector<json::value> schemas = testing::parameter_schemas();
+    int ended = 0;
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      for (const GeneratedSample& sample : results[i].samples) {
+        if (sample.finish_reason != FinishReason::stop) continue;
+        ++ended;
+        for (const json::value& call : read_calls(sample.text)) {
+          EXPECT_EQ(call.at("name"), "f");
+          EXPECT_TRUE(testing::accepts(schemas[i], schemas[i], call.at("arguments"))) << sample.text;
+        }
+      }
+    }
+    EXPECT_GE(ended, 30) << "of " << 2 * results.size();
+  }
+}
+
+TEST(ConstrainedGeneration, WhatMayCallAndDoesNotIsTheSameWithoutAGrammar) {
+  const auto model = load(some_model());
+  std::vector<GenerateRequest> requests = testing::random_requests(71, 40, *model);
+  const auto free = testing::run_together(model, small(16384), requests).results;
+  const auto grammar =
+      std::make_shared<Grammar>(compile_tool_calls(make_call_form({{{"name", "f"}}}, false)));
+  for (GenerateRequest& request : requests) request.constraint = grammar;
+  testing::expect_same(testing::run_together(model, small(16384), requests).results, free);
 }
 
 TEST(ConstrainedGeneration, GivesTheSameBytesAloneTogetherAndWithLookup) {

@@ -57,6 +57,29 @@ inline const std::vector<std::string>& schemas() {
   return list;
 }
 
+/// The same as parameters of functions, which are objects: those that are not stand in one.
+inline std::vector<boost::json::value> parameter_schemas() {
+  namespace json = boost::json;
+  std::vector<json::value> list;
+  for (const std::string& text : schemas()) {
+    json::value schema = json::parse(text);
+    const bool is_object = schema.is_object() && schema.as_object().contains("type") &&
+                           schema.at("type") == json::value("object");
+    if (is_object) {
+      list.push_back(std::move(schema));
+      continue;
+    }
+    json::object parameters = {{"type", "object"}, {"required", {"v"}}, {"additionalProperties", false}};
+    for (const char* name : {"$defs", "definitions"}) {
+      const json::value* parts = schema.is_object() ? schema.as_object().if_contains(name) : nullptr;
+      if (parts != nullptr) parameters[name] = *parts;
+    }
+    parameters["properties"] = json::object{{"v", std::move(schema)}};
+    list.emplace_back(std::move(parameters));
+  }
+  return list;
+}
+
 inline std::size_t count_characters(std::string_view text) {
   return static_cast<std::size_t>(std::count_if(
       text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
