@@ -184,6 +184,9 @@ void read_tool_choice(FieldReader& fields, ChatTranslation& to) {
   } else {
     refuse_field("tool_choice.type", "tool_choice.type must be auto, any, tool or none");
   }
+  if (const auto single = reader.boolean("disable_parallel_tool_use")) {
+    to.chat["parallel_tool_calls"] = !*single;
+  }
   note_ignored(reader, to);
 }
 

@@ -11,9 +11,8 @@ namespace json = boost::json;
 
 namespace {
 
-// Far more than a context holds; they keep a request's cost in bounds.
+// Far more than a context holds; it keeps a request's cost in bounds.
 constexpr std::size_t kMaxMessages = 10'000;
-constexpr std::size_t kMaxTools = 128;
 
 /// A string, or text parts joined by line breaks.
 json::value read_content(FieldReader& message) {
@@ -84,19 +83,6 @@ json::object read_message(const json::value& value, const std::string& path) {
   return message;
 }
 
-std::string tool_name(const json::value& value, const std::string& path) {
-  if (!value.is_object()) refuse_field(path, path + " must be an object");
-  FieldReader fields(value.get_object(), path + ".");
-  if (fields.string("type").value_or("function") != "function") {
-    refuse_field(path + ".type", path + ".type must be function");
-  }
-  const json::object* function = fields.object("function");
-  if (function == nullptr) refuse_field(path + ".function", path + ".function is missing");
-  const auto name = FieldReader(*function, path + ".function.").string("name");
-  if (!name || name->empty()) refuse_field(path + ".function.name", path + ".function.name is missing");
-  return *name;
-}
-
 }  // namespace
 
 json::array read_messages(FieldReader& fields) {
@@ -123,39 +109,6 @@ json::array with_argument_strings(json::array messages) {
     }
   }
   return messages;
-}
-
-ToolWishes read_tools(FieldReader& fields) {
-  ToolWishes wishes;
-  const json::array* tools = fields.array("tools");
-  const json::value* choice = fields.find("tool_choice");
-  std::vector<std::string> names;
-  if (tools != nullptr) {
-    if (tools->size() > kMaxTools) refuse_field("tools", fmt::format("tools holds more than {}", kMaxTools));
-    for (std::size_t i = 0; i < tools->size(); ++i)
-      names.push_back(tool_name((*tools)[i], fmt::format("tools[{}]", i)));
-    wishes.tools = *tools;
-  }
-  if (choice == nullptr || *choice == json::value("auto")) return wishes;
-  if (*choice == json::value("none")) {
-    wishes.tools.clear();
-    return wishes;
-  }
-  constexpr std::string_view kCallBegins = "<tool_call>\n{\"name\": \"";
-  if (wishes.tools.empty()) refuse_field("tool_choice", "tool_choice demands a call, but there are no tools");
-  if (*choice == json::value("required")) {
-    wishes.answer_begins = kCallBegins;
-    return wishes;
-  }
-  if (!choice->is_object())
-    refuse_field("tool_choice", "tool_choice must be none, auto, required or a function");
-  const std::string name = tool_name(*choice, "tool_choice");
-  if (std::find(names.begin(), names.end(), name) == names.end()) {
-    refuse_field("tool_choice", "tool_choice names '" + name + "', which is not among the tools");
-  }
-  const std::string quoted = json::serialize(json::value(name));
-  wishes.answer_begins = std::string(kCallBegins) + quoted.substr(1) + ", \"arguments\": {";
-  return wishes;
 }
 
 }  // namespace touchstone::serve

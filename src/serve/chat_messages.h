@@ -1,4 +1,4 @@
-// OpenAI's messages and tools -> what chat templates expect.
+// OpenAI's messages -> what chat templates expect.
 #pragma once
 
 #include <boost/json.hpp>
@@ -14,13 +14,5 @@ boost::json::array read_messages(FieldReader& fields);
 
 /// The same messages with the arguments of tool calls as strings, for templates that write them as they are.
 boost::json::array with_argument_strings(boost::json::array messages);
-
-struct ToolWishes {
-  boost::json::array tools;   // empty: none
-  std::string answer_begins;  // where a call is demanded: how the answer must begin
-};
-
-/// The fields `tools` and `tool_choice`. Throws RequestError.
-ToolWishes read_tools(FieldReader& fields);
 
 }  // namespace touchstone::serve

@@ -30,8 +30,7 @@ Choice::Choice(const CompletionRequest& request, const Prompt& prompt, std::size
       index_(index),
       echo_(request.echo ? prompt.text : ""),
       stop_ids_(request.sampling.ignore_eos ? std::vector<std::int32_t>() : request.sampling.stop_ids),
-      splitter_(prompt.reasoning_opened),
-      tools_(request.answer_begun) {}
+      splitter_(prompt.reasoning_opened) {}
 
 void Choice::add(Kind kind, std::string text, AnswerDelta& delta) {
   if (text.empty()) return;
@@ -99,7 +98,8 @@ AnswerDelta Choice::finish(const GeneratedSample& sample) {
   AnswerDelta delta;
   read({}, true, delta);
   delta.is_last = true;
-  const bool calls = sample.finish_reason == FinishReason::stop && tools_.num_calls() > 0;
+  const bool calls =
+      sample.finish_reason == FinishReason::stop && tools_.num_calls() > 0 && !tools_.in_arguments();
   finish_reason_ = calls ? "tool_calls" : finish_reason_name(sample.finish_reason);
   stop_string_ = sample.stop_string;
   loops_ = sample.loops;

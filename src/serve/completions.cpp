@@ -279,7 +279,7 @@ void start_completion(const boost::json::object& body, const CompletionCall& cal
     job.request.n = c.request.n;
     job.request.reasoning_opened = prompt.reasoning_opened;
     job.request.loop_guard = c.request.loop_guard;
-    job.request.constraint = c.request.constraint;
+    job.request.constraint = c.request.form.grammar;
     job.request.deadline = find_deadline(c.request, call);
     job.request.on_token = [completion, first_choice](const TokenEvent& event) {
       return take_token(*completion, first_choice, event);
@@ -299,8 +299,7 @@ void start_completion(const boost::json::object& body, const CompletionCall& cal
     job.on_error = [completion](const std::exception_ptr& error) { fail_job(*completion, error); };
     if (c.request.wants_receipt) {
       c.response.receipt = begin_receipt(runner.model(), job.request, runner.max_sequence_tokens());
-      if (const boost::json::value* format = body.if_contains("response_format"))
-        c.response.receipt->response_format = *format;
+      c.response.receipt->response_format = c.request.form.json;
     }
     jobs.push_back(std::move(job));
   }

@@ -33,11 +33,13 @@ void copy_tools(FieldReader& fields, ChatTranslation& to, const ToolForm& form) 
     if (type != form.type) refuse_field(path + ".type", "the tool '" + type + "' is not there");
     json::object function = {{"name", need_string(tool, "name")}};
     if (const auto text = tool.string("description")) function["description"] = *text;
+    if (const auto strict = tool.boolean("strict")) function["strict"] = *strict;
     const json::object* schema = tool.object(form.schema);
     if (schema != nullptr) function["parameters"] = *schema;
     const std::string schema_path = tool.path_of(form.schema);
     if (schema == nullptr && form.needs_schema) refuse_field(schema_path, schema_path + " is missing");
     functions.push_back({{"type", "function"}, {"function", std::move(function)}});
+    to.names.emplace_back(path + ".function", path);
     note_ignored(tool, to);
   }
   to.chat["tools"] = std::move(functions);

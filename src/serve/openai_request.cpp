@@ -9,7 +9,7 @@
 
 #include "serve/chat_messages.h"
 #include "serve/request_fields.h"
-#include "serve/response_format.h"
+#include "serve/tool_choice.h"
 #include "text/chat_template.h"
 
 namespace touchstone::serve {
@@ -109,7 +109,7 @@ void read_common(FieldReader& fields, const RequestModel& model, CompletionReque
   request.wants_receipt = fields.boolean("receipt").value_or(false);
   request.timeout_s = fields.number("timeout", 0.001, 86400);
   request.loop_guard = fields.boolean("loop_guard").value_or(true);
-  request.constraint = read_response_format(fields);
+  request.form = read_response_format(fields);
   if (const json::object* options = fields.object("stream_options")) {
     FieldReader reader(*options, "stream_options.");
     request.include_usage = reader.boolean("include_usage").value_or(false);
@@ -250,12 +250,12 @@ CompletionRequest read_chat_request(const json::object& body, const RequestModel
   if (request.vote) request.n = request.vote->k;
 
   json::array messages = read_messages(fields);
-  AnswerBegun begun = take_final_message(fields, messages);
+  const AnswerBegun begun = take_final_message(fields, messages);
   const ToolWishes wishes = read_tools(fields);
-  if (request.constraint && !wishes.tools.empty()) {
+  if (request.form.grammar && !wishes.tools.empty()) {
     refuse_field("response_format", "response_format must be text where there are tools to call");
   }
-  if (request.constraint && !begun.content.empty()) {
+  if (request.form.grammar && !begun.content.empty()) {
     refuse_field("response_format", "response_format must be text where an answer is continued");
   }
   json::object input = read_template_input(fields, wishes);
@@ -266,8 +266,7 @@ CompletionRequest read_chat_request(const json::object& body, const RequestModel
   input["messages"] = std::move(messages);
   Prompt prompt = render(model, input);
   request.reads_tools = !wishes.tools.empty();
-  request.answer_begun = wishes.answer_begins;
-  begun.content += wishes.answer_begins;
+  if (request.reads_tools) request.form = wishes.form;
   begin_answer(prompt, begun, model.prompter.tokenizer);
   if (begun.content.empty()) request.template_input = std::move(input);
   check_length(prompt, "messages", model);

@@ -12,6 +12,7 @@
 #include "engine/prompt.h"
 #include "serve/ballot.h"
 #include "serve/reasoning_form.h"
+#include "serve/response_format.h"
 
 namespace touchstone::serve {
 
@@ -33,8 +34,7 @@ struct CompletionRequest {
   std::optional<ReasoningForm> reasoning_form;  // nothing: as the caller's key says
   bool echo = false;                            // text only: the prompt before the answer
   bool reads_tools = false;                     // <tool_call> in the answer is a call
-  std::string answer_begun;  // the answer's beginning, which the prompt holds already (a forced call)
-  std::shared_ptr<const Grammar> constraint;  // that the answers follow; null: none
+  AnswerForm form;                              // that the answers have
   bool loop_guard = true;  // thinking that goes round in circles is taken back, then closed
   bool wants_receipt = false;
   boost::json::object template_input;  // of a chat whose answer stands in its next turn as it is; else empty

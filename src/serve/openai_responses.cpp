@@ -187,7 +187,8 @@ json::object repeat_members(const json::object& body) {
   json::object members = {{"instructions", nullptr},    {"max_output_tokens", nullptr},
                           {"temperature", nullptr},     {"top_p", nullptr},
                           {"tools", json::array()},     {"tool_choice", "auto"},
-                          {"metadata", json::object()}, {"text", {{"format", {{"type", "text"}}}}}};
+                          {"metadata", json::object()}, {"text", {{"format", {{"type", "text"}}}}},
+                          {"parallel_tool_calls", true}};
   for (auto& [name, value] : members) {
     const json::value* given = body.if_contains(name);
     if (given != nullptr && !given->is_null()) value = *given;
@@ -200,7 +201,9 @@ CompletionRequest read(const json::object& body, const RequestModel& model) {
   ChatTranslation to;
   fields.find("model");
   refuse_what_needs_a_store(fields);
-  for (const char* name : {"temperature", "top_p", "stream"}) copy_field(fields, name, to);
+  for (const char* name : {"temperature", "top_p", "stream", "parallel_tool_calls"}) {
+    copy_field(fields, name, to);
+  }
   copy_field(fields, "max_output_tokens", to, "max_tokens");
   read_input(fields, to);
   copy_tools(fields, to,
@@ -287,7 +290,6 @@ json::object make_response(const Response& response, bool is_done) {
     output.push_back(make_item(response, choice, i, false));
   }
   object["output"] = std::move(output);
-  object["parallel_tool_calls"] = true;
   object["previous_response_id"] = nullptr;
   object["store"] = false;
   object["truncation"] = "disabled";

@@ -25,9 +25,22 @@ std::string check_json_schema(FieldReader& format) {
 
 }  // namespace
 
-std::shared_ptr<const Grammar> read_response_format(FieldReader& fields) {
+AnswerForm make_answer_form(json::value json, const std::string& path) {
+  AnswerForm form{.json = std::move(json), .grammar = nullptr};
+  try {
+    form.grammar = make_constraint(form.json);
+  } catch (const Error& error) {
+    refuse_field(path, path + ": " + error.what() + (error.hint().empty() ? "" : "; " + error.hint()));
+  }
+  if (form.grammar && Constraint(form.grammar, nullptr).start() == Constraint::impossible) {
+    refuse_field(path, path + ": the schema has too many alternatives");
+  }
+  return form;
+}
+
+AnswerForm read_response_format(FieldReader& fields) {
   const json::object* object = fields.object("response_format");
-  if (object == nullptr) return nullptr;
+  if (object == nullptr) return {};
   FieldReader format(*object, "response_format.");
   std::string path = format.path_of("type");
   const std::string type = format.string("type").value_or("");
@@ -36,16 +49,7 @@ std::shared_ptr<const Grammar> read_response_format(FieldReader& fields) {
   } else if (type != "text" && type != "json_object") {
     refuse_field(path, path + " must be text, json_object or json_schema");
   }
-  std::shared_ptr<const Grammar> grammar;
-  try {
-    grammar = make_constraint(json::value(*object));
-  } catch (const Error& error) {
-    refuse_field(path, path + ": " + error.what() + (error.hint().empty() ? "" : "; " + error.hint()));
-  }
-  if (grammar && Constraint(grammar, nullptr).start() == Constraint::impossible) {
-    refuse_field(path, path + ": the schema has too many alternatives");
-  }
-  return grammar;
+  return make_answer_form(*object, path);
 }
 
 }  // namespace touchstone::serve

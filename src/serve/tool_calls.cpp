@@ -4,11 +4,11 @@
 #include <boost/json.hpp>
 #include <optional>
 
+#include "text/tool_call_grammar.h"
+
 namespace touchstone::serve {
 namespace {
 
-constexpr std::string_view kOpen = "<tool_call>";
-constexpr std::string_view kClose = "</tool_call>";
 constexpr std::string_view kSpace = " \t\r\n";
 
 /// Where the text's last part begins that may still become white space and `tag`.
@@ -83,8 +83,6 @@ std::optional<ToolCallDelta> parse_whole_call(std::string_view text) {
 
 }  // namespace
 
-ToolCallParser::ToolCallParser(std::string_view begun) : pending_(begun) {}
-
 ToolText ToolCallParser::push(std::string_view piece) {
   pending_ += piece;
   return read(false);
@@ -115,9 +113,9 @@ ToolText ToolCallParser::read(bool at_end) {
 }
 
 bool ToolCallParser::read_text(bool at_end, ToolText& out) {
-  const std::size_t tag = pending_.find(kOpen);
+  const std::size_t tag = pending_.find(kToolCallOpens);
   if (tag == std::string::npos) {
-    std::size_t certain = at_end ? pending_.size() : find_possible_tag(pending_, kOpen);
+    std::size_t certain = at_end ? pending_.size() : find_possible_tag(pending_, kToolCallOpens);
     if (at_end && num_calls_ > 0 && pending_.find_first_not_of(kSpace) == std::string::npos) certain = 0;
     out.content += pending_.substr(0, certain);
     pending_.erase(0, at_end ? pending_.size() : certain);
@@ -125,7 +123,7 @@ bool ToolCallParser::read_text(bool at_end, ToolText& out) {
   }
   const std::size_t last = tag == 0 ? std::string::npos : pending_.find_last_not_of(kSpace, tag - 1);
   if (last != std::string::npos) out.content += pending_.substr(0, last + 1);
-  pending_.erase(0, tag + kOpen.size());
+  pending_.erase(0, tag + kToolCallOpens.size());
   state_ = State::head;
   return true;
 }
@@ -139,16 +137,17 @@ bool ToolCallParser::read_head(bool at_end, ToolText& out) {
     in_string_ = escaped_ = false;
     return true;
   }
-  const std::size_t close = pending_.find(kClose);
+  const std::size_t close = pending_.find(kToolCallCloses);
   if (close == std::string::npos && !at_end) return false;
   const std::string inside = pending_.substr(0, close);
   if (auto call = parse_whole_call(inside)) {
     call->index = num_calls_++;
     out.calls.push_back(std::move(*call));
   } else {
-    out.content += std::string(kOpen) + inside + std::string(close == std::string::npos ? "" : kClose);
+    out.content +=
+        std::string(kToolCallOpens) + inside + std::string(close == std::string::npos ? "" : kToolCallCloses);
   }
-  pending_.erase(0, close == std::string::npos ? pending_.size() : close + kClose.size());
+  pending_.erase(0, close == std::string::npos ? pending_.size() : close + kToolCallCloses.size());
   state_ = State::text;
   return true;
 }
@@ -178,10 +177,10 @@ bool ToolCallParser::read_arguments(ToolText& out) {
 
 /// Drops the object's end and the closing tag.
 bool ToolCallParser::read_tail(bool at_end) {
-  const std::size_t close = pending_.find(kClose);
-  const std::size_t next = pending_.find(kOpen);  // some models leave the closing tag out
+  const std::size_t close = pending_.find(kToolCallCloses);
+  const std::size_t next = pending_.find(kToolCallOpens);  // some models leave the closing tag out
   if (close != std::string::npos && close < next) {
-    pending_.erase(0, close + kClose.size());
+    pending_.erase(0, close + kToolCallCloses.size());
   } else if (next != std::string::npos) {
     pending_.erase(0, next);
   } else {

@@ -24,11 +24,11 @@ struct ToolText {
 /// stand before one. What stands between tags and is not a call is content, tags included.
 class ToolCallParser {
  public:
-  /// `begun`: how the answer begins, where the prompt holds it already (a forced call).
-  explicit ToolCallParser(std::string_view begun = {});
   ToolText push(std::string_view piece);
   ToolText finish();
   std::size_t num_calls() const { return num_calls_; }
+  /// Behind finish(): the last call was cut off.
+  bool in_arguments() const { return state_ == State::arguments; }
 
  private:
   enum class State {

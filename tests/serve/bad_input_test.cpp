@@ -147,6 +147,7 @@ TEST_F(BadInput, WrongTypesAndRangesGet400WithTheFieldsName) {
       {"logit_bias", "{\"99999999\":1}"},
       {"tools", "{}"},
       {"tool_choice", "\"required\""},
+      {"parallel_tool_calls", "0"},
       {"chat_template_kwargs", "1"},
       {"chat_template_kwargs", "{\"messages\":[]}"},
       {"timeout", "-1"},

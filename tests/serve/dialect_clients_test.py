@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The official clients of other APIs against `touchstone serve` over the built-in pair.
 usage: dialect_clients_test.py TOUCHSTONE"""
+import json
 import unittest
 
 import anthropic
@@ -10,7 +11,8 @@ import served
 
 QUESTION = "Tom has 3 boxes with 4 pens each. How many pens?"
 MESSAGES = [{"role": "user", "content": QUESTION}]
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+SCHEMA = {"type": "object", "properties": {"unit": {"enum": ["celsius", "fahrenheit"]}}, "required": ["unit"],
+          "additionalProperties": False}
 
 
 class OllamaClient(served.Served):
@@ -71,13 +73,16 @@ class AnthropicClient(served.Served):
         self.assertEqual([b.type for b in answer.content], ["text"])
         self.assertGreater(self.client.messages.count_tokens(model="demo:native", messages=MESSAGES).input_tokens, 5)
 
-    def test_a_forced_tool_is_begun(self):
+    def test_a_forced_tool_is_called(self):
         """The demo models know no tools: what they write is nonsense, but its form is that of a call."""
-        stream = self.client.messages.create(**self.ask(
-            max_tokens=16, stream=True, tools=[{"name": "weather", "input_schema": SCHEMA}],
-            tool_choice={"type": "tool", "name": "weather"}))
-        starts = [e.content_block for e in stream if e.type == "content_block_start"]
-        self.assertEqual([(b.type, b.name) for b in starts], [("tool_use", "weather")])
+        arguments = self.ask(extra_body={"temperature": 0, "tools": [{"name": "weather", "input_schema": SCHEMA, "strict": True}]},
+                             tool_choice={"type": "tool", "name": "weather"})
+        whole = self.client.messages.create(**arguments)
+        self.assertEqual([b.type for b in whole.content], ["thinking", "tool_use"])
+        self.assertIn(whole.content[1].input["unit"], ["celsius", "fahrenheit"])
+        self.assertEqual(whole.stop_reason, "tool_use")
+        with self.client.messages.stream(**arguments) as stream:
+            self.assertEqual(stream.get_final_message().content[1].input, whole.content[1].input)
 
     def test_errors(self):
         with self.assertRaises(anthropic.NotFoundError):
@@ -112,12 +117,14 @@ class ResponsesClient(served.Served):
                  {"role": "user", "content": QUESTION}]
         self.assertTrue(self.client.responses.create(**self.ask(input=turns)).output_text)
 
-    def test_a_forced_function_is_begun(self):
+    def test_a_forced_function_is_called(self):
         response = self.client.responses.create(**self.ask(
-            max_output_tokens=16, tools=[{"type": "function", "name": "weather", "parameters": SCHEMA, "strict": False}],
+            tools=[{"type": "function", "name": "weather", "parameters": SCHEMA, "strict": True}],
             tool_choice={"type": "function", "name": "weather"}))
-        self.assertEqual((response.output[0].type, response.output[0].name), ("function_call", "weather"))
-        self.assertEqual(response.status, "incomplete")
+        self.assertEqual([i.type for i in response.output], ["reasoning", "function_call"])
+        self.assertEqual(response.output[1].name, "weather")
+        self.assertIn(json.loads(response.output[1].arguments)["unit"], ["celsius", "fahrenheit"])
+        self.assertEqual(response.status, "completed")
 
     def test_errors(self):
         with self.assertRaises(openai.NotFoundError):

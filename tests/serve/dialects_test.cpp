@@ -474,14 +474,14 @@ TEST(Dialects, ForcedCallsBegin) {
       server
           .ask(post(
               "/v1/messages",
-              R"({"max_tokens":12,"messages":[{"role":"user","content":"hi"}],)"
+              R"({"max_tokens":80,"thinking":{"type":"disabled"},"messages":[{"role":"user","content":"hi"}],)"
               R"("tools":[{"name":"f","input_schema":{}}],"tool_choice":{"type":"tool","name":"f"},"stream":true})"))
           .body;
   EXPECT_NE(message.find(R"("type":"tool_use")"), std::string::npos) << message;
   const json::value response =
       server
           .ask(responses(
-              R"("max_output_tokens":12,"tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"function","name":"f"})"))
+              R"("max_output_tokens":80,"reasoning":{"effort":"none"},"tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"function","name":"f"})"))
           .json();
   EXPECT_EQ(response.at("output").at(0).at("name"), "f");
 }

@@ -11,9 +11,16 @@ WEATHER = {
     "type": "function",
     "function": {
         "name": "weather",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+        "strict": True,
+        "parameters": {
+            "type": "object",
+            "properties": {"unit": {"enum": ["celsius", "fahrenheit"]}, "days": {"type": "integer", "minimum": 1, "maximum": 14}},
+            "required": ["unit", "days"],
+            "additionalProperties": False,
+        },
     },
 }
+PING = {"type": "function", "function": {"name": "ping", "strict": True}}
 
 
 class OpenAiClient(served.Served):
@@ -119,16 +126,35 @@ class OpenAiClient(served.Served):
     def test_forced_tool_call(self):
         """The demo models know no tools: what they write is nonsense, but its form is that of a call."""
         choice = {"type": "function", "function": {"name": "weather"}}
-        whole = self.chat(tools=[WEATHER], tool_choice=choice, max_tokens=20).choices[0].message
-        self.assertEqual(whole.tool_calls[0].function.name, "weather")
-        self.assertTrue(whole.tool_calls[0].function.arguments.startswith("{"))
+        answer = self.chat(tools=[WEATHER], tool_choice=choice).choices[0]
+        self.assertEqual(answer.finish_reason, "tool_calls")
+        whole = answer.message
+        self.assertTrue(whole.reasoning_content)
+        self.assertEqual([c.function.name for c in whole.tool_calls], ["weather"])
+        weather = json.loads(whole.tool_calls[0].function.arguments)
+        self.assertIn(weather["unit"], ["celsius", "fahrenheit"])
+        self.assertIn(weather["days"], range(1, 15))
         arguments, names = "", []
-        for chunk in self.chat(tools=[WEATHER], tool_choice=choice, max_tokens=20, stream=True):
+        for chunk in self.chat(tools=[WEATHER], tool_choice=choice, stream=True):
             for call in chunk.choices[0].delta.tool_calls or []:
                 names += [call.function.name] if call.function.name else []
                 arguments += call.function.arguments
         self.assertEqual(names, ["weather"])
         self.assertEqual(arguments, whole.tool_calls[0].function.arguments)
+
+    def test_a_required_call_may_be_only_one(self):
+        answer = self.chat(tools=[WEATHER, PING], tool_choice="required", parallel_tool_calls=False).choices[0]
+        self.assertEqual(answer.finish_reason, "tool_calls")
+        self.assertEqual(len(answer.message.tool_calls), 1)
+        self.assertIsInstance(json.loads(answer.message.tool_calls[0].function.arguments), dict)
+
+    def test_a_strict_schema_that_cannot_be_followed(self):
+        tool = {"type": "function", "function": {"name": "f", "strict": True, "parameters": {
+            "type": "object", "properties": {"a": {"type": "string", "pattern": "x"}}}}}
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.chat(tools=[tool])
+        self.assertEqual(caught.exception.param, "tools")
+        self.assertIn("'pattern'", caught.exception.body["message"])
 
     def test_errors_are_the_clients_own(self):
         with self.assertRaises(openai.NotFoundError):

@@ -106,20 +106,32 @@ TEST(OpenAiRequest, ArgumentsOfCallsFitTemplatesOfBothKinds) {
   EXPECT_EQ(joined.read(calls).prompts.at(0).text, R"(<{"x":1}>)");
 }
 
-TEST(OpenAiRequest, ADemandedCallIsBegunInThePrompt) {
-  const Fixture fixture(kPlain + "{{ '<think>\\n' }}");
-  const std::string tools =
-      R"("messages":[{"role":"user","content":"a"}],"tools":[{"type":"function","function":{"name":"f"}}])";
-  const auto read = [&](const std::string& choice) {
-    return fixture.read("{" + tools + R"(,"tool_choice":)" + choice + "}");
+TEST(OpenAiRequest, ToolsBecomeTheFormOfTheAnswer) {
+  const Fixture fixture("{{ tools | tojson if tools else '-' }}<think>");
+  const auto read = [&](const std::string& more) {
+    return fixture.read(
+        R"({"messages":[{"role":"user","content":"a"}],"tools":[)"
+        R"({"type":"function","function":{"name":"f","strict":true,"parameters":{"type":"object"}}},)"
+        R"({"type":"function","function":{"name":"g","strict":true}},)"
+        R"({"type":"function","function":{"name":"h","parameters":{"type":"object"}}}])" +
+        more + "}");
   };
-  EXPECT_EQ(read("\"required\"").answer_begun, "<tool_call>\n{\"name\": \"");
-  const CompletionRequest named = read(R"({"type":"function","function":{"name":"f"}})");
-  EXPECT_TRUE(
-      named.prompts.at(0).text.ends_with("</think>\n\n<tool_call>\n{\"name\": \"f\", \"arguments\": {"));
-  EXPECT_FALSE(named.prompts.at(0).reasoning_opened);
-  EXPECT_FALSE(read("\"none\"").reads_tools);
-  EXPECT_TRUE(read("\"auto\"").reads_tools);
+  const auto form = [&](const std::string& more) { return boost::json::serialize(read(more).form.json); };
+  const std::string f = R"({"name":"f","parameters":{"type":"object"}})";
+  const std::string g = R"({"name":"g","parameters":{"type":"object","additionalProperties":false}})";
+  const std::string all = R"({"type":"tool_calls","functions":[)" + f + "," + g + R"(,{"name":"h"}],)";
+  EXPECT_EQ(form(""), all + R"("required":false,"parallel":true})");
+  EXPECT_EQ(form(R"(,"tool_choice":"auto","parallel_tool_calls":false)"),
+            all + R"("required":false,"parallel":false})");
+  EXPECT_EQ(form(R"(,"tool_choice":"required")"), all + R"("required":true,"parallel":true})");
+  EXPECT_EQ(form(R"(,"tool_choice":{"type":"function","function":{"name":"f"}})"),
+            R"({"type":"tool_calls","functions":[)" + f + R"(],"required":true,"parallel":false})");
+  const CompletionRequest none = read(R"(,"tool_choice":"none")");
+  EXPECT_FALSE(none.reads_tools || none.form.grammar);
+  EXPECT_EQ(none.prompts.at(0).text, "-<think>");
+  const CompletionRequest must = read(R"(,"tool_choice":"required")");
+  EXPECT_TRUE(must.reads_tools && must.form.grammar && must.prompts.at(0).reasoning_opened);
+  EXPECT_EQ(must.prompts.at(0).text.find("strict"), std::string::npos) << "that is the server's business";
 }
 
 TEST(OpenAiRequest, AFinalMessageIsContinuedWhereItStopped) {

@@ -27,8 +27,8 @@ void add(Read& read, const ToolText& piece) {
   }
 }
 
-Read read_in_pieces(std::string_view text, std::size_t size, std::string_view begun = {}) {
-  ToolCallParser parser(begun);
+Read read_in_pieces(std::string_view text, std::size_t size) {
+  ToolCallParser parser;
   Read read;
   for (; !text.empty(); text.remove_prefix(std::min(size, text.size())))
     add(read, parser.push(text.substr(0, size)));
@@ -75,13 +75,6 @@ TEST(ToolCalls, ComeOutTheSameHoweverTheTextIsCut) {
       ASSERT_EQ(read_in_pieces(c.text, size), c.expected) << c.name << ", pieces of " << size;
     }
   }
-}
-
-TEST(ToolCalls, AForcedCallContinuesWhatThePromptBegan) {
-  const Read read = read_in_pieces(R"("city": "Rome"}}
-</tool_call>)",
-                                   3, "<tool_call>\n{\"name\": \"weather\", \"arguments\": {");
-  EXPECT_EQ(read, (Read{"", {{"weather", R"({"city": "Rome"})"}}}));
 }
 
 TEST(ToolCalls, ArgumentsArePassedOnBeforeTheCallIsComplete) {
