@@ -67,10 +67,9 @@ std::vector<json::value> read_calls(std::string_view text) {
   return calls;
 }
 
-/// A text of the grammar by random bytes; those that close things are likelier, so that it ends.
-std::string write_at_random(Constraint& constraint, std::mt19937& random) {
-  std::string text;
-  std::int32_t state = constraint.start();
+/// A text of the grammar that goes on by random bytes; those that close things are likelier, so that it ends.
+std::string write_at_random(Constraint& constraint, std::mt19937& random, std::string text = {}) {
+  std::int32_t state = constraint.advance(constraint.start(), text);
   while (text.size() < 5000) {
     std::string possible;
     for (int byte = 0; byte < 256; ++byte) {
@@ -231,6 +230,12 @@ TEST(ToolCallGrammar, ArgumentsOfAllItsCallsParseAndValidate) {
       }
     }
     EXPECT_EQ(called, (std::set<std::string>{"strict", "fr\"ee"}));
+    Constraint single(std::make_shared<Grammar>(compile_tool_calls(make_call_form(functions, false, false))),
+                      nullptr);
+    for (int i = 0; i < 10; ++i) {
+      const std::string text = write_at_random(single, random, "<tool_call>");
+      EXPECT_TRUE(text.empty() || read_calls(text).size() == 1) << text;
+    }
   }
 }
 
@@ -421,7 +426,9 @@ TEST(ConstrainedGeneration, WhatMayCallAndDoesNotIsTheSameWithoutAGrammar) {
 
 TEST(ConstrainedGeneration, GivesTheSameBytesAloneTogetherAndWithLookup) {
   const auto model = load(some_model());
-  const std::vector<GenerateRequest> requests = make_constrained_requests(*model, 60);
+  std::vector<GenerateRequest> requests = make_constrained_requests(*model, 60);
+  const std::vector<GenerateRequest> calling = make_calling_requests(*model);
+  requests.insert(requests.end(), calling.begin(), calling.end());
   const auto alone = testing::run_alone(model, small(), requests);
   for (const Lookup lookup : {Lookup::off, Lookup::on}) {
     EngineOptions options = small(16384);
@@ -446,6 +453,26 @@ TEST(ConstrainedGeneration, BeginsBehindTheThinking) {
   }
 }
 
+TEST(ConstrainedGeneration, ACallBeginsBehindTheThinkingAndMayFollowNone) {
+  const auto model = load(some_model());
+  const json::array functions{{{"name", "f"}, {"parameters", {{"const", json::object{{"a", 1}}}}}}};
+  for (const bool required : {true, false}) {
+    GenerateRequest request = greedy_request({5, 6, 7}, 80);
+    request.constraint =
+        std::make_shared<Grammar>(compile_tool_calls(make_call_form(functions, required, false)));
+    request.reasoning_opened = true;
+    request.sampling.stop_ids = {9};
+    request.sampling.logit_bias = {{9, 100.0F}};
+    request.sampling.reasoning_budget = 10;
+    Engine engine(model, small());
+    const GeneratedSample sample = engine.generate(request).samples.front();
+    EXPECT_EQ(sample.reasoning_closed, required) << "an answer that may be empty may be left out";
+    EXPECT_EQ(sample.finish_reason, FinishReason::stop);
+    EXPECT_EQ(sample.text,
+              required ? "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\":1}}\n</tool_call>" : "");
+  }
+}
+
 TEST(ConstrainedGeneration, AnEndTokenComesOnlyWhereTheTextMayEnd) {
   const auto model = load(some_model());
   GenerateRequest request = greedy_request({5, 6, 7}, 60);
@@ -464,13 +491,19 @@ TEST(ConstrainedGeneration, AnEndTokenComesOnlyWhereTheTextMayEnd) {
   expect_valid(R"({"type":"string","minLength":4})", sample.text);
 }
 
-TEST(RealModel, WritesWhatTheSchemaAsksFor) {
+/// Null where the tests are not given it.
+std::shared_ptr<LoadedModel> load_real_model() {
   const char* folder = std::getenv("TOUCHSTONE_REAL_MODELS");
-  if (folder == nullptr) GTEST_SKIP() << "TOUCHSTONE_REAL_MODELS is not set";
+  if (folder == nullptr) return nullptr;
   const std::filesystem::path file =
       std::filesystem::path(folder) / "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf";
-  if (!std::filesystem::exists(file)) GTEST_SKIP() << file << " is not there";
-  const auto model = std::make_shared<LoadedModel>(load_model(file.string(), LoadOptions{}));
+  if (!std::filesystem::exists(file)) return nullptr;
+  return std::make_shared<LoadedModel>(load_model(file.string(), LoadOptions{}));
+}
+
+TEST(RealModel, WritesWhatTheSchemaAsksFor) {
+  const auto model = load_real_model();
+  if (!model) GTEST_SKIP() << "TOUCHSTONE_REAL_MODELS names no folder with the model";
   const Prompter prompter = make_prompter(*model, false);
   std::vector<GenerateRequest> requests;
   for (const std::string& schema : schemas()) {
@@ -488,6 +521,36 @@ TEST(RealModel, WritesWhatTheSchemaAsksFor) {
     if (sample.finish_reason != FinishReason::stop) continue;
     ++ended;
     expect_valid(schemas()[i], sample.text);
+  }
+  EXPECT_GE(ended, 30);
+}
+
+TEST(RealModel, CallsWithArgumentsThatTheSchemaAccepts) {
+  const auto model = load_real_model();
+  if (!model) GTEST_SKIP() << "TOUCHSTONE_REAL_MODELS names no folder with the model";
+  const Prompter prompter = make_prompter(*model, false);
+  const std::vector<json::value> schemas = testing::parameter_schemas();
+  std::vector<GenerateRequest> requests;
+  for (const json::value& schema : schemas) {
+    GenerateRequest request;
+    const json::array functions{{{"name", "f"}, {"parameters", schema}}};
+    request.prompt_ids =
+        make_prompt(prompter, "Call f with an example of this: " + json::serialize(schema)).ids;
+    request.sampling = model->defaults;
+    request.sampling.max_new_tokens = 100;
+    request.constraint =
+        std::make_shared<Grammar>(compile_tool_calls(make_call_form(functions, true, false)));
+    requests.push_back(std::move(request));
+  }
+  const auto results = testing::run_together(model, small(16384), requests).results;
+  int ended = 0;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const GeneratedSample& sample = results[i].samples.front();
+    if (sample.finish_reason != FinishReason::stop) continue;
+    ++ended;
+    const std::vector<json::value> calls = read_calls(sample.text);
+    ASSERT_EQ(calls.size(), 1U) << sample.text;
+    EXPECT_TRUE(testing::accepts(schemas[i], schemas[i], calls[0].at("arguments"))) << sample.text;
   }
   EXPECT_GE(ended, 30);
 }
