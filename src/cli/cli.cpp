@@ -60,7 +60,8 @@ void add_common_options(CLI::App& app, CommonOptions& options) {
       ->check(CLI::Range(1, 1024));
   app.add_option("--device", options.device, "auto, cpu or cuda[:N]");
   app.add_option("--isa", options.isa, "Instruction set of the kernels")
-      ->check(CLI::IsMember({"auto", "scalar", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16"}));
+      ->check(
+          CLI::IsMember({"auto", "scalar", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16", "amx"}));
   app.add_option("--dtype", options.dtype,
                  "Weights: as stored (auto), widened (f32), or rounded (f16, bf16, int8, int4)");
   app.add_option(

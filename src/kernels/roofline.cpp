@@ -11,6 +11,7 @@
 #include <new>
 
 #include "base/error.h"
+#include "kernels/cpu/tiles.h"
 
 namespace touchstone {
 namespace {
@@ -84,6 +85,22 @@ __attribute__((target("avx512f,avx512vnni"))) float burn_avx512vnni() {
   std::int32_t sum = 0;
   for (const Ints16& chain : chains) sum += chain[0];
   return static_cast<float>(sum);
+}
+
+/// Six sums, each once a half.
+__attribute__((target("amx-tile,amx-int8"))) float burn_amx() {
+  static_assert(kChains == 12);
+  start_tiles();
+  for (std::int64_t i = 0; i < 2 * kFmaIterations; ++i) {
+    _tile_dpbsud(0, 6, 7);
+    _tile_dpbsud(1, 6, 7);
+    _tile_dpbsud(2, 6, 7);
+    _tile_dpbsud(3, 6, 7);
+    _tile_dpbsud(4, 6, 7);
+    _tile_dpbsud(5, 6, 7);
+  }
+  stop_tiles();
+  return 0;
 }
 
 __attribute__((target("avx512f,avx512bf16"))) float burn_avx512bf16() {
@@ -192,9 +209,11 @@ Roofline measure_roofline(ThreadPool& pool, const std::string& isa) {
   }
   const bool is_avx2 = isa == "avx2" || isa == "avxvnni";
   const bool has_vnni = isa == "avx512vnni" || isa == "avx512bf16";
+  const bool has_bf16 = isa == "avx512bf16" || isa == "amx";
   roofline.fma_flops = is_avx2 ? measure_peak(pool, burn_avx2, 8) : measure_peak(pool, burn_avx512, 16);
-  roofline.bf16_flops = isa == "avx512bf16" ? measure_peak(pool, burn_avx512bf16, 32) : roofline.fma_flops;
-  roofline.int8_ops = has_vnni           ? measure_peak(pool, burn_avx512vnni, 64)
+  roofline.bf16_flops = has_bf16 ? measure_peak(pool, burn_avx512bf16, 32) : roofline.fma_flops;
+  roofline.int8_ops = isa == "amx"       ? measure_peak(pool, burn_amx, 16 * 16 * 64)
+                      : has_vnni         ? measure_peak(pool, burn_avx512vnni, 64)
                       : isa == "avxvnni" ? measure_peak(pool, burn_avxvnni, 32)
                                          : measure_peak(pool, burn_avx2_ints, 16);
   return roofline;

@@ -50,7 +50,7 @@ struct ForwardSlice {
 
 struct ModelOptions {
   int num_threads = 0;       // 0: usable_cores()
-  std::string isa = "auto";  // auto, scalar, avx2, avx512, avx512vnni, avx512bf16
+  std::string isa = "auto";  // auto, scalar, avx2, avx512, avx512vnni, avx512bf16, amx
   // auto: as stored; f32: widened; f16: rounded; bf16: rounded, activations, too; int8, int4: rounded,
   // activations to int8.
   std::string dtype = "auto";

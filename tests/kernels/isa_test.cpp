@@ -23,7 +23,7 @@ using Floats = std::vector<float>;
 /// The tables that this CPU can run, scalar excepted.
 std::vector<const KernelTable*> list_tables() {
   std::vector<const KernelTable*> tables;
-  for (const char* isa : {"avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16"}) {
+  for (const char* isa : {"avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16", "amx"}) {
     try {
       tables.push_back(&choose_kernels(isa));
     } catch (const Error&) {  // this CPU lacks it
@@ -303,7 +303,7 @@ TEST_P(Integers, GiveTheSameBitsOnEveryInstructionSetAndHoweverAProductIsCut) {
     const int columns = random.between(1, 700);
     const RandomMatrix matrix(DType::f32, random.between(1, 140), columns, random);
     const PackedMatrix packed = pack_matrix(matrix.stored, GetParam(), {}, pool);
-    const int num_tokens = random.between(1, 20);
+    const int num_tokens = random.between(1, 50);
     const Floats x = random.normals(static_cast<std::size_t>(num_tokens * columns));
     const Quantized q(choose_kernels("scalar"), x, columns);
     const auto expected = bits_of(multiply_all_ints(choose_kernels("scalar"), packed, q, 1, 1));

@@ -68,7 +68,7 @@ TEST_P(SameBytes, ForAnyInstructionSet) {
     const Ids ids = Random{std::mt19937(2)}.ids(75, shape.vocab_size);
     Transformer scalar(tiny.checkpoint, options(1, "scalar"));
     const auto expected = bits_of(Sequence(scalar, 75).run(ids));
-    for (const char* isa : {"auto", "avx2", "avx512", "avx512vnni", "avx512bf16"}) {
+    for (const char* isa : {"auto", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx"}) {
       try {
         Transformer model(tiny.checkpoint, options(1, isa));
         EXPECT_EQ(bits_of(Sequence(model, 75).run(ids)), expected) << shape.model_type << " on " << isa;

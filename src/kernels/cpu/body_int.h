@@ -175,6 +175,23 @@ struct Int4Panel {
 
 // ---- Matrix products ----
 
+/// A group's sums in floats, times both scales, are added to `sums`.
+template <class V, int kTokens, int kPanels>
+void add_int_sums(const typename V::Ints (&sum)[kTokens][kPanels], const std::uint8_t* group,
+                  std::size_t panel_bytes, const float* x_scales, bool first, float* sums) {
+#pragma GCC unroll 8
+  for (int p = 0; p < kPanels; ++p) {
+    const typename V::Vec scale =
+        V::load(reinterpret_cast<const float*>(group + static_cast<std::size_t>(p) * panel_bytes));
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens; ++t) {
+      float* out = sums + t * kSumStride + p * kLanes;
+      const typename V::Vec before = first ? V::zero() : V::load(out);
+      V::store(out, V::fma(V::to_floats(sum[t][p]), V::mul(scale, V::set1(x_scales[t])), before));
+    }
+  }
+}
+
 /// One group of kTokens tokens times kPanels panels, added to `sums`.
 template <class V, class Panel, int kTokens, int kPanels>
 void multiply_int_group(const std::uint8_t* group, std::size_t panel_bytes, int steps, const IntRows& x,
@@ -183,18 +200,7 @@ void multiply_int_group(const std::uint8_t* group, std::size_t panel_bytes, int 
   typename V::Ints sum[kTokens][kPanels];
   Panel::template sum_group<V, kTokens, kPanels>(group, panel_bytes,
                                                  {x.q + at * kIntGroup, x.sums + at * kIntSums, steps}, sum);
-#pragma GCC unroll 8
-  for (int p = 0; p < kPanels; ++p) {
-    const typename V::Vec scale =
-        V::load(reinterpret_cast<const float*>(group + static_cast<std::size_t>(p) * panel_bytes));
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) {
-      float* out = sums + t * kSumStride + p * kLanes;
-      const float x_scale = x.scales[at + static_cast<std::size_t>(t)];
-      const typename V::Vec before = index == 0 ? V::zero() : V::load(out);
-      V::store(out, V::fma(V::to_floats(sum[t][p]), V::mul(scale, V::set1(x_scale)), before));
-    }
-  }
+  add_int_sums<V, kTokens, kPanels>(sum, group, panel_bytes, x.scales + at, index == 0, sums);
 }
 
 /// As multiply_int_group, for a number of tokens known at run time.
@@ -210,43 +216,85 @@ void multiply_int_group_of(int tokens, const std::uint8_t* group, std::size_t pa
   multiply_int_group<V, Panel, kTokens, kPanels>(group, panel_bytes, steps, x, token, index, sums);
 }
 
+/// Whether V multiplies the integers of many tokens at once.
+template <class V>
+concept HasMatrices = requires {
+  V::kMatrixTokens;
+};
+
+/// As multiply_int_group, for as many tokens from `token` on as V multiplies at once.
+template <class V, int kPanels>
+void multiply_int_matrices(const std::uint8_t* group, std::size_t panel_bytes, const IntRows& x, int token,
+                           int index, float* sums) {
+  constexpr int kTokens = 4;
+  static_assert(V::kMatrixTokens % kTokens == 0);
+  const std::size_t at = static_cast<std::size_t>(index) * x.group_rows + static_cast<std::size_t>(token);
+  alignas(64) std::int32_t products[kPanels][V::kMatrixTokens][kLanes];
+  V::template multiply_matrices<kPanels>(group + kIntScaleBytes, panel_bytes, x.q + at * kIntGroup, products);
+  const std::int32_t* totals = x.sums + at * kIntSums + kIntSums - 1;
+  for (int t = 0; t < V::kMatrixTokens; t += kTokens) {
+    typename V::Ints sum[kTokens][kPanels];
+    for (int i = 0; i < kTokens; ++i) {
+      for (int p = 0; p < kPanels; ++p)
+        sum[i][p] = V::load_ints(products[p][t + i], -128 * totals[(t + i) * kIntSums]);
+    }
+    add_int_sums<V, kTokens, kPanels>(sum, group, panel_bytes, x.scales + at + t, index == 0,
+                                      sums + t * kSumStride);
+  }
+}
+
+/// One group of int8 times all tokens; `before(t, n)` is called before the n tokens from t on.
+template <class V, class Panel, int kTokens, int kPanels, class Before>
+void multiply_int_group_of_all(const std::uint8_t* group, std::size_t panel_bytes, int steps,
+                               const IntRows& x, int num_tokens, int index, float* sums,
+                               const Before& before) {
+  int t = 0;
+  if constexpr (HasMatrices<V> && std::is_same_v<Panel, Int8Panel>) {
+    for (; t + V::kMatrixTokens <= num_tokens; t += V::kMatrixTokens) {
+      before(t, V::kMatrixTokens);
+      multiply_int_matrices<V, kPanels>(group, panel_bytes, x, t, index, sums + t * kSumStride);
+    }
+  }
+  for (; t < num_tokens; t += kTokens) {
+    before(t, kTokens);
+    multiply_int_group_of<V, Panel, kTokens, kPanels>(num_tokens - t, group, panel_bytes, steps, x, t, index,
+                                                      sums + t * kSumStride);
+  }
+}
+
 /// kPanels panels: each group of weights is met by all tokens while it is near.
 template <class V, class Panel, int kTokens, int kPanels>
 void multiply_int_panels(const std::uint8_t* panels, std::size_t panel_bytes, int num_inputs,
                          const IntRows& x, int num_tokens, std::uint8_t* tile, float* sums) {
   constexpr bool kUnpacks = std::is_same_v<Panel, Int4Panel>;
   constexpr int kLines = Panel::kGroupBytes / 64;
-  const int num_tiles = (num_tokens + kTokens - 1) / kTokens;
   for (int index = 0; index < x.num_groups; ++index) {
     const std::uint8_t* group = panels + static_cast<std::size_t>(index) * Panel::kGroupBytes;
     const int left = num_inputs - index * kIntGroup;
     const int steps = ((left < kIntGroup ? left : kIntGroup) + kIntDepth - 1) / kIntDepth;
-    // Spread over the tiles: more at once than the core can have under way would hold up its loads.
-    const auto prefetch_share = [&](int token) {
+    // Spread over the tokens: more at once than the core can have under way would hold up its loads.
+    const auto prefetch_share = [&](int token, int count) {
       if (num_tokens == 1) return;  // a single stream: the processor's own prefetcher follows it better
-      const int index = token / kTokens;
-      const auto first = static_cast<std::size_t>(index * kLines / num_tiles) * 64;
-      const auto end = static_cast<std::size_t>((index + 1) * kLines / num_tiles) * 64;
+      const int end = token + count < num_tokens ? token + count : num_tokens;
+      const auto first_byte = static_cast<std::size_t>(token * kLines / num_tokens) * 64;
+      const auto end_byte = static_cast<std::size_t>(end * kLines / num_tokens) * 64;
       for (int p = 0; p < kPanels; ++p) {
         const std::uint8_t* ahead = group + static_cast<std::size_t>(p) * panel_bytes + kIntAhead;
-        if (num_tiles == 1) prefetch(ahead, Panel::kGroupBytes);
-        if (num_tiles > 1) prefetch(ahead + first, end - first);
+        if (count >= num_tokens) {
+          prefetch(ahead, Panel::kGroupBytes);
+        } else {
+          prefetch(ahead + first_byte, end_byte - first_byte);
+        }
       }
     };
     if (kUnpacks && num_tokens > V::kFewTokens) {
       for (std::size_t p = 0; p < kPanels; ++p)
         Int4Panel::unpack(group + p * panel_bytes, tile + p * kInt8GroupBytes);
-      for (int t = 0; t < num_tokens; t += kTokens) {
-        prefetch_share(t);
-        multiply_int_group_of<V, Int8Panel, kTokens, kPanels>(num_tokens - t, tile, kInt8GroupBytes, steps, x,
-                                                              t, index, sums + t * kSumStride);
-      }
-      continue;
-    }
-    for (int t = 0; t < num_tokens; t += kTokens) {
-      prefetch_share(t);
-      multiply_int_group_of<V, Panel, kTokens, kPanels>(num_tokens - t, group, panel_bytes, steps, x, t,
-                                                        index, sums + t * kSumStride);
+      multiply_int_group_of_all<V, Int8Panel, kTokens, kPanels>(tile, kInt8GroupBytes, steps, x, num_tokens,
+                                                                index, sums, prefetch_share);
+    } else {
+      multiply_int_group_of_all<V, Panel, kTokens, kPanels>(group, panel_bytes, steps, x, num_tokens, index,
+                                                            sums, prefetch_share);
     }
   }
 }
@@ -273,10 +321,17 @@ template <class V>
 void multiply_ints(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t num_panels,
                    const IntRows& x, std::int32_t num_tokens, float* tile, float* sums) {
   auto* bytes = reinterpret_cast<std::uint8_t*>(tile);
-  if (weights.format == PanelFormat::int4) {
-    return multiply_ints_in<V, Int4Panel>(weights, first_panel, num_panels, x, num_tokens, bytes, sums);
+  if constexpr (HasMatrices<V>) {
+    if (num_tokens >= V::kMatrixTokens) V::start_matrices();
   }
-  multiply_ints_in<V, Int8Panel>(weights, first_panel, num_panels, x, num_tokens, bytes, sums);
+  if (weights.format == PanelFormat::int4) {
+    multiply_ints_in<V, Int4Panel>(weights, first_panel, num_panels, x, num_tokens, bytes, sums);
+  } else {
+    multiply_ints_in<V, Int8Panel>(weights, first_panel, num_panels, x, num_tokens, bytes, sums);
+  }
+  if constexpr (HasMatrices<V>) {
+    if (num_tokens >= V::kMatrixTokens) V::stop_matrices();
+  }
 }
 
 template <class V>
