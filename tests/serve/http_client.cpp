@@ -78,7 +78,8 @@ TestResponse TestClient::receive(bool has_body) {
   response.head = input_.substr(0, head_size);
   input_.erase(0, head_size + 2);
   response.status = std::stoi(response.head.substr(9));
-  if (!has_body || response.status == 204 || response.status == 100) return response;
+  const bool never_has_body = response.status == 100 || response.status == 204 || response.status == 304;
+  if (!has_body || never_has_body) return response;
   if (response.header("transfer-encoding") != "chunked") {
     const std::string length = response.header("content-length");
     if (length.empty()) {
