@@ -180,6 +180,7 @@ void complete(Api& api, const PostCall& call, Reply& reply) {
                     .request_id = call.request.id,
                     .header_timeout_s = header_timeout(call.request),
                     .received = call.request.received,
+                    .ping_interval = api.ping_interval,
                     .answers = &api.answers,
                     .lease = runner},
                    *runner, api.metrics, reply);

@@ -129,6 +129,7 @@ std::vector<boost::json::value> stream_events(const std::string& body) {
     const std::size_t end = body.find("\n\n", at);
     const std::string event = body.substr(at, end - at);
     at = end == std::string::npos ? body.size() : end + 2;
+    if (event.starts_with(":")) continue;  // a comment
     EXPECT_TRUE(event.starts_with("data: ")) << event;
     EXPECT_FALSE(done) << "an event behind the end";
     if (event == "data: [DONE]") {
