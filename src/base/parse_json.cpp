@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 #include <boost/json/basic_parser_impl.hpp>
+#include <cmath>
 #include <cstdlib>
 
 #include "base/error.h"
@@ -40,11 +41,15 @@ struct Builder {
     number.clear();
     return stack.push_uint64(value), true;
   }
-  bool on_double(double, json::string_view text, Error&) {
+  bool on_double(double, json::string_view text, Error& error) {
     number.append(text.data(), text.size());
-    stack.push_double(std::strtod(number.c_str(), nullptr));
+    const double value = std::strtod(number.c_str(), nullptr);
     number.clear();
-    return true;
+    if (!std::isfinite(value)) {  // JSON has no way to write it again
+      error = json::error::exponent_overflow;
+      return false;
+    }
+    return stack.push_double(value), true;
   }
   bool on_bool(bool value, Error&) { return stack.push_bool(value), true; }
   bool on_null(Error&) { return stack.push_null(), true; }

@@ -367,6 +367,7 @@ json::object count_message_tokens(const json::object& body, RequestModel model) 
 
 const Dialect kAnthropic = {.read = anthropic::read,
                             .stream_type = "text/event-stream",
+                            .ping = "event: ping\ndata: {\"type\":\"ping\"}\n\n",
                             .write_delta = anthropic::write_delta,
                             .write_end = anthropic::write_end,
                             .write_whole = anthropic::write_whole,

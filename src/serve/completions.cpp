@@ -30,6 +30,7 @@ struct Completion {
   std::optional<Ballot> ballot;  // where the samples vote
   bool begun = false;            // the stream has
   bool failed = false;
+  Clock::time_point last_sent;  // of the stream; before it begins, when the request came
   double ttft_s = -1;
 
   const Dialect& dialect() const { return *call.dialect; }
@@ -39,15 +40,32 @@ struct Completion {
 /// Users of other keys can't tell what was asked.
 std::string make_salt(const Caller& caller) { return std::to_string(caller.tenant); }
 
-void send_delta(Completion& c, const Choice& choice, const AnswerDelta& delta) {
-  std::string bytes = c.dialect().write_delta(c.response, choice, delta);
-  if (bytes.empty()) return;
+void send_part(Completion& c, std::string bytes) {
   if (!c.begun) {
     c.reply.begin_stream(
         {.content_type = c.dialect().stream_type, .body = {}, .headers = {{"Cache-Control", "no-cache"}}});
     c.begun = true;
   }
+  c.last_sent = Clock::now();
   c.reply.write(std::move(bytes));
+}
+
+void send_delta(Completion& c, const Choice& choice, const AnswerDelta& delta) {
+  std::string bytes = c.dialect().write_delta(c.response, choice, delta);
+  if (!bytes.empty()) send_part(c, std::move(bytes));
+}
+
+/// Proxies cut streams that say nothing for long, as while a request waits or its prompt is computed.
+void break_silence(Completion& c) {
+  if (!c.request.stream || c.dialect().ping == nullptr) return;
+  if (Clock::now() - c.last_sent >= c.call.ping_interval) send_part(c, c.dialect().ping);
+}
+
+/// Asked by the runner before each step.
+bool is_abandoned(Completion& c) {
+  if (c.failed || c.reply.abandoned()) return true;
+  break_silence(c);
+  return false;
 }
 
 bool take_token(Completion& c, std::size_t first_choice, const TokenEvent& event) {
@@ -260,7 +278,8 @@ void start_completion(const boost::json::object& body, const CompletionCall& cal
                                                                   .metrics = metrics,
                                                                   .reply = std::move(reply),
                                                                   .last_token = {},
-                                                                  .ballot = {}});
+                                                                  .ballot = {},
+                                                                  .last_sent = call.received});
   Completion& c = *completion;
   c.last_token.resize(c.response.choices.size());
   c.jobs_left = c.request.prompts.size();
@@ -292,7 +311,7 @@ void start_completion(const boost::json::object& body, const CompletionCall& cal
     job.tenant = call.caller.tenant;
     job.answer_now = answer_now;
     job.request.cache_salt = make_salt(call.caller);
-    job.abandoned = [completion] { return completion->failed || completion->reply.abandoned(); };
+    job.abandoned = [completion] { return is_abandoned(*completion); };
     job.on_done = [completion, first_choice](const GenerateResult& result) {
       finish_job(completion, first_choice, result);
     };

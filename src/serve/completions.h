@@ -1,6 +1,7 @@
 // A request's way from its body to its answer: read, queued, generated, written.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -20,6 +21,7 @@ struct CompletionCall {
   std::string request_id;
   double header_timeout_s = 0;  // 0: none
   Clock::time_point received;
+  std::chrono::milliseconds ping_interval{0};    // of silence in a stream
   AnswersUnderWay* answers = nullptr;            // where "answer now" finds this one; null: nowhere
   std::shared_ptr<ModelRunner> lease = nullptr;  // keeps the model loaded until the answer is complete
 };

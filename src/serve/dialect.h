@@ -52,6 +52,7 @@ struct Dialect {
   /// Throws RequestError, which names the field.
   CompletionRequest (*read)(const boost::json::object& body, const RequestModel& model);
   const char* stream_type;  // its streams' content type
+  const char* ping;         // what a stream can say without meaning anything; null: nothing
   /// What is new in a choice, as a part of the stream; empty: nothing.
   std::string (*write_delta)(Response& response, const Choice& choice, const AnswerDelta& delta);
   /// The stream's end, behind the last delta.
@@ -66,6 +67,9 @@ extern const Dialect kOpenAiChat, kOpenAiText;      // openai_response.cpp
 extern const Dialect kOllamaChat, kOllamaGenerate;  // ollama.cpp
 extern const Dialect kAnthropic;                    // anthropic.cpp
 extern const Dialect kOpenAiResponses;              // openai_responses.cpp
+
+/// A comment, which clients of server-sent events pass over.
+inline constexpr const char* kPingComment = ": ping\n\n";
 
 /// A server-sent event; `type` may be empty.
 std::string format_event(const boost::json::value& data, std::string_view type = {});

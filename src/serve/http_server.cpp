@@ -498,9 +498,9 @@ asio::awaitable<bool> HttpServer::Impl::answer(Connection& c, HttpRequest reques
   const HttpResponse& head = *exchange->head;
   const bool streams = exchange->streams;
   keeps_alive = keeps_alive && !stopping && !(streams && is_old);
-  const bool bodiless = record.method == "HEAD" || head.status == 204;
-  std::string bytes =
-      format_head(head, record.id, keeps_alive, streams && !is_old, !streams && head.status != 204);
+  const bool is_empty = head.status == 204 || head.status == 304;
+  const bool bodiless = record.method == "HEAD" || is_empty;
+  std::string bytes = format_head(head, record.id, keeps_alive, streams && !is_old, !streams && !is_empty);
   if (!bodiless && !streams) bytes += head.body;
   bool sent = co_await write_all(c, bytes, options.limits.write_time);
   record.body_bytes_sent = bodiless ? 0 : head.body.size();

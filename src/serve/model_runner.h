@@ -41,7 +41,7 @@ struct ExpectedPrompt {
 struct Job {
   GenerateRequest request;
   std::uint64_t tenant = 0;                     // requests of different tenants take turns
-  std::function<bool()> abandoned;              // asked before each step: nobody waits for the answer
+  std::function<bool()> abandoned;              // asked before each step, also in the queue: nobody waits
   std::shared_ptr<const AnswerNow> answer_now;  // looked at before each step; null: never
   std::function<void(GenerateResult)> on_done;
   std::function<void(std::exception_ptr)> on_error;

@@ -269,6 +269,7 @@ json::object describe_ollama_model(const LoadedModel& model, std::int32_t max_se
 const Dialect kOllamaChat = {
     .read = ollama::read_chat,
     .stream_type = "application/x-ndjson",
+    .ping = nullptr,
     .write_delta = [](Response& r, const Choice& c,
                       const AnswerDelta& d) { return ollama::write_delta(r, c, d, true); },
     .write_end = [](Response& r) { return ollama::write_end(r, true); },
@@ -279,6 +280,7 @@ const Dialect kOllamaChat = {
 const Dialect kOllamaGenerate = {
     .read = ollama::read_generate,
     .stream_type = "application/x-ndjson",
+    .ping = nullptr,
     .write_delta = [](Response& r, const Choice& c,
                       const AnswerDelta& d) { return ollama::write_delta(r, c, d, false); },
     .write_end = [](Response& r) { return ollama::write_end(r, false); },

@@ -239,6 +239,7 @@ std::string write_stream_error(Response&, const HttpError& error) {
 
 const Dialect kOpenAiChat = {.read = read_chat_request,
                              .stream_type = "text/event-stream",
+                             .ping = kPingComment,
                              .write_delta = write_chat_delta,
                              .write_end = write_chat_end,
                              .write_whole = write_whole_chat,
@@ -247,6 +248,7 @@ const Dialect kOpenAiChat = {.read = read_chat_request,
 
 const Dialect kOpenAiText = {.read = read_text_request,
                              .stream_type = "text/event-stream",
+                             .ping = kPingComment,
                              .write_delta = write_text_delta,
                              .write_end = write_text_end,
                              .write_whole = write_whole_text,

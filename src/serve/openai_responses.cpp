@@ -394,6 +394,7 @@ std::string write_stream_error(Response& response, const HttpError& error) {
 
 const Dialect kOpenAiResponses = {.read = responses::read,
                                   .stream_type = "text/event-stream",
+                                  .ping = kPingComment,
                                   .write_delta = responses::write_delta,
                                   .write_end = responses::write_end,
                                   .write_whole = responses::write_whole,

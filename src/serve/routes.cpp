@@ -4,18 +4,17 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/asio/post.hpp>
 #include <cmath>
 #include <cstdlib>
 #include <ctime>
 
-#include "base/resources.h"
 #include "engine/model_hashes.h"
 #include "serve/anthropic.h"
 #include "serve/chat_messages.h"
 #include "serve/completions.h"
 #include "serve/ollama.h"
+#include "serve/page.h"
 #include "serve/request_fields.h"
 
 namespace touchstone::serve {
@@ -23,12 +22,6 @@ namespace touchstone::serve {
 namespace json = boost::json;
 
 namespace {
-
-// Nothing but the page's own files, no inline script, no other site, no frame around it.
-constexpr const char* kPagePolicy =
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src "
-    "'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 HttpResponse to_response(const json::value& value) { return {.body = json::serialize(value), .headers = {}}; }
 
@@ -158,30 +151,6 @@ HttpResponse show_version(Api&, const HttpRequest&) {
   return to_response(json::object{{"version", engine_version()}});
 }
 
-HttpResponse show_page(const HttpRequest& request) {
-  const std::string path = "web/dist" + (request.path == "/" ? std::string("/index.html") : request.path);
-  const auto file = find_embedded(path);
-  if (!file)
-    return make_error(404, "invalid_request_error", "there is nothing at " + request.path, {}, "not_found");
-  constexpr std::array<std::pair<std::string_view, const char*>, 7> kTypes = {
-      {{".html", "text/html; charset=utf-8"},
-       {".js", "text/javascript; charset=utf-8"},
-       {".css", "text/css; charset=utf-8"},
-       {".svg", "image/svg+xml"},
-       {".woff2", "font/woff2"},
-       {".json", "application/json"},
-       {".png", "image/png"}}};
-  HttpResponse response{
-      .content_type = "application/octet-stream", .body = std::string(file->text()), .headers = {}};
-  for (const auto& [suffix, type] : kTypes) {
-    if (path.ends_with(suffix)) response.content_type = type;
-  }
-  response.headers.emplace_back("Content-Security-Policy", kPagePolicy);
-  // Names stay the same from one build to the next, so that a browser has to ask again.
-  response.headers.emplace_back("Cache-Control", "no-cache");
-  return response;
-}
-
 // ---- what reads a body, on a worker ----
 
 struct PostCall {
@@ -211,6 +180,7 @@ void complete(Api& api, const PostCall& call, Reply& reply) {
                     .request_id = call.request.id,
                     .header_timeout_s = header_timeout(call.request),
                     .received = call.request.received,
+                    .ping_interval = api.ping_interval,
                     .answers = &api.answers,
                     .lease = runner},
                    *runner, api.metrics, reply);

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <boost/asio/thread_pool.hpp>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,6 +25,7 @@ struct Api {
   AnswersUnderWay answers;
   bool draining = false;
   double num_connections = 0;
+  std::chrono::milliseconds ping_interval{0};  // ServerOptions'
   boost::asio::thread_pool workers{1};
 };
 

@@ -175,6 +175,7 @@ Server::Server(std::vector<FleetModel> models, const ServerOptions& options)
   }
   if (!options.api_key_file.empty()) api.rules.keys = ApiKeys::load(options.api_key_file);
   api.rules.allowed_origins = options.allowed_origins;
+  api.ping_interval = options.ping_interval;
   impl_->http.emplace(
       impl_->io,
       HttpServerOptions{

@@ -1,6 +1,7 @@
 // serve/: an OpenAI-compatible HTTP server over one or several models. Enter here.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -23,7 +24,8 @@ struct ServerOptions {
   RunnerOptions runner;                      // for each model
   std::uint64_t memory_budget = 0;           // bytes of the models that are loaded at one time
   HttpLimits limits;
-  double drain_seconds = 30;  // what is under way may take so long after drain()
+  std::chrono::milliseconds ping_interval{15'000};  // of silence in a stream, after which it says something
+  double drain_seconds = 30;                        // what is under way may take so long after drain()
 };
 
 /// Three threads, and one more a loaded model.

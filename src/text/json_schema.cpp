@@ -103,7 +103,8 @@ bool has_type(const json::value& value, std::string_view type) {
   if (type == "object") return value.is_object();
   if (type == "array") return value.is_array();
   if (type == "number") return value.is_number();
-  return value.is_number() && is_whole(value);
+  if (type == "integer") return value.is_number() && is_whole(value);
+  refuse("type '" + std::string(type) + "' is none of JSON's");
 }
 
 class SchemaCompiler {

@@ -199,6 +199,7 @@ TEST(JsonSchemaGrammar, WhatItDoesNotUnderstandIsRefusedByName) {
   EXPECT_THAT(refusal(R"({"type":"string","minLength":-1})"), HasSubstr("'minLength'"));
   EXPECT_THAT(refusal(R"({"type":"string","minLength":4000000000})"), HasSubstr("too large"));
   EXPECT_THAT(refusal(R"({"type":"float"})"), HasSubstr("'float'"));
+  EXPECT_THAT(refusal(R"({"enum":[1],"type":"float"})"), HasSubstr("'float'"));
   EXPECT_THAT(refusal(R"({"type":7})"), HasSubstr("'type'"));
   EXPECT_THAT(refusal(R"({"enum":[]})"), HasSubstr("'enum'"));
   EXPECT_THAT(refusal(R"({"required":["a"],"additionalProperties":false})"), HasSubstr("'a'"));

@@ -8,24 +8,17 @@
 #include "formats/builders.h"
 #include "formats/gguf_model.h"
 #include "formats/safetensors.h"
+#include "fuzz/damaged_file.h"
 
 namespace touchstone {
 namespace {
 
 using testing::as_blob;
+using testing::touch;
 
 const std::string kHeader =
     R"({"__metadata__":{"format":"pt"},"aa":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
     R"("bb":{"dtype":"BF16","shape":[4],"data_offsets":[24,32]},"cc":{"dtype":"F16","shape":[],"data_offsets":[32,34]}})";
-
-/// Reads every byte that a reader vouched for, so that a wrong range is noticed.
-unsigned touch(const std::vector<Tensor>& tensors) {
-  unsigned sum = 0;
-  for (const Tensor& tensor : tensors) {
-    for (const std::byte byte : tensor.bytes) sum += std::to_integer<unsigned>(byte);
-  }
-  return sum;
-}
 
 void read_any_safetensors(const std::string& bytes) {
   const Blob file = as_blob(bytes);

@@ -1,5 +1,5 @@
-// A fuzz target of the way from a body to a request: any bytes, read as each API does. It has the form that
-// fuzzers call (libFuzzer, AFL++); request_fuzz_test.cpp calls it in every test run.
+// A fuzz target of the way from a body to a request: any bytes, read as each API does.
+// serve/request_fuzz_test.cpp calls it in every test run, too.
 #include <array>
 #include <cstdint>
 #include <string>
