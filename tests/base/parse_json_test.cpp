@@ -3,15 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
-
-#include "base/error.h"
+#include <cmath>
 
 namespace touchstone {
 namespace {
 
-TEST(ParseJson, ANumberThatNoDoubleHoldsIsRefused) {
-  for (const char* text : {"14e5000", "-14e5000", "[1e309]", "1e99999"})
-    EXPECT_THROW(parse_json(text, "the test"), Error) << text;
+TEST(ParseJson, ANumberThatNoDoubleHoldsIsInfiniteForItsReaderToRefuse) {
+  for (const char* text : {"14e5000", "1e309", "1e99999"})
+    EXPECT_EQ(parse_json(text, "the test").as_double(), HUGE_VAL) << text;
   EXPECT_EQ(parse_json("1.7976931348623157e308", "the test").as_double(), 1.7976931348623157e308);
   EXPECT_EQ(parse_json("1e-5000", "the test").as_double(), 0);
 }
