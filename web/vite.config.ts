@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { defineConfig, type Plugin } from 'vite';
 
 // KaTeX's style sheet offers each font in three formats; every browser that runs this page takes woff2.
@@ -12,9 +14,32 @@ function keepWoff2Only(): Plugin {
   };
 }
 
+/** Writes the name, version and licence of every package that the bundle holds a part of. */
+function writeLicenses(): Plugin {
+  const folders = new Set<string>();
+  return {
+    name: 'write-licenses',
+    moduleParsed({ id }) {
+      const folder = /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id.replace(/^\0/, ''));
+      if (folder) folders.add(folder[0]);
+    },
+    generateBundle() {
+      const notices = [...folders].map((folder) => {
+        const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+        const file = readdirSync(folder).find((one) => /^licen[cs]e(-mit)?(\.(txt|md))?$/i.test(one));
+        if (!file) throw new Error(`${name} has no licence file`);
+        const text = readFileSync(join(folder, file), 'utf8').replace(/\r/g, '').trim();
+        return `${name} ${version} (${license.replace(/^\(|\)$/g, '')})\n\n${text}\n`;
+      });
+      const source = notices.sort().join(`\n${'-'.repeat(80)}\n\n`);
+      this.emitFile({ type: 'asset', fileName: 'third-party-licenses.txt', source });
+    },
+  };
+}
+
 export default defineConfig({
   base: './',
-  plugins: [keepWoff2Only()],
+  plugins: [keepWoff2Only(), writeLicenses()],
   esbuild: { jsx: 'automatic', jsxImportSource: 'preact', legalComments: 'none' },
   build: {
     target: 'es2022',

@@ -19,11 +19,12 @@ constexpr const char* kPolicy =
 
 constexpr std::string_view kFolder = "web/dist";
 
-constexpr std::array<std::pair<std::string_view, const char*>, 7> kTypes = {
+constexpr std::array<std::pair<std::string_view, const char*>, 8> kTypes = {
     {{".html", "text/html; charset=utf-8"},
      {".js", "text/javascript; charset=utf-8"},
      {".css", "text/css; charset=utf-8"},
      {".svg", "image/svg+xml"},
+     {".txt", "text/plain; charset=utf-8"},
      {".woff2", "font/woff2"},
      {".json", "application/json"},
      {".png", "image/png"}}};

@@ -40,5 +40,13 @@ TEST(Page, AFileThatTheBrowserHasIsNotSentAgain) {
   EXPECT_EQ(server.ask(get("/nothing.js", "If-None-Match: *\r\n")).status, 404);
 }
 
+TEST(Page, NamesTheLicencesOfWhatItIsMadeOf) {
+  const RunningServer server;
+  const TestResponse response = server.ask(get("/third-party-licenses.txt"));
+  EXPECT_EQ(response.header("content-type"), "text/plain; charset=utf-8");
+  for (const char* package : {"preact ", "markdown-it ", "dompurify ", "katex ", "highlight.js "})
+    EXPECT_NE(response.body.find(package), std::string::npos) << package;
+}
+
 }  // namespace
 }  // namespace touchstone::serve

@@ -137,6 +137,9 @@ export function Sidebar({ open, onClose }: { open: boolean; onClose: () => void 
       </nav>
       {!keepsConversations.value && <p class="ending">{t('notKept')}</p>}
       <Transfer />
+      <a class="licenses" href="third-party-licenses.txt" target="_blank" rel="noreferrer">
+        {t('licenses')}
+      </a>
     </aside>
   );
 }
