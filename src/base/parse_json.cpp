@@ -1,8 +1,10 @@
 #include "base/parse_json.h"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <boost/json/basic_parser_impl.hpp>
 #include <cstdlib>
+#include <limits>
 
 #include "base/error.h"
 
@@ -42,7 +44,9 @@ struct Builder {
   }
   bool on_double(double, json::string_view text, Error&) {
     number.append(text.data(), text.size());
-    stack.push_double(std::strtod(number.c_str(), nullptr));
+    // JSON has no way to write infinity again.
+    constexpr double kLargest = std::numeric_limits<double>::max();
+    stack.push_double(std::clamp(std::strtod(number.c_str(), nullptr), -kLargest, kLargest));
     number.clear();
     return true;
   }

@@ -16,8 +16,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   } catch (const Error&) {
     return 0;
   }
-  const std::string written = boost::json::serialize(value);
-  if (written.find("1e99999") != std::string::npos) return 0;  // a number too large for the type
-  if (parse_json(written, "its copy") != value) std::abort();
+  if (parse_json(boost::json::serialize(value), "its copy") != value) std::abort();
   return 0;
 }
