@@ -1,7 +1,7 @@
 // The loops around matrix tiles, with tiles by their definition in place of the processor's.
 #include <gtest/gtest.h>
 
-#include <bit>
+#include <cstring>
 #include <random>
 #include <vector>
 
@@ -75,8 +75,8 @@ TEST_P(MatrixTiles, GiveTheBitsOfTheScalarKernels) {
     const auto multiply = [&](const KernelTable& kernels, std::int32_t num_panels, std::int32_t num_tokens) {
       std::vector<float> tile(std::size_t{3} * kSumBlock * kLanes), sums(std::size_t{kTokens} * kSumStride);
       kernels.multiply_ints(panels, 0, num_panels, rows, num_tokens, tile.data(), sums.data());
-      std::vector<std::uint32_t> bits;
-      for (const float sum : sums) bits.push_back(std::bit_cast<std::uint32_t>(sum));
+      std::vector<std::uint32_t> bits(sums.size());
+      std::memcpy(bits.data(), sums.data(), sums.size() * sizeof(float));
       return bits;
     };
     for (const std::int32_t num_panels : {1, 3, 4, 6}) {
