@@ -16,6 +16,10 @@ constexpr std::uint8_t kQuote = '"';
 constexpr std::uint8_t kFirstPrintable = 0x20, kLastPrintable = 0x7E;
 constexpr double kLargest = 999'999'999'999'999;  // a double holds it exactly
 constexpr int kDigits = 15;
+// Behind a point. More could be lost where more digits stand before it.
+constexpr int kPlaces = 6;
+constexpr std::int64_t kUnits = 1'000'000;
+constexpr double kLargestWithPlaces = 999'999'999;
 
 /// A character that needs no escape (RFC 8259), well-formed UTF-8 (Unicode, table 3-7), whose first byte is
 /// not in `without`.
@@ -128,25 +132,76 @@ void add_whole_numbers(Grammar& g, std::uint32_t from, std::int64_t low, std::in
   }
 }
 
+/// The digits behind a point, from low to high, both of kPlaces digits less those that were written already;
+/// zeros at the end may be left out. at_low and at_high as for add_digit_range.
+void add_fraction_range(Grammar& g, std::uint32_t from, std::string_view low, std::string_view high,
+                        bool at_low, bool at_high, std::uint32_t to) {
+  const bool has_begun = low.size() < kPlaces;
+  if (!at_low && !at_high) return add_digits(g, from, has_begun ? 0 : 1, static_cast<int>(low.size()), to);
+  const bool low_is_written = low.find_first_not_of('0') == std::string_view::npos;
+  if (has_begun && (!at_low || low_is_written)) g.add_skip(from, to);
+  if (low.empty()) return;
+  const char first = at_low ? low.front() : '0';
+  const char last = at_high ? high.front() : '9';
+  const auto add = [&](char begin, char end, bool is_low, bool is_high) {
+    if (begin > end) return;
+    const std::uint32_t next =
+        g.add_bytes(from, static_cast<std::uint8_t>(begin), static_cast<std::uint8_t>(end));
+    add_fraction_range(g, next, low.substr(1), high.substr(1), is_low, is_high, to);
+  };
+  if (at_low && at_high && first == last) return add(first, last, true, true);
+  if (at_low) add(first, first, true, false);
+  add(static_cast<char>(first + (at_low ? 1 : 0)), static_cast<char>(last - (at_high ? 1 : 0)), false, false);
+  if (at_high) add(last, last, false, true);
+}
+
+std::string write_places(std::int64_t number) {
+  const std::string digits = std::to_string(number);
+  return std::string(kPlaces - digits.size(), '0') + digits;
+}
+
+/// Numbers with a point from low to high, in units of the last place. False when there are none.
+bool add_fractions(Grammar& g, std::uint32_t from, std::int64_t low, std::int64_t high, std::uint32_t to) {
+  if (low > high) return false;
+  const std::int64_t first = low / kUnits;
+  const std::int64_t last = high / kUnits;
+  const std::string lowest = write_places(low % kUnits);
+  const std::string highest = write_places(high % kUnits);
+  const auto point = [&](std::int64_t whole) { return g.add_literal(from, std::to_string(whole) + "."); };
+  if (first == last) {
+    add_fraction_range(g, point(first), lowest, highest, true, true, to);
+    return true;
+  }
+  add_fraction_range(g, point(first), lowest, highest, true, false, to);
+  if (first + 1 < last) {
+    const std::uint32_t between = g.add_state();
+    add_whole_numbers(g, from, first + 1, last - 1, between);
+    add_digits(g, g.add_literal(between, "."), 1, kPlaces, to);
+  }
+  add_fraction_range(g, point(last), lowest, highest, false, true, to);
+  return true;
+}
+
 /// Numbers of the interval that are not below 0. False when there are none.
 bool add_magnitudes(Grammar& g, std::uint32_t from, const Interval& interval, bool fractions,
                     std::uint32_t to) {
-  // A fraction's last places could be lost where more digits stand before the point.
-  constexpr int kPlaces = 6;
-  constexpr double kLargestWithPlaces = 999'999'999;
-  const double first =
-      std::max(0.0, interval.low_open ? std::floor(interval.low) + 1 : std::ceil(interval.low));
+  const bool low_open = interval.low_open && interval.low >= 0;
+  const double low = std::max(0.0, interval.low);
+  const double first = low_open ? std::floor(low) + 1 : std::ceil(low);
   const double last =
       std::min(kLargest, interval.high_open ? std::ceil(interval.high) - 1 : std::floor(interval.high));
-  if (first > last) return false;
-  add_whole_numbers(g, from, static_cast<std::int64_t>(first), static_cast<std::int64_t>(last), to);
-  const double last_with_places = std::min(kLargestWithPlaces, std::floor(interval.high) - 1);
-  if (!fractions || first > last_with_places) return true;
-  const std::uint32_t point = g.add_state();
-  add_whole_numbers(g, from, static_cast<std::int64_t>(first), static_cast<std::int64_t>(last_with_places),
-                    point);
-  add_digits(g, g.add_literal(point, "."), 1, kPlaces, to);
-  return true;
+  const bool has_whole = first <= last;
+  if (has_whole)
+    add_whole_numbers(g, from, static_cast<std::int64_t>(first), static_cast<std::int64_t>(last), to);
+  if (!fractions || low > kLargestWithPlaces || interval.high < 0) return has_whole;
+  // Quotients of whole numbers are the doubles nearest to these decimals: what a reader compares.
+  const auto value = [](std::int64_t units) { return static_cast<double>(units) / kUnits; };
+  auto lowest = std::max<std::int64_t>(0, static_cast<std::int64_t>(low * kUnits) - 1);
+  while (low_open ? value(lowest) <= low : value(lowest) < low) ++lowest;
+  const double high = std::min(interval.high, kLargestWithPlaces);
+  auto highest = static_cast<std::int64_t>(high * kUnits) + 1;
+  while (highest >= 0 && (interval.high_open ? value(highest) >= high : value(highest) > high)) --highest;
+  return add_fractions(g, from, lowest, highest, to) || has_whole;
 }
 
 std::int32_t add_white_space(Grammar& g) {
@@ -226,8 +281,8 @@ void add_interval(Grammar& grammar, std::uint32_t from, const Interval& interval
   bool any = add_magnitudes(grammar, from, interval, fractions, to);
   Interval mirrored{-interval.high, -interval.low, interval.high_open, interval.low_open};
   const std::uint32_t minus = grammar.add_state();
-  // "-0" is 0, which stands among the others; "-0.5" is not.
-  if (!fractions && mirrored.low <= 0) mirrored = {0, mirrored.high, true, mirrored.high_open};
+  // "-0" is 0, which stands among the others.
+  if (mirrored.low <= 0) mirrored = {0, mirrored.high, true, mirrored.high_open};
   if (add_magnitudes(grammar, minus, mirrored, fractions, to)) {
     grammar.add_bytes_to(from, '-', '-', minus);
     any = true;

@@ -145,6 +145,42 @@ TEST(JsonSchemaGrammar, IntegersKeepTheirBoundsExactly) {
   }
 }
 
+TEST(JsonSchemaGrammar, NumbersKeepTheirBoundsExactly) {
+  struct Bounds {
+    const char* low_keyword;
+    double low;
+    const char* high_keyword;
+    double high;
+  };
+  for (const Bounds& bounds : {Bounds{"minimum", 0.1, "maximum", 100},
+                               {"minimum", 0.5, "maximum", 5},
+                               {"minimum", -0.5, "maximum", 0.5},
+                               {"minimum", 0.25, "maximum", 0.5},
+                               {"minimum", 1.25, "exclusiveMaximum", 1.257},
+                               {"exclusiveMinimum", 0, "exclusiveMaximum", 1},
+                               {"exclusiveMinimum", -2.25, "maximum", -1.1},
+                               {"minimum", 0.3, "maximum", 0.3},
+                               {"minimum", -1, "exclusiveMaximum", 2.999999},
+                               {"exclusiveMinimum", 0.1, "maximum", 1e12}}) {
+    const json::object schema = {
+        {"type", "number"}, {bounds.low_keyword, bounds.low}, {bounds.high_keyword, bounds.high}};
+    Constraint constraint = make_constraint(json::serialize(schema));
+    for (int thousandths = -3500; thousandths <= 3500; ++thousandths) {
+      const int magnitude = std::abs(thousandths);
+      std::string text = std::to_string(magnitude % 1000 + 1000).substr(1);
+      text = (thousandths < 0 ? "-" : "") + std::to_string(magnitude / 1000) + "." + text;
+      for (; text.back() != '.'; text.pop_back()) {  // without the last places, too
+        const double value = std::strtod(text.c_str(), nullptr);
+        if (value == 0 && text.front() == '-') continue;
+        const bool fits = testing::accepts(schema, schema, json::value(value));
+        const std::int32_t state = constraint.advance(constraint.start(), text);
+        EXPECT_EQ(state != Constraint::impossible && constraint.may_end(state), fits)
+            << json::serialize(schema) << text;
+      }
+    }
+  }
+}
+
 TEST(JsonSchemaGrammar, StringsKeepTheirLengthInCharacters) {
   const std::string schema = R"({"type":"string","minLength":2,"maxLength":3})";
   EXPECT_FALSE(allows(schema, R"("é")"));
