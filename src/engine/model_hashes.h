@@ -10,8 +10,8 @@ namespace touchstone {
 
 /// SHA-256 as lower-case hexadecimal digits.
 struct ModelHashes {
-  std::string weights;    // of the weight files' bytes, as `touchstone inspect` shows it
-  std::string tokenizer;  // of tokenizer.json and tokenizer_config.json, or GGUF's lists, as they are read
+  std::string weights;        // of the weight files' bytes, as `touchstone inspect` shows it
+  std::string tokenizer;      // Tokenizer::sha256()
   std::string chat_template;  // of its source; empty: there is none
   std::string engine;         // of all that decides bytes besides: versions and number formats, not the CPU
 

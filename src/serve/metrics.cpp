@@ -56,6 +56,8 @@ struct Metrics::Impl {
       "What the engine's thread spends on requests: in the model, in choosing tokens, and in all the rest");
   Family<Counter>& idle_tokens =
       counters("touchstone_idle_prefill_tokens_total", "Computed ahead of the next turn of a conversation");
+  Family<Counter>& evictions = counters("touchstone_kv_blocks_evicted_total",
+                                        "KV blocks of the prefix cache that were given to others");
   Family<Gauge>& loaded = gauges("touchstone_model_loaded", "Whether the model is in memory: 1, or 0");
   Family<Counter>& loads = counters("touchstone_model_loads_total", "Times that the model was loaded");
   Family<Counter>& unloads =
@@ -129,6 +131,7 @@ void Metrics::set_model(const std::string& model, const ModelGauges& gauges) {
   raise_time("choosing", gauges.choosing_s);
   raise_time("rest", gauges.busy_s - gauges.forward_s - gauges.choosing_s);
   raise(impl_->idle_tokens.Add({{"model", model}}), gauges.idle_tokens);
+  raise(impl_->evictions.Add({{"model", model}}), gauges.evicted_blocks);
 }
 void Metrics::set_connections(double count) { impl_->connections.Set(count); }
 

@@ -11,7 +11,7 @@ namespace touchstone::serve {
 struct ModelGauges {
   double running = 0, waiting = 0;  // requests
   double kv_blocks_used = 0, kv_blocks = 0;
-  double busy_s = 0, forward_s = 0, choosing_s = 0, idle_tokens = 0;  // RunnerLoad's
+  double busy_s = 0, forward_s = 0, choosing_s = 0, idle_tokens = 0, evicted_blocks = 0;  // RunnerLoad's
 };
 
 /// Durations of one finished request.

@@ -228,6 +228,7 @@ void ModelRunner::Impl::publish() {
   load.busy_s = busy_s;
   load.forward_s = now.forward_s;
   load.choosing_s = now.choosing_s;
+  load.evicted_blocks = now.evicted_blocks;
 }
 
 void ModelRunner::Impl::run() {

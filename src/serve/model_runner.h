@@ -27,7 +27,8 @@ struct RunnerLoad {
   std::int32_t used_blocks = 0, num_blocks = 0;
   // What the engine's thread has spent on requests, in the model's passes, and in choosing tokens.
   double busy_s = 0, forward_s = 0, choosing_s = 0;
-  std::int64_t idle_tokens = 0;  // of texts that prefill_when_idle() has computed
+  std::int64_t idle_tokens = 0;     // of texts that prefill_when_idle() has computed
+  std::int64_t evicted_blocks = 0;  // from the prefix cache, for others
 };
 
 /// A text that a later request will begin with.

@@ -73,6 +73,15 @@ std::vector<std::pair<std::int32_t, float>> read_biases(FieldReader& fields, std
   return read;
 }
 
+/// A negative one counts from 2^64 down, which is what the response then says.
+std::optional<std::uint64_t> read_seed(FieldReader& fields) {
+  if (const json::value* seed = fields.find("seed"); seed != nullptr && seed->is_uint64())
+    return seed->get_uint64();
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  const auto seed = fields.integer("seed", -kMost, kMost);
+  return seed ? std::optional(static_cast<std::uint64_t>(*seed)) : std::nullopt;
+}
+
 void read_sampling(FieldReader& fields, const RequestModel& model, CompletionRequest& request) {
   SamplingParams& params = request.sampling;
   params = model.defaults;
@@ -85,9 +94,7 @@ void read_sampling(FieldReader& fields, const RequestModel& model, CompletionReq
   if (const auto top_k = fields.integer("top_k", -1, kMost32)) {
     params.top_k = static_cast<std::int32_t>(std::max<std::int64_t>(*top_k, 0));  // -1: off, too
   }
-  constexpr std::int64_t kMost64 = std::numeric_limits<std::int64_t>::max();
-  const auto seed = fields.integer("seed", -kMost64, kMost64);
-  params.seed = seed ? static_cast<std::uint64_t>(*seed) : random_seed();
+  params.seed = read_seed(fields).value_or(random_seed());
   params.stop = read_stops(fields);
   params.logit_bias = read_biases(fields, model.vocab_size);
   params.ignore_eos = fields.boolean("ignore_eos").value_or(false);

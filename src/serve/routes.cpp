@@ -81,7 +81,8 @@ HttpResponse show_metrics(Api& api, const HttpRequest&) {
                 .busy_s = load.busy_s,
                 .forward_s = load.forward_s,
                 .choosing_s = load.choosing_s,
-                .idle_tokens = static_cast<double>(load.idle_tokens)};
+                .idle_tokens = static_cast<double>(load.idle_tokens),
+                .evicted_blocks = static_cast<double>(load.evicted_blocks)};
     });
     api.metrics.set_model(api.fleet->models()[static_cast<std::size_t>(i)].id, gauges);
   }
@@ -209,11 +210,12 @@ void detokenize(Api& api, const PostCall& call, Reply& reply) {
   const ModelFleet::Lease runner = find_runner(api, fields.string("model").value_or(""));
   const json::array* array = fields.array("ids");
   if (array == nullptr) refuse_field("ids", "ids is missing");
+  const std::int32_t vocab_size = runner->model().transformer->config().vocab_size;
   std::vector<std::int32_t> ids;
   for (const json::value& entry : *array) {
     const std::int64_t* id = entry.if_int64();
-    if (id == nullptr || *id < 0 || *id > std::numeric_limits<std::int32_t>::max()) {
-      refuse_field("ids", "ids holds what is not a token id");
+    if (id == nullptr || *id < 0 || *id >= vocab_size) {
+      refuse_field("ids", fmt::format("ids holds what is not a token id, 0 to {}", vocab_size - 1));
     }
     ids.push_back(static_cast<std::int32_t>(*id));
   }
@@ -387,8 +389,8 @@ void handle_request(Api& api, HttpRequest request, Reply reply) {
          .body = {},
          .headers = {
              {"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
-             {"Access-Control-Allow-Headers",
-              "anthropic-version, authorization, content-type, x-api-key, x-request-id, x-request-timeout"},
+             // Official clients send many of their own; none of them lets a page do what others may not.
+             {"Access-Control-Allow-Headers", std::string(request.header("access-control-request-headers"))},
              {"Access-Control-Max-Age", "600"}}});
   }
   const bool reads = request.method == "GET" || request.method == "HEAD";

@@ -126,7 +126,7 @@ struct MatchState {
 
 }  // namespace
 
-Pattern::Pattern(std::string_view original) {
+Pattern::Pattern(std::string_view original) : source_(original) {
   if (original.size() > kMaxPatternBytes) throw Error("the tokenizer's pattern is longer than 64 KiB");
   const std::string expression = translate(original);
   const std::unique_ptr<pcre2_compile_context, decltype(&pcre2_compile_context_free)> context(

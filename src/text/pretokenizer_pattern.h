@@ -22,8 +22,11 @@ class Pattern {
   /// The next match at or after `start`; false when there is none. `text` must be valid UTF-8. Throws Error
   /// when the match takes more steps or memory than any sane pattern does.
   bool find(std::string_view text, std::size_t start, Match& match) const;
+  /// The expression as it was given.
+  const std::string& source() const { return source_; }
 
  private:
+  std::string source_;
   std::shared_ptr<const void> code_;
 };
 

@@ -56,6 +56,9 @@ class Tokenizer {
   std::optional<std::int32_t> unk_id() const;
   bool adds_bos() const;
 
+  /// SHA-256, in hexadecimal digits, of all that decides which ids a text becomes, and back.
+  std::string sha256() const;
+
   /// Whether the id stands for any text: not so for holes and ids past the vocabulary.
   bool has_token(std::int32_t id) const;
 

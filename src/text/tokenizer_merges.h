@@ -1,6 +1,7 @@
 // Byte-pair merging: which pairs of tokens merge, how early, and into what.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -22,6 +23,8 @@ class MergeTable {
   void put(std::int32_t left, std::int32_t right, Merge merge);
   /// nullptr when the pair does not merge.
   const Merge* find(std::int32_t left, std::int32_t right) const;
+  /// The same for merges that were put in the same order.
+  std::span<const std::byte> bytes() const { return std::as_bytes(std::span(slots_)); }
 
  private:
   struct Slot {

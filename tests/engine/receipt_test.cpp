@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "base/sha256.h"
+#include "engine/model_hashes.h"
 #include "engine/replay.h"
 
 namespace touchstone {
@@ -14,6 +16,10 @@ std::shared_ptr<LoadedModel> load_native() {
   LoadOptions options;
   options.num_threads = 1;
   return std::make_shared<LoadedModel>(load_model("demo:native", options));
+}
+
+TEST(Receipt, AModelsTokenizerIsHashedAfterItsFilesAreLetGo) {
+  EXPECT_NE(hash_model(*load_native()).tokenizer, hash_text(""));
 }
 
 TEST(Receipt, AllSettingsComeBackAsTheyWere) {

@@ -209,7 +209,7 @@ TEST_F(BadInput, ManyStopStringsGet400) {
 }
 
 TEST_F(BadInput, IdsAreChecked) {
-  for (const char* ids : {"5", "[\"a\"]", "[-1]", "[1e30]", "{}"}) {
+  for (const char* ids : {"5", "[\"a\"]", "[-1]", "[1e30]", "[999999]", "{}"}) {
     expect_error(post("/detokenize", std::string("{\"ids\":") + ids + "}"), 400, "ids");
   }
   expect_error(post("/tokenize", R"({"text":5})"), 400, "text");

@@ -71,6 +71,13 @@ TEST(OpenAiRequest, WhatIsGivenCounts) {
   EXPECT_TRUE(request.ignored.empty());
 }
 
+TEST(OpenAiRequest, TheSeedThatAResponseSaysIsTaken) {
+  const Fixture fixture(kPlain);
+  const CompletionRequest request =
+      fixture.read(R"({"messages":[{"role":"user","content":"a"}],"seed":18446744073709551613})");
+  EXPECT_EQ(request.sampling.seed, static_cast<std::uint64_t>(-3));
+}
+
 TEST(OpenAiRequest, WithoutASeedEachRequestHasItsOwn) {
   const Fixture fixture(kPlain);
   const std::string body = R"({"messages":[{"role":"user","content":"a"}]})";

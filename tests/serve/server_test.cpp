@@ -324,8 +324,10 @@ TEST(Server, AWebPageOfAnAllowedOriginMayAsk) {
   const RunningServer server(options);
   const TestResponse preflight = server.ask(
       "OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nOrigin: https://good.example\r\n"
-      "Access-Control-Request-Method: POST\r\n\r\n");
+      "Access-Control-Request-Method: POST\r\n"
+      "Access-Control-Request-Headers: authorization,x-stainless-os\r\n\r\n");
   EXPECT_EQ(preflight.status, 204);
+  EXPECT_EQ(preflight.header("access-control-allow-headers"), "authorization,x-stainless-os");
   EXPECT_EQ(preflight.header("access-control-allow-origin"), "https://good.example");
   EXPECT_EQ(server.ask(get("/v1/models", "Origin: https://evil.example\r\n")).status, 403);
 }
