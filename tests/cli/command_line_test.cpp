@@ -95,6 +95,7 @@ TEST(CommandLine, WrongUsageExitsWithTwo) {
 TEST(CommandLine, WrongUsageIsOneLineThatNamesWhatIsWrongAndWhereHelpIs) {
   const auto error_of = [](const std::vector<std::string>& arguments) { return touchstone(arguments).err; };
   EXPECT_EQ(error_of({}), "touchstone: error: A subcommand is required; see touchstone --help\n");
+  EXPECT_EQ(error_of({"bogus"}), "touchstone: error: there is no command 'bogus'; see touchstone --help\n");
   EXPECT_EQ(error_of({"tokenize"}), "touchstone: error: MODEL is required; see touchstone tokenize --help\n");
   EXPECT_THAT(error_of({"score", kTiny, "--top", "x"}),
               MatchesRegex("touchstone: error: --top: [^\n]*; see touchstone score --help\n"));

@@ -6,6 +6,7 @@
 #include <new>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "cli/cli.h"
@@ -24,7 +25,10 @@ int end_parsing(const CLI::App& app, const CLI::ParseError& error) {
   }
   const auto chosen = app.get_subcommands();
   const std::string command = chosen.empty() ? "" : chosen.front()->get_name() + " ";
-  cli::print_error(error.what(), "see touchstone " + command + "--help");
+  const std::vector<std::string> left = app.remaining();
+  const bool is_unknown = chosen.empty() && !left.empty() && !left.front().starts_with('-');
+  const std::string what = is_unknown ? "there is no command '" + left.front() + "'" : error.what();
+  cli::print_error(what, "see touchstone " + command + "--help");
   return cli::kExitUsage;
 }
 
