@@ -116,7 +116,10 @@ int run_generate(const GenerateOptions& options) {
   EngineOptions running{
       .max_batch = options.n, .max_sequence_tokens = options.common.context_tokens, .lookup = options.lookup};
   Checkpoint checkpoint = open_checkpoint(options.model);
-  MemoryPlan plan = plan_memory(checkpoint, loading, running);
+  // Memory for the logits of drafts is taken when a text repeats itself: this command reserves nothing.
+  EngineOptions without_drafts = running;
+  without_drafts.lookup = Lookup::off;
+  MemoryPlan plan = plan_memory(checkpoint, loading, without_drafts);
   const std::uint64_t program = program_bytes();
   refuse_what_cannot_fit("generate " + options.model, {&checkpoint, 1}, options.common, running, 0);
   const auto model =
