@@ -101,23 +101,34 @@ void add_digits(Grammar& g, std::uint32_t from, int least, int most, std::uint32
   }
 }
 
-/// Digits from low to high, both of one length. `at_low`: those before are low's, so that the next may not be
-/// lower; `at_high` likewise.
+/// Cuts the digits that may come next into add(first, last, at_low, at_high), so that behind each cut the
+/// same may follow. `at_low`: the digits before are those of the lowest number, so that the next may not be
+/// below `low`; behind `low` itself that goes on. `at_high` likewise.
+template <typename Add>
+void cut_digits(char low, char high, bool at_low, bool at_high, const Add& add) {
+  const char first = at_low ? low : '0';
+  const char last = at_high ? high : '9';
+  if (at_low && at_high && first == last) return add(first, last, true, true);
+  if (at_low) add(first, first, true, false);
+  const auto after_first = static_cast<char>(first + (at_low ? 1 : 0));
+  const auto before_last = static_cast<char>(last - (at_high ? 1 : 0));
+  if (after_first <= before_last) add(after_first, before_last, false, false);
+  if (at_high) add(last, last, false, true);
+}
+
+std::uint32_t add_digit(Grammar& g, std::uint32_t from, char first, char last) {
+  return g.add_bytes(from, static_cast<std::uint8_t>(first), static_cast<std::uint8_t>(last));
+}
+
+/// Digits from low to high, both of one length. at_low and at_high as for cut_digits.
 void add_digit_range(Grammar& g, std::uint32_t from, std::string_view low, std::string_view high, bool at_low,
                      bool at_high, std::uint32_t to) {
   if (low.empty()) return g.add_skip(from, to);
-  const char first = at_low ? low.front() : '0';
-  const char last = at_high ? high.front() : '9';
-  const auto add = [&](char begin, char end, bool is_low, bool is_high) {
-    if (begin > end) return;
-    const std::uint32_t next =
-        g.add_bytes(from, static_cast<std::uint8_t>(begin), static_cast<std::uint8_t>(end));
-    add_digit_range(g, next, low.substr(1), high.substr(1), is_low, is_high, to);
-  };
-  if (at_low && at_high && first == last) return add(first, last, true, true);
-  if (at_low) add(first, first, true, false);
-  add(static_cast<char>(first + (at_low ? 1 : 0)), static_cast<char>(last - (at_high ? 1 : 0)), false, false);
-  if (at_high) add(last, last, false, true);
+  cut_digits(low.front(), high.front(), at_low, at_high,
+             [&](char first, char last, bool is_low, bool is_high) {
+               add_digit_range(g, add_digit(g, from, first, last), low.substr(1), high.substr(1), is_low,
+                               is_high, to);
+             });
 }
 
 /// Whole numbers from low to high, 0 <= low.
@@ -133,7 +144,7 @@ void add_whole_numbers(Grammar& g, std::uint32_t from, std::int64_t low, std::in
 }
 
 /// The digits behind a point, from low to high, both of kPlaces digits less those that were written already;
-/// zeros at the end may be left out. at_low and at_high as for add_digit_range.
+/// zeros at the end may be left out. at_low and at_high as for cut_digits.
 void add_fraction_range(Grammar& g, std::uint32_t from, std::string_view low, std::string_view high,
                         bool at_low, bool at_high, std::uint32_t to) {
   const bool has_begun = low.size() < kPlaces;
@@ -141,18 +152,11 @@ void add_fraction_range(Grammar& g, std::uint32_t from, std::string_view low, st
   const bool low_is_written = low.find_first_not_of('0') == std::string_view::npos;
   if (has_begun && (!at_low || low_is_written)) g.add_skip(from, to);
   if (low.empty()) return;
-  const char first = at_low ? low.front() : '0';
-  const char last = at_high ? high.front() : '9';
-  const auto add = [&](char begin, char end, bool is_low, bool is_high) {
-    if (begin > end) return;
-    const std::uint32_t next =
-        g.add_bytes(from, static_cast<std::uint8_t>(begin), static_cast<std::uint8_t>(end));
-    add_fraction_range(g, next, low.substr(1), high.substr(1), is_low, is_high, to);
-  };
-  if (at_low && at_high && first == last) return add(first, last, true, true);
-  if (at_low) add(first, first, true, false);
-  add(static_cast<char>(first + (at_low ? 1 : 0)), static_cast<char>(last - (at_high ? 1 : 0)), false, false);
-  if (at_high) add(last, last, false, true);
+  cut_digits(low.front(), high.front(), at_low, at_high,
+             [&](char first, char last, bool is_low, bool is_high) {
+               add_fraction_range(g, add_digit(g, from, first, last), low.substr(1), high.substr(1), is_low,
+                                  is_high, to);
+             });
 }
 
 std::string write_places(std::int64_t number) {
