@@ -143,6 +143,12 @@ void Sha256::update(std::span<const std::byte> bytes) {
   std::copy(bytes.begin(), bytes.end(), buffer_.begin());
 }
 
+void Sha256::update_with_length(std::string_view text) {
+  const std::uint64_t length[] = {text.size()};
+  update(std::as_bytes(std::span(length)));
+  update(std::as_bytes(std::span(text)));
+}
+
 std::array<std::byte, 32> Sha256::finish() {
   const std::uint64_t bits = total_bytes_ * 8;
   std::array<std::byte, kBlock + 8> padding{std::byte{0x80}};

@@ -15,6 +15,8 @@ class Sha256 {
  public:
   Sha256();
   void update(std::span<const std::byte> bytes);
+  /// A text with its length before it, so that other texts cannot add up to the same bytes.
+  void update_with_length(std::string_view text);
   /// The digest of everything given so far; the object is spent afterwards.
   std::array<std::byte, 32> finish();
 

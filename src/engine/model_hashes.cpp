@@ -1,27 +1,17 @@
 #include "engine/model_hashes.h"
 
-#include <span>
-#include <string_view>
-
 #include "base/sha256.h"
 #include "kernels/kernels.h"
 
 namespace touchstone {
 namespace {
 
-/// Each part with its length before it, so that other parts cannot add up to the same bytes.
-void add(Sha256& hash, std::string_view part) {
-  const std::uint64_t bytes[] = {part.size()};
-  hash.update(std::as_bytes(std::span(bytes)));
-  hash.update(std::as_bytes(std::span(part)));
-}
-
 std::string hash_engine(const ModelOptions& options) {
   Sha256 hash;
-  add(hash, engine_version());
-  add(hash, std::to_string(kPackedVersion));
-  add(hash, options.dtype);
-  add(hash, options.kv_dtype);
+  hash.update_with_length(engine_version());
+  hash.update_with_length(std::to_string(kPackedVersion));
+  hash.update_with_length(options.dtype);
+  hash.update_with_length(options.kv_dtype);
   return to_hex(hash.finish());
 }
 

@@ -10,12 +10,6 @@ void add(Sha256& hash, std::initializer_list<std::int64_t> numbers) {
   hash.update(std::as_bytes(std::span(numbers.begin(), numbers.size())));
 }
 
-/// With its length before it, so that other texts cannot add up to the same bytes.
-void add(Sha256& hash, std::string_view text) {
-  add(hash, {static_cast<std::int64_t>(text.size())});
-  hash.update(std::as_bytes(std::span(text)));
-}
-
 void add(Sha256& hash, const std::vector<std::int32_t>& ids) {
   add(hash, {std::ssize(ids)});
   hash.update(std::as_bytes(std::span(ids)));
@@ -25,7 +19,7 @@ void add(Sha256& hash, const PreTokenizer& pre_tokenizer) {
   add(hash, {std::ssize(pre_tokenizer.steps), pre_tokenizer.byte_level});
   for (const SplitStep& step : pre_tokenizer.steps) {
     add(hash, {static_cast<int>(step.splitter), static_cast<int>(step.behavior), step.invert});
-    add(hash, step.pattern ? step.pattern->source() : "");
+    hash.update_with_length(step.pattern ? step.pattern->source() : "");
   }
 }
 
@@ -35,10 +29,10 @@ std::string Tokenizer::sha256() const {
   const TokenizerSpec& spec = impl_->spec;
   Sha256 hash;
   add(hash, {static_cast<std::int64_t>(spec.tokens.size()), std::ssize(spec.added)});
-  for (std::size_t id = 0; id < spec.tokens.size(); ++id) add(hash, spec.tokens[id]);
+  for (std::size_t id = 0; id < spec.tokens.size(); ++id) hash.update_with_length(spec.tokens[id]);
   hash.update(spec.merges.bytes());
   for (const AddedToken& token : spec.added) {
-    add(hash, token.content);
+    hash.update_with_length(token.content);
     add(hash, {token.id, token.special, token.single_word, token.lstrip, token.rstrip, token.normalized});
   }
   add(hash, spec.pre_tokenizer);
