@@ -69,11 +69,11 @@ Engine::Impl::Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& wan
   if (opener_id && model->tokenizer.is_special(*opener_id)) opener_id.reset();
   const std::int64_t pool_tokens = std::int64_t{pool.size()} * kKvBlockTokens;
   max_sequence_tokens = static_cast<std::int32_t>(std::min<std::int64_t>(max_sequence_tokens, pool_tokens));
-  // Who says how much is promised it: pages that are not there yet may be somebody else's when they are
-  // needed.
   const std::size_t num_logits =
       to_size(most_logit_rows(options)) * to_size(model->transformer->config().vocab_size);
   logits = Buffer(num_logits * sizeof(float), "logits");
+  // Who says how much is promised it: pages that are not there yet may be somebody else's when they are
+  // needed.
   if (options.context_tokens > 0) {
     std::memset(kv->memory.data(), 0, kv->memory.size());
     std::memset(logits.data(), 0, logits.size());
