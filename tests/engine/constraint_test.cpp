@@ -553,6 +553,21 @@ std::shared_ptr<LoadedModel> load_real_model() {
   return std::make_shared<LoadedModel>(load_model(file.string(), LoadOptions{}));
 }
 
+/// Runs the requests together and calls check(i, text) for each answer that came to its end, as most do.
+template <typename Check>
+void for_each_ended(const std::shared_ptr<LoadedModel>& model, const std::vector<GenerateRequest>& requests,
+                    const Check& check) {
+  const auto results = testing::run_together(model, small(16384), requests).results;
+  int ended = 0;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const GeneratedSample& sample = results[i].samples.front();
+    if (sample.finish_reason != FinishReason::stop) continue;
+    ++ended;
+    check(i, sample.text);
+  }
+  EXPECT_GE(ended, 30);
+}
+
 TEST(RealModel, WritesWhatTheSchemaAsksFor) {
   const auto model = load_real_model();
   if (!model) GTEST_SKIP() << "TOUCHSTONE_REAL_MODELS names no folder with the model";
@@ -566,15 +581,8 @@ TEST(RealModel, WritesWhatTheSchemaAsksFor) {
     request.constraint = std::make_shared<Grammar>(compile_json_schema(json::parse(schema)));
     requests.push_back(std::move(request));
   }
-  const auto results = testing::run_together(model, small(16384), requests).results;
-  int ended = 0;
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    const GeneratedSample& sample = results[i].samples.front();
-    if (sample.finish_reason != FinishReason::stop) continue;
-    ++ended;
-    expect_valid(schemas()[i], sample.text);
-  }
-  EXPECT_GE(ended, 30);
+  for_each_ended(model, requests,
+                 [&](std::size_t i, const std::string& text) { expect_valid(schemas()[i], text); });
 }
 
 TEST(RealModel, CallsWithArgumentsThatTheSchemaAccepts) {
@@ -594,17 +602,11 @@ TEST(RealModel, CallsWithArgumentsThatTheSchemaAccepts) {
         std::make_shared<Grammar>(compile_tool_calls(make_call_form(functions, true, false)));
     requests.push_back(std::move(request));
   }
-  const auto results = testing::run_together(model, small(16384), requests).results;
-  int ended = 0;
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    const GeneratedSample& sample = results[i].samples.front();
-    if (sample.finish_reason != FinishReason::stop) continue;
-    ++ended;
-    const std::vector<json::value> calls = read_calls(sample.text);
-    ASSERT_EQ(calls.size(), 1U) << sample.text;
-    EXPECT_TRUE(testing::accepts(schemas[i], schemas[i], calls[0].at("arguments"))) << sample.text;
-  }
-  EXPECT_GE(ended, 30);
+  for_each_ended(model, requests, [&](std::size_t i, const std::string& text) {
+    const std::vector<json::value> calls = read_calls(text);
+    ASSERT_EQ(calls.size(), 1U) << text;
+    EXPECT_TRUE(testing::accepts(schemas[i], schemas[i], calls[0].at("arguments"))) << text;
+  });
 }
 
 }  // namespace

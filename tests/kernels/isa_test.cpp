@@ -14,6 +14,7 @@
 #include "kernels/cpu_backend.h"
 #include "kernels/kernels.h"
 #include "kernels/quant_blocks.h"
+#include "quantized_rows.h"
 
 namespace touchstone {
 namespace {
@@ -112,11 +113,6 @@ int random_columns(DType dtype, Random& random) {
   return block * random.between(1, 600 / block + 1);
 }
 
-PanelMatrix view(const PackedMatrix& packed) {
-  return {packed.format, packed.columns, packed.panel_bytes,
-          reinterpret_cast<const std::uint8_t*>(packed.panels.data())};
-}
-
 /// All outputs of num_tokens tokens, [num_tokens, 16 * panels]: multiply(first panel, panels, first token,
 /// tokens, sums) is called for parts of the given numbers of panels and tokens.
 template <class Multiply>
@@ -208,30 +204,6 @@ TEST_P(Multiply, WidenedWeightsGiveTheBitsOfStoredOnes) {
 
 INSTANTIATE_TEST_SUITE_P(AllTypes, Multiply, ::testing::ValuesIn(kAllTypes),
                          [](const auto& info) { return std::string(dtype_info(info.param).name); });
-
-/// Rows of activations as integers.
-struct Quantized {
-  Quantized(const KernelTable& kernels, const Floats& x, int columns)
-      : num_groups((columns + kIntGroup - 1) / kIntGroup), num_rows(static_cast<int>(x.size()) / columns) {
-    const auto groups = static_cast<std::size_t>(num_groups * num_rows);
-    q.resize(groups * kIntGroup);
-    scales.resize(groups);
-    sums.resize(groups * kIntSums);
-    for (int row = 0; row < num_rows; ++row) {
-      kernels.quantize(x.data() + row * columns, columns, static_cast<std::size_t>(num_rows),
-                       q.data() + row * kIntGroup, scales.data() + row, sums.data() + row * kIntSums);
-    }
-  }
-  IntRows from(int row) const {
-    return {q.data() + row * kIntGroup, scales.data() + row, sums.data() + row * kIntSums, num_groups,
-            static_cast<std::size_t>(num_rows)};
-  }
-
-  int num_groups, num_rows;
-  std::vector<std::int8_t> q;
-  Floats scales;
-  std::vector<std::int32_t> sums;
-};
 
 /// As multiply_all, in integers.
 Floats multiply_all_ints(const KernelTable& kernels, const PackedMatrix& packed, const Quantized& x,

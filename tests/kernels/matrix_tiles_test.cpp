@@ -9,6 +9,7 @@
 #include "kernels/cpu/body_int.h"
 #include "kernels/cpu/vec_scalar.h"
 #include "kernels/kernels.h"
+#include "quantized_rows.h"
 
 namespace touchstone {
 namespace {
@@ -60,21 +61,11 @@ TEST_P(MatrixTiles, GiveTheBitsOfTheScalarKernels) {
     for (float& number : x) number = normal(random);
     const PackedMatrix packed =
         pack_matrix({DType::f32, kRows, columns, std::as_bytes(std::span(weights))}, GetParam(), {}, pool);
-    const PanelMatrix panels{packed.format, columns, packed.panel_bytes,
-                             reinterpret_cast<const std::uint8_t*>(packed.panels.data())};
-    const std::int32_t num_groups = (columns + kIntGroup - 1) / kIntGroup;
-    const std::size_t groups = to_size(num_groups) * kTokens;
-    std::vector<std::int8_t> q(groups * kIntGroup);
-    std::vector<float> scales(groups);
-    std::vector<std::int32_t> q_sums(groups * kIntSums);
-    for (std::int32_t t = 0; t < kTokens; ++t) {
-      tiles.quantize(x.data() + t * columns, columns, kTokens, q.data() + t * kIntGroup, scales.data() + t,
-                     q_sums.data() + t * kIntSums);
-    }
-    const IntRows rows{q.data(), scales.data(), q_sums.data(), num_groups, kTokens};
+    const Quantized quantized(tiles, x, columns);
     const auto multiply = [&](const KernelTable& kernels, std::int32_t num_panels, std::int32_t num_tokens) {
       std::vector<float> tile(std::size_t{3} * kSumBlock * kLanes), sums(std::size_t{kTokens} * kSumStride);
-      kernels.multiply_ints(panels, 0, num_panels, rows, num_tokens, tile.data(), sums.data());
+      kernels.multiply_ints(view(packed), 0, num_panels, quantized.from(0), num_tokens, tile.data(),
+                            sums.data());
       std::vector<std::uint32_t> bits(sums.size());
       std::memcpy(bits.data(), sums.data(), sums.size() * sizeof(float));
       return bits;

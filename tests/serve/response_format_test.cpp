@@ -24,17 +24,6 @@ json::object ask_for(const json::value& schema) {
   return {{"type", "json_schema"}, {"json_schema", {{"name", "test"}, {"schema", schema}, {"strict", true}}}};
 }
 
-/// Small models wander in strings and lists: with these they come to an end.
-json::object favour_ends(const RunningServer& server) {
-  json::object bias;
-  for (const char* text : {"\"", "}", "]"}) {
-    const json::object body = {{"text", text}};
-    const auto ids = server.ask(post("/tokenize", json::serialize(body))).json().at("ids").as_array();
-    if (ids.size() == 1) bias[std::to_string(ids[0].as_int64())] = 9;
-  }
-  return bias;
-}
-
 TEST(ResponseFormat, EveryAnswerParsesAndValidatesStreamedOrNot) {
   const RunningServer server;
   const json::object bias = favour_ends(server);

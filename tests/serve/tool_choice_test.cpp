@@ -19,17 +19,6 @@ json::object make_tool(std::string_view name, const json::value& parameters, boo
           {"function", {{"name", name}, {"parameters", parameters}, {"strict", strict}}}};
 }
 
-/// Small models wander in strings and lists: with this they come to an end.
-json::object favour_call_ends(const RunningServer& server) {
-  json::object bias;
-  for (const char* text : {"\"", "}", "]"}) {
-    const json::object body = {{"text", text}};
-    const auto ids = server.ask(post("/tokenize", json::serialize(body))).json().at("ids").as_array();
-    if (ids.size() == 1) bias[std::to_string(ids[0].as_int64())] = 9;
-  }
-  return bias;
-}
-
 json::object make_calling_body(const json::array& tools, const json::value& choice) {
   return {{"messages", {{{"role", "user"}, {"content", "What is the weather in Oslo?"}}}},
           {"tools", tools},
@@ -60,7 +49,7 @@ std::vector<std::string> read_streamed_calls(const std::string& body) {
 
 TEST(ToolChoice, ArgumentsOfAStrictFunctionParseAndValidateStreamedOrNot) {
   const RunningServer server;
-  const json::object bias = favour_call_ends(server);
+  const json::object bias = favour_ends(server);
   std::size_t followed = 0;
   const std::vector<json::value> schemas = parameter_schemas();
   ASSERT_GE(schemas.size(), 30U);
