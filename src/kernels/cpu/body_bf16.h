@@ -42,20 +42,38 @@ void multiply_pair_block_of(int tokens, const std::uint8_t* lines, std::size_t p
   multiply_pair_block<V, kTokens, kPanels>(lines, panel_bytes, num_pairs, x, first, sums);
 }
 
+/// Activations of one piece beyond this many bytes are not expected to stay in the second-level cache.
+inline constexpr std::size_t kNearBytes = std::size_t{1} << 20;
+
 /// kPanels panels: each block of weights is met by all tokens while it is near.
 template <class V, int kTokens, int kPanels>
 void multiply_pair_panels(const std::uint8_t* panels, std::size_t panel_bytes, int num_pairs,
                           const std::uint16_t* x, std::size_t block_rows, int num_tokens, float* sums) {
+  constexpr std::size_t kRowBytes = kSumBlock * sizeof *x;
+  constexpr int kTilesAhead = 4;
+  const bool x_is_far =
+      static_cast<std::size_t>(num_pairs) * 4 * static_cast<std::size_t>(num_tokens) > kNearBytes;
   for (int begin = 0; begin < num_pairs; begin += kBlockPairs) {
     const int count = num_pairs - begin < kBlockPairs ? num_pairs - begin : kBlockPairs;
     const std::uint8_t* block = panels + static_cast<std::size_t>(begin) * kPairLine;
     const std::uint16_t* rows = x + static_cast<std::size_t>(2 * begin) * block_rows;
-    // A single stream is better followed by the processor's own prefetcher.
-    for (int p = 0; p < kPanels && num_tokens > 1; ++p) {
-      prefetch(block + static_cast<std::size_t>(p) * panel_bytes + kBlockPairs * kPairLine,
-               kBlockPairs * kPairLine);
-    }
     for (int t = 0; t < num_tokens; t += kTokens) {
+      // The next block's weights, spread over the tokens: more at once than the core can have under way would
+      // hold up its loads. A single stream is better followed by the processor's own prefetcher.
+      const int end = t + kTokens < num_tokens ? t + kTokens : num_tokens;
+      const auto first_byte = static_cast<std::size_t>(t * kBlockPairs / num_tokens) * kPairLine;
+      const auto end_byte = static_cast<std::size_t>(end * kBlockPairs / num_tokens) * kPairLine;
+      for (int p = 0; p < kPanels && num_tokens > 1; ++p) {
+        prefetch(block + static_cast<std::size_t>(p) * panel_bytes + kBlockPairs * kPairLine + first_byte,
+                 end_byte - first_byte);
+      }
+      if (x_is_far) {  // the rows of a later tile, of the next block where this one ends
+        const int ahead = t + kTilesAhead * kTokens;
+        const std::size_t row = ahead < num_tokens
+                                    ? static_cast<std::size_t>(ahead)
+                                    : block_rows + static_cast<std::size_t>(ahead - num_tokens);
+        prefetch(reinterpret_cast<const std::uint8_t*>(rows + row * kSumBlock), kTokens * kRowBytes);
+      }
       multiply_pair_block_of<V, kTokens, kPanels>(num_tokens - t, block, panel_bytes, count,
                                                   rows + t * kSumBlock, begin == 0, sums + t * kSumStride);
     }
