@@ -7,8 +7,9 @@
 namespace touchstone {
 namespace {
 
-// About 50 us at 3 GHz: longer than the serial gap between two stages of a step, shorter than anyone notices.
-constexpr int kSpins = 2000;
+// About half a millisecond at 3 GHz: longer than the serial gap between two stages of a step, and than most
+// waits for another thread's last piece; waking a sleeping thread takes a virtual machine up to as long.
+constexpr int kSpins = 20000;
 
 void pause_briefly() {
 #if defined(__x86_64__)
