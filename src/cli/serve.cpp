@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -152,12 +153,19 @@ int run_serve(const ServeOptions& options) {
   const std::string address =
       fmt::format("{}://{}:{}", server_options.tls_cert.empty() ? "http" : "https",
                   is_ipv6 ? "[" + server_options.host + "]" : server_options.host, server.port());
-  if (options.log_format == "json") {
-    spdlog::warn("serving {} at {}", names, address);
-  } else {
-    std::fprintf(stderr, "touchstone: serving %s at %s\n", names.c_str(), address.c_str());
-  }
-  server.run();
+  spdlog::info("listening at {}", address);
+  bool was_ready = false;
+  server.run([&] {
+    was_ready = true;
+    if (options.log_format == "json") {
+      spdlog::warn("serving {} at {}", names, address);
+    } else {
+      std::fprintf(stderr, "touchstone: serving %s at %s\n", names.c_str(), address.c_str());
+    }
+  });
+  // Told to end while it loaded: nothing has begun that would have to be brought to an end, and loading goes
+  // on for seconds.
+  if (!was_ready) _exit(kExitDone);
   return kExitDone;
 }
 

@@ -60,6 +60,12 @@ struct Signal {
   }
 };
 
+HttpResponse make_unavailable_error(std::string_view message, std::string_view code) {
+  HttpResponse error = make_error(503, "server_error", message, {}, code);
+  error.headers.emplace_back("Retry-After", "5");
+  return error;
+}
+
 }  // namespace
 
 std::string_view HttpRequest::header(std::string_view name) const {
@@ -91,10 +97,12 @@ HttpResponse make_error(unsigned status, std::string_view type, std::string_view
   return response;
 }
 
+HttpResponse make_loading_error() {
+  return make_unavailable_error("the server is loading its models", "loading");
+}
+
 HttpResponse make_shutdown_error() {
-  HttpResponse error = make_error(503, "server_error", "the server is shutting down", {}, "shutting_down");
-  error.headers.emplace_back("Retry-After", "5");
-  return error;
+  return make_unavailable_error("the server is shutting down", "shutting_down");
 }
 
 // ---- Reply: from any thread to the connection ----
@@ -172,7 +180,7 @@ struct Connection {
   bool discards_input = false;
   bool timed_out = false;
   bool writes = false;  // at the deadline there is nothing to be said any more
-  bool busy = false;    // a request has begun and its answer is not sent
+  bool busy = false;    // a request that came before the drain has begun and its answer is not sent
   Clock::time_point deadline = Clock::time_point::max();
   std::shared_ptr<Reply::Exchange> exchange;  // of the request that is being answered
 
@@ -297,7 +305,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
   asio::steady_timer sweep_timer;
   asio::steady_timer accept_pause;
   std::unordered_set<ConnectionPointer> connections;
-  bool stopping = false;
+  bool draining = false;
   tcp::endpoint endpoint;  // that it listens on
 
   Impl(asio::io_context& context, HttpServerOptions wanted)
@@ -330,10 +338,10 @@ void HttpServer::Impl::listen() {
 
 asio::awaitable<void> HttpServer::Impl::accept() {
   const auto self = shared_from_this();
-  while (!stopping) {
+  while (true) {
     error_code error;
     tcp::socket socket = co_await acceptor.async_accept(into(error));
-    if (stopping) co_return;
+    if (!acceptor.is_open()) co_return;
     if (error) {  // out of descriptors, mostly: they come back when clients leave
       accept_pause.expires_after(kSweepInterval);
       co_await accept_pause.async_wait(into(error));
@@ -393,8 +401,8 @@ asio::awaitable<void> HttpServer::Impl::serve(ConnectionPointer c) {
     bool is_old = false;
     std::optional<HttpRequest> request = co_await read_request(*c, keeps_alive, is_old);
     if (!request) break;
-    c->busy = true;
-    keeps_alive = co_await answer(*c, std::move(*request), keeps_alive, is_old) && !stopping;
+    c->busy = !draining;
+    keeps_alive = co_await answer(*c, std::move(*request), keeps_alive, is_old) && !draining;
     c->busy = false;
   }
   // Closing with unread input would reset the connection, and the client might never see the answer.
@@ -497,7 +505,7 @@ asio::awaitable<bool> HttpServer::Impl::answer(Connection& c, HttpRequest reques
 
   const HttpResponse& head = *exchange->head;
   const bool streams = exchange->streams;
-  keeps_alive = keeps_alive && !stopping && !(streams && is_old);
+  keeps_alive = keeps_alive && !draining && !(streams && is_old);
   const bool is_empty = head.status == 204 || head.status == 304;
   const bool bodiless = record.method == "HEAD" || is_empty;
   std::string bytes = format_head(head, record.id, keeps_alive, streams && !is_old, !streams && !is_empty);
@@ -552,13 +560,11 @@ HttpServer::~HttpServer() = default;
 std::uint16_t HttpServer::port() const { return impl_->endpoint.port(); }
 bool HttpServer::is_loopback() const { return impl_->endpoint.address().is_loopback(); }
 
-void HttpServer::stop_accepting() {
-  impl_->stopping = true;
-  error_code ignored;
-  impl_->acceptor.close(ignored);
-}
+void HttpServer::begin_drain() { impl_->draining = true; }
 
 void HttpServer::close_all() {
+  error_code ignored;
+  impl_->acceptor.close(ignored);
   impl_->sweep_timer.cancel();
   for (const ConnectionPointer& c : impl_->connections) {
     c->close();

@@ -51,6 +51,8 @@ std::string format_error(const HttpError& error);
 /// A response with it; `param` and `code` may be empty (null).
 HttpResponse make_error(unsigned status, std::string_view type, std::string_view message,
                         std::string_view param = {}, std::string_view code = {});
+/// 503: the server is still loading its models.
+HttpResponse make_loading_error();
 /// 503: the server is ending.
 HttpResponse make_shutdown_error();
 
@@ -123,11 +125,11 @@ class HttpServer {
   std::uint16_t port() const;
   bool is_loopback() const;
   // The rest on the I/O thread.
-  /// No more connections; those that are there end with their next answer.
-  void stop_accepting();
+  /// From now on each connection ends with its next answer.
+  void begin_drain();
   void close_all();
   std::size_t num_connections() const;
-  /// Requests that have begun and whose answer has not been sent to its end.
+  /// Requests that came before begin_drain() and whose answer has not been sent to its end.
   std::size_t num_busy() const;
 
  private:

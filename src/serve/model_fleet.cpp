@@ -49,11 +49,13 @@ struct ModelFleet::Impl {
         options(wanted_options),
         budget(bytes),
         metrics(counts),
-        entries(models.size()) {}
+        entries(models.size()) {
+    for (const FleetModel& model : models) metrics.set_loaded(model.id, false);
+  }
 
   Lease make_runner(std::size_t model);
   void load_first();
-  void run();
+  void run(const std::function<void(std::exception_ptr)>& on_loaded);
   void serve_next(std::unique_lock<std::mutex>& lock);
   bool make_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock);
   bool wait_for_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock);
@@ -75,15 +77,24 @@ ModelFleet::Lease ModelFleet::Impl::make_runner(std::size_t model) {
 
 void ModelFleet::Impl::load_first() {
   for (std::size_t i = 0; i < models.size(); ++i) {
-    metrics.set_loaded(models[i].id, false);
     if (models[i].bytes > budget - used_bytes) continue;
-    entries[i].runner = make_runner(i);
+    Lease runner = make_runner(i);
+    const std::scoped_lock lock(mutex);
+    if (stopped) return;
+    entries[i].runner = std::move(runner);
     used_bytes += models[i].bytes;
     metrics.set_loaded(models[i].id, true);
   }
 }
 
-void ModelFleet::Impl::run() {
+void ModelFleet::Impl::run(const std::function<void(std::exception_ptr)>& on_loaded) {
+  std::exception_ptr failure;
+  try {
+    load_first();
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  on_loaded(failure);
   std::unique_lock lock(mutex);
   while (true) {
     wake.wait(lock, [&] { return stopped || !wanted.empty(); });
@@ -179,10 +190,7 @@ void ModelFleet::Impl::answer(std::size_t model, const Lease& lease, Refusal ref
 
 ModelFleet::ModelFleet(std::vector<FleetModel> models, const RunnerOptions& options, std::uint64_t budget,
                        Metrics& metrics)
-    : impl_(std::make_unique<Impl>(std::move(models), options, budget, metrics)) {
-  impl_->load_first();
-  impl_->thread = std::thread([impl = impl_.get()] { impl->run(); });
-}
+    : impl_(std::make_unique<Impl>(std::move(models), options, budget, metrics)) {}
 
 ModelFleet::~ModelFleet() {
   stop_loading();
@@ -192,6 +200,11 @@ ModelFleet::~ModelFleet() {
     // Its jobs hold it, too, and go on its own thread: the last holder must not, it waits for that thread.
     while (entry.runner.use_count() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
+}
+
+void ModelFleet::start_loading(std::function<void(std::exception_ptr)> on_loaded) {
+  impl_->thread =
+      std::thread([impl = impl_.get(), on_loaded = std::move(on_loaded)] { impl->run(on_loaded); });
 }
 
 const std::vector<FleetModel>& ModelFleet::models() const { return impl_->models; }

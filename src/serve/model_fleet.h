@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
@@ -38,13 +39,17 @@ class ModelFleet {
   };
   using Waiter = std::function<void(Lease, Refusal)>;  // the refusal counts where the lease is null
 
-  /// Throws what loading throws for a model that is loaded at the start. `budget`: bytes of all models that
-  /// are loaded at one time. `metrics` must outlive the fleet.
+  /// Loads nothing yet. `budget`: bytes of all models that are loaded at one time. `metrics` must outlive the
+  /// fleet.
   ModelFleet(std::vector<FleetModel> models, const RunnerOptions& options, std::uint64_t budget,
              Metrics& metrics);
   ~ModelFleet();
   ModelFleet(const ModelFleet&) = delete;
   ModelFleet& operator=(const ModelFleet&) = delete;
+
+  /// Begins to load, once. When the first models are there, or one of them failed, calls `on_loaded` with
+  /// null or what that one threw, on the loading thread.
+  void start_loading(std::function<void(std::exception_ptr)> on_loaded);
 
   const std::vector<FleetModel>& models() const;
   /// The place among models() of the one of this name, or of the first for an empty name; -1: there is none.
@@ -60,7 +65,7 @@ class ModelFleet {
 
   /// Ends all jobs of the loaded models as cancelled, and refuses all who wait.
   void cancel_all();
-  /// Ends the loading thread; those who wait are refused.
+  /// Ends the loading thread when the model that it is loading is there; those who wait are refused.
   void stop_loading();
 
  private:

@@ -61,11 +61,25 @@ ModelFleet::Lease find_runner(Api& api, const std::string& name) {
 
 // ---- what answers at once ----
 
-HttpResponse show_health(Api&, const HttpRequest&) { return to_response(json::object{{"status", "ok"}}); }
+const char* name_of(ServerState state) {
+  switch (state) {
+    case ServerState::loading:
+      return "loading";
+    case ServerState::ready:
+      return "ready";
+    case ServerState::draining:
+      return "draining";
+  }
+  return "";
+}
+
+HttpResponse show_health(Api& api, const HttpRequest&) {
+  return to_response(json::object{{"status", "ok"}, {"state", name_of(api.state)}});
+}
 
 HttpResponse show_ready(Api& api, const HttpRequest&) {
-  HttpResponse response = to_response(json::object{{"status", api.draining ? "draining" : "ready"}});
-  response.status = api.draining ? 503 : 200;
+  HttpResponse response = to_response(json::object{{"status", name_of(api.state)}});
+  response.status = api.state == ServerState::ready ? 200 : 503;
   return response;
 }
 
@@ -241,12 +255,13 @@ struct Route {
   std::string_view path;
   Get get;
   Post post;
-  const Dialect* dialect;  // in whose form errors are; none: OpenAI's
+  const Dialect* dialect;    // in whose form errors are; none: OpenAI's
+  bool needs_models = true;  // nothing else while they are loaded
 };
 
-constexpr Route kRoutes[] = {{"/health", show_health, nullptr, nullptr},
-                             {"/ready", show_ready, nullptr, nullptr},
-                             {"/metrics", show_metrics, nullptr, nullptr},
+constexpr Route kRoutes[] = {{"/health", show_health, nullptr, nullptr, false},
+                             {"/ready", show_ready, nullptr, nullptr, false},
+                             {"/metrics", show_metrics, nullptr, nullptr, false},
                              {"/v1/models", list_models, nullptr, nullptr},
                              {"/v1/chat/completions", nullptr, complete, &kOpenAiChat},
                              {"/v1/completions", nullptr, complete, &kOpenAiText},
@@ -274,6 +289,13 @@ std::optional<std::string_view> find_answer_id(std::string_view path) {
   if (!path.starts_with(kBefore) || !path.ends_with(kBehind)) return std::nullopt;
   if (path.size() <= kBefore.size() + kBehind.size()) return std::nullopt;
   return path.substr(kBefore.size(), path.size() - kBefore.size() - kBehind.size());
+}
+
+constexpr std::string_view kModelPrefix = "/v1/models/";  // a model's name follows
+
+bool needs_models(std::string_view path) {
+  if (const Route* route = find_route(path)) return route->needs_models;
+  return find_answer_id(path) || path.starts_with(kModelPrefix);
 }
 
 HttpResponse answer_now(Api& api, const std::string& id, std::uint64_t tenant) {
@@ -345,7 +367,7 @@ void load_and_run(Api& api, Post post, int model, PostCall call, Reply reply) {
 }
 
 void start_post(Api& api, const Route& route, HttpRequest request, const Caller& caller, Reply reply) {
-  if (api.draining) {
+  if (api.state == ServerState::draining) {
     api.metrics.count_rejection("shutting_down");
     return reply.send(in_dialect(route.dialect, make_shutdown_error()));
   }
@@ -394,6 +416,10 @@ void handle_request(Api& api, HttpRequest request, Reply reply) {
              {"Access-Control-Max-Age", "600"}}});
   }
   const bool reads = request.method == "GET" || request.method == "HEAD";
+  if (api.state == ServerState::loading && needs_models(request.path)) {
+    api.metrics.count_rejection("loading");
+    return reply.send(in_dialect(dialect, make_loading_error()));
+  }
   if (route != nullptr) {
     if (reads && route->get != nullptr) return reply.send(route->get(api, request));
     if (request.method == "POST" && route->post != nullptr) {
@@ -405,9 +431,8 @@ void handle_request(Api& api, HttpRequest request, Reply reply) {
     if (request.method != "POST") return reply.send(refuse_method("POST"));
     return reply.send(answer_now(api, std::string(*id), caller.tenant));
   }
-  constexpr std::string_view kModel = "/v1/models/";
-  if (reads && request.path.starts_with(kModel)) {
-    return reply.send(show_model(api, request.path.substr(kModel.size())));
+  if (reads && request.path.starts_with(kModelPrefix)) {
+    return reply.send(show_model(api, request.path.substr(kModelPrefix.size())));
   }
   if (reads) return reply.send(show_page(request));
   reply.send(

@@ -16,6 +16,9 @@
 
 namespace touchstone::serve {
 
+/// From the open port to the end; only forwards, though loading may be followed by draining.
+enum class ServerState { loading, ready, draining };
+
 /// What the routes work on. Used on the I/O thread; bodies are read on `workers`, so that a long prompt holds
 /// up no stream.
 struct Api {
@@ -23,7 +26,7 @@ struct Api {
   AccessRules rules;
   std::unique_ptr<ModelFleet> fleet;  // its first model answers requests that name none
   AnswersUnderWay answers;
-  bool draining = false;
+  ServerState state = ServerState::loading;
   double num_connections = 0;
   std::chrono::milliseconds ping_interval{0};  // ServerOptions'
   boost::asio::thread_pool workers{1};

@@ -70,6 +70,8 @@ struct Server::Impl {
   ServerOptions options;
   Api api;
   std::optional<HttpServer> http;
+  std::function<void()> on_ready;
+  std::exception_ptr load_failure;  // why it ends before it is ready
   asio::signal_set signals{io};
   asio::steady_timer drain_timer{io};
   Clock::time_point drain_end;
@@ -84,9 +86,11 @@ struct Server::Impl {
     api.fleet.reset();  // before what its replies go through
   }
   void on_finished(const HttpRecord& record);
+  void on_loaded(const std::exception_ptr& failure);
   void wait_for_signal();
   void begin_drain();
   void poll_drain();
+  void end();
   void reload_keys();
 };
 
@@ -104,12 +108,22 @@ void Server::Impl::on_finished(const HttpRecord& record) {
               {"abandoned", record.abandoned}});
 }
 
+void Server::Impl::on_loaded(const std::exception_ptr& failure) {
+  if (api.state == ServerState::draining) return;
+  if (failure) {
+    load_failure = failure;
+    return end();
+  }
+  api.state = ServerState::ready;
+  if (on_ready) on_ready();
+}
+
 void Server::Impl::wait_for_signal() {
   signals.async_wait([this](const boost::system::error_code& error, int signal) {
     if (error) return;
     if (signal == SIGHUP) {
       reload_keys();
-    } else if (api.draining) {
+    } else if (api.state == ServerState::draining) {
       constexpr int kInterrupted = 130;
       _exit(kInterrupted);
     } else {
@@ -130,9 +144,9 @@ void Server::Impl::reload_keys() {
 }
 
 void Server::Impl::begin_drain() {
-  if (api.draining) return;
-  api.draining = true;
-  http->stop_accepting();
+  if (api.state == ServerState::draining) return;
+  api.state = ServerState::draining;
+  http->begin_drain();
   drain_end = Clock::now() + std::chrono::duration_cast<Clock::duration>(
                                  std::chrono::duration<double>(options.drain_seconds));
   spdlog::info("draining: {} requests are under way", http->num_busy());
@@ -141,11 +155,7 @@ void Server::Impl::begin_drain() {
 
 void Server::Impl::poll_drain() {
   const auto now = Clock::now();
-  if (http->num_busy() == 0 || (cut && now >= drain_end)) {
-    http->close_all();
-    io.stop();
-    return;
-  }
+  if (http->num_busy() == 0 || (cut && now >= drain_end)) return end();
   if (!cut && now >= drain_end) {
     spdlog::warn("cutting off {} requests", http->num_busy());
     cut = true;
@@ -156,6 +166,11 @@ void Server::Impl::poll_drain() {
   drain_timer.async_wait([this](const boost::system::error_code& error) {
     if (!error) poll_drain();
   });
+}
+
+void Server::Impl::end() {
+  http->close_all();
+  io.stop();
 }
 
 Server::Server(const std::vector<std::shared_ptr<LoadedModel>>& models, const ServerOptions& options)
@@ -195,7 +210,15 @@ Server::~Server() = default;
 
 std::uint16_t Server::port() const { return impl_->http->port(); }
 bool Server::is_loopback() const { return impl_->http->is_loopback(); }
-void Server::run() { impl_->io.run(); }
+
+void Server::run(std::function<void()> on_ready) {
+  impl_->on_ready = std::move(on_ready);
+  impl_->api.fleet->start_loading([impl = impl_.get()](const std::exception_ptr& failure) {
+    asio::post(impl->io, [impl, failure] { impl->on_loaded(failure); });
+  });
+  impl_->io.run();
+  if (impl_->load_failure) std::rethrow_exception(impl_->load_failure);
+}
 
 void Server::handle_signals() {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) impl_->signals.add(signal);

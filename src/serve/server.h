@@ -31,23 +31,25 @@ struct ServerOptions {
 /// Three threads, and one more a loaded model.
 class Server {
  public:
-  /// Listens already, and has loaded the models that fit; what comes is answered while run() runs. Throws
-  /// Error: names that are not unique, files that cannot be read, a port that is taken.
+  /// Listens already; what comes is answered while run() runs. Throws Error: names that are not unique, files
+  /// that cannot be read, a port that is taken.
   Server(std::vector<FleetModel> models, const ServerOptions& options);
   /// Models that are loaded, and stay so.
   Server(const std::vector<std::shared_ptr<LoadedModel>>& models, const ServerOptions& options);
+  /// Waits for the end of what is being loaded.
   ~Server();
 
   std::uint16_t port() const;
   bool is_loopback() const;
-  /// Serves on this thread until all is drained.
-  void run();
+  /// Loads the models that fit on a thread, and serves on this one until all is drained. Until `on_ready`,
+  /// which is called when they are there, requests that need models get 503. Throws what loading throws.
+  void run(std::function<void()> on_ready = {});
   /// The first SIGINT or SIGTERM drains, the second ends the process with status 130; SIGHUP reads the keys
   /// again.
   void handle_signals();
 
   // These from any thread.
-  /// /ready turns 503, nobody new is let in, and run() returns when the last answer has been sent, or has
+  /// /ready turns 503, nothing new is begun, and run() returns when the last answer has been sent, or has
   /// been cut off after drain_seconds.
   void drain();
   /// Reads the key file again. If that fails the old keys stay, and the log says why.

@@ -37,7 +37,7 @@ std::vector<FleetModel> pair_of(std::uint64_t bytes, std::chrono::milliseconds p
 class FleetServer {
  public:
   FleetServer(std::vector<FleetModel> models, std::uint64_t budget)
-      : server_(std::move(models), with_budget(budget)), thread_([this] { server_.run(); }) {}
+      : server_(std::move(models), with_budget(budget)), thread_(run_in_background(server_)) {}
   ~FleetServer() {
     server_.drain();
     thread_.join();

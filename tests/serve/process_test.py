@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -15,6 +16,7 @@ import time
 import unittest
 
 BINARY = sys.argv.pop(1)
+GOLDEN_MODEL = pathlib.Path(__file__).parent.parent / "golden/models/tiny-qwen2-untied-bf16"
 LONG = json.dumps({"messages": [{"role": "user", "content": "hi"}], "n": 128, "ignore_eos": True, "stream": True})
 
 
@@ -61,6 +63,33 @@ class Serve(unittest.TestCase):
             self.assertEqual(process.process.wait(60), 0)
             process.end()
 
+    def test_signals_end_a_server_that_is_not_ready_yet_with_status_0(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            process = subprocess.Popen([BINARY, "serve", "demo:native", "--port", "0", "--log-level", "info"],
+                                       stderr=subprocess.PIPE, text=True)
+            self.addCleanup(process.stderr.close)
+            self.assertIn("listening", process.stderr.readline())
+            process.send_signal(number)
+            self.assertEqual(process.wait(60), 0)
+
+    def test_a_taken_port_is_said_before_anything_is_loaded(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            run = subprocess.run([BINARY, "serve", "demo:native", "--port", port, "--log-level", "info"],
+                                 capture_output=True, text=True, timeout=60)
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("cannot listen", run.stderr)
+        self.assertNotIn("loaded", run.stderr)
+
+    def test_a_model_that_cannot_be_loaded_ends_it_with_one_line_and_status_1(self):
+        with tempfile.TemporaryDirectory() as folder:
+            model = pathlib.Path(folder, "model")
+            shutil.copytree(GOLDEN_MODEL, model)
+            (model / "tokenizer.json").write_text("{}")
+            run = subprocess.run([BINARY, "serve", model, "--port", "0"], capture_output=True, text=True, timeout=60)
+        self.assertEqual(run.returncode, 1)
+        self.assertRegex(run.stderr, r"\Atouchstone: error: [^\n]*tokenizer\.json[^\n]*\n\Z")
+
     def test_an_answer_is_cut_off_after_the_time_to_drain(self):
         process = self.start("--drain-seconds", "0.2")
         connection, response = process.begin_long_answer()
@@ -72,15 +101,14 @@ class Serve(unittest.TestCase):
     def test_a_second_interrupt_ends_it_at_once(self):
         process = self.start("--drain-seconds", "600")
         connection, _ = process.begin_long_answer()
-        ready = process.connect()
-        ready.request("GET", "/ready")
-        ready.getresponse().read()
         process.process.send_signal(signal.SIGINT)
-        time.sleep(0.3)
-        ready.request("GET", "/ready")
-        self.assertEqual(ready.getresponse().status, 503)
-        with self.assertRaises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", process.port)).close()
+        status = 200
+        while status == 200:
+            ready = process.connect()
+            ready.request("GET", "/ready")
+            status = ready.getresponse().status
+            ready.close()
+        self.assertEqual(status, 503)
         process.process.send_signal(signal.SIGINT)
         self.assertEqual(process.process.wait(60), 130)
         connection.close()

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -29,10 +30,19 @@ inline ServerOptions test_options() {
   return options;
 }
 
+/// Runs the server on a thread of its own, and waits until it is ready.
+inline std::thread run_in_background(Server& server) {
+  const auto ready = std::make_shared<std::promise<void>>();
+  std::thread thread([&server, ready] { server.run([ready] { ready->set_value(); }); });
+  ready->get_future().wait();
+  return thread;
+}
+
 class RunningServer {
  public:
   explicit RunningServer(const ServerOptions& options = test_options())
-      : server_({load_demo("distilled"), load_demo("native")}, options), thread_([this] { server_.run(); }) {}
+      : server_({load_demo("distilled"), load_demo("native")}, options),
+        thread_(run_in_background(server_)) {}
   ~RunningServer() {
     if (thread_.joinable()) stop();
   }

@@ -239,27 +239,50 @@ TEST(Server, DrainingLetsAnswersFinish) {
   server.stop();
 }
 
-TEST(Server, DrainingLetsNobodyIn) {
+TEST(Server, DrainingBeginsNothingNewAndSaysSoToWhoeverAsks) {
   ServerOptions options = test_options();
   options.drain_seconds = 600;
   RunningServer server(options);
   TestClient busy(server.port());
-  TestClient first(server.port());
-  TestClient second(server.port());
-  for (TestClient* client : {&first, &second}) {
-    client->send(get("/ready"));
-    EXPECT_EQ(client->receive().status, 200);
-  }
+  TestClient open(server.port());
+  open.send(get("/ready"));
+  EXPECT_EQ(open.receive().status, 200);
   busy.send(long_request(true));
   ASSERT_TRUE(busy.wait_for("data: "));
   server->drain();
-  while (TestClient(server.port()).send("x")) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  first.send(get("/ready"));
-  EXPECT_EQ(first.receive().status, 503);
-  second.send(chat(""));
-  EXPECT_EQ(second.receive().status, 503);
+  while (server.ask(get("/ready")).status == 200) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+
+  const TestResponse ready = server.ask(get("/ready"));
+  EXPECT_EQ(ready.status, 503);
+  EXPECT_EQ(ready.json().at("status"), "draining");
+  EXPECT_EQ(server.ask(get("/health")).status, 200);
+  EXPECT_EQ(server.metric("touchstone_requests_running{model=\"demo:distilled\"}"), 1);
+  EXPECT_EQ(server.ask(get("/v1/models")).status, 200);
+  EXPECT_EQ(server.ask(post("/v1/messages", "{}")).json().at("type"), "error");
+  EXPECT_TRUE(server.ask(post("/api/chat", "{}")).json().at("error").is_string());
+  open.send(chat(""));
+  const TestResponse refused = open.receive();
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(refused.json().at("error").at("code"), "shutting_down");
+  EXPECT_GE(std::stoi(refused.header("retry-after")), 1);
+  EXPECT_EQ(refused.header("connection"), "close");
+  EXPECT_TRUE(open.is_closed());
   busy.leave();
   server.stop();
+}
+
+TEST(Server, WhatIsOpenButAsksNothingDoesNotHoldUpTheEnd) {
+  ServerOptions options = test_options();
+  options.drain_seconds = 86400;
+  RunningServer server(options);
+  TestClient idle(server.port()), slow(server.port()), mute(server.port());
+  idle.send(get("/health"));
+  EXPECT_EQ(idle.receive().status, 200);
+  slow.send("POST /v1/chat/completions HTTP/1.1\r\nContent-Le");
+  server.stop();
+  EXPECT_TRUE(idle.is_closed());
+  EXPECT_TRUE(slow.is_closed());
+  EXPECT_TRUE(mute.is_closed());
 }
 
 TEST(Server, DrainingCutsOffWhatTakesTooLong) {
