@@ -73,8 +73,12 @@ const char* name_of(ServerState state) {
   return "";
 }
 
+/// 503 while it loads: whoever waits for /health sends requests next.
 HttpResponse show_health(Api& api, const HttpRequest&) {
-  return to_response(json::object{{"status", "ok"}, {"state", name_of(api.state)}});
+  const bool loads = api.state == ServerState::loading;
+  HttpResponse response = to_response(json::object{{"status", loads ? "loading" : "ok"}});
+  response.status = loads ? 503 : 200;
+  return response;
 }
 
 HttpResponse show_ready(Api& api, const HttpRequest&) {

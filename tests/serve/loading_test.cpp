@@ -48,9 +48,8 @@ class Loading : public ::testing::Test {
 
 TEST_F(Loading, TheProcessLivesAndIsNotReady) {
   const TestResponse health = ask(get("/health"));
-  EXPECT_EQ(health.status, 200);
-  EXPECT_EQ(health.json().at("status"), "ok");
-  EXPECT_EQ(health.json().at("state"), "loading");
+  EXPECT_EQ(health.status, 503);
+  EXPECT_EQ(health.json().at("status"), "loading");
   const TestResponse ready = ask(get("/ready"));
   EXPECT_EQ(ready.status, 503);
   EXPECT_EQ(ready.json().at("status"), "loading");
