@@ -1,11 +1,13 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "cli/checks.h"
 #include "cli/cli.h"
 #include "cli/sampling_options.h"
 #include "engine/benchmark.h"
@@ -92,15 +94,26 @@ std::string format_table(const boost::json::object& document) {
   return text;
 }
 
+/// A shape is one of those known, and its random weights answer nothing.
+void check_shape(const BenchOptions& options) {
+  constexpr std::string_view kPrefix = "shape:";
+  if (!options.model.starts_with(kPrefix)) return;
+  const std::vector<std::string> shapes = benchmark_shapes();
+  if (std::find(shapes.begin(), shapes.end(), options.model.substr(kPrefix.size())) == shapes.end()) {
+    throw CLI::ValidationError(
+        "MODEL", fmt::format("'{}' is not one of the shapes {}", options.model, fmt::join(shapes, ", ")));
+  }
+  if (options.lookup != Lookup::off) {
+    throw CLI::ValidationError("--lookup", "needs a model that answers, and random weights do not");
+  }
+}
+
 int run_bench(const BenchOptions& options) {
   catch_interrupts();
   const auto progress = [](const std::string& stage) {
     std::fprintf(stderr, "touchstone: bench: %s\n", stage.c_str());
   };
   const bool measures_lookup = options.lookup != Lookup::off;
-  if (measures_lookup && options.model.starts_with("shape:")) {
-    throw Error("--lookup needs a model that answers, and random weights do not", "leave one of them out");
-  }
   try {
     boost::json::object document =
         run_benchmark(options.model, model_options(options.common), options.benchmark, progress);
@@ -130,17 +143,17 @@ void add_bench(CLI::App& app, Command& command) {
   sub->add_option("MODEL", options->model, "A model, or shape:NAME for random weights of a shape")
       ->required();
   sub->add_option("--prompt-tokens", options->benchmark.prompt_tokens, "Tokens of each prompt")
-      ->check(CLI::Range(1, 1 << 20))
+      ->check(number_from(1, 1 << 20))
       ->capture_default_str();
   sub->add_option("--new-tokens", options->benchmark.new_tokens, "Tokens decoded after it")
-      ->check(CLI::Range(1, 1 << 20))
+      ->check(number_from(1, 1 << 20))
       ->capture_default_str();
   sub->add_option("--batch", options->benchmark.batches,
-                  "Numbers of sequences that decode at once, as 1,4,16")
+                  "Numbers of sequences that decode at once, as 1,4,16 (the default)")
       ->delimiter(',')
-      ->check(CLI::Range(1, 1024));
+      ->check(number_from(1, 1024));
   sub->add_option("--repeat", options->benchmark.repeats, "Counted repetitions, after one that is not")
-      ->check(CLI::Range(1, 1000))
+      ->check(number_from(1, 1000))
       ->capture_default_str();
   sub->add_flag("--roofline", options->benchmark.roofline,
                 "Also measure this machine's read bandwidth and arithmetic peaks, around each row");
@@ -149,6 +162,7 @@ void add_bench(CLI::App& app, Command& command) {
                     "Also answer built-in prompts, by turns with and without guesses from the text so far: "
                     "auto, on; off leaves it out");
   add_common_options(*sub, options->common);
+  sub->get_option("--ctx")->description("Without effect: the context is as long as prompt and answer");
   sub->footer(
       "Examples:\n"
       "  touchstone bench demo:native --roofline\n"
@@ -156,7 +170,10 @@ void add_bench(CLI::App& app, Command& command) {
       "  touchstone bench ./model.gguf --dtype int8 --lookup auto --new-tokens 256\n"
       "Shapes: " +
       fmt::format("{}", fmt::join(benchmark_shapes(), ", ")));
-  sub->callback([options, &command] { command = [options] { return run_bench(*options); }; });
+  sub->callback([options, &command] {
+    check_shape(*options);
+    command = [options] { return run_bench(*options); };
+  });
 }
 
 }  // namespace touchstone::cli

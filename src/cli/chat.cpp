@@ -9,6 +9,7 @@
 #include "base/interrupt.h"
 #include "cli/cli.h"
 #include "cli/sampling_options.h"
+#include "engine/context_length.h"
 #include "engine/load.h"
 #include "engine/prompt.h"
 
@@ -49,6 +50,7 @@ struct Chat {
             {.max_batch = 1, .max_sequence_tokens = options.common.context_tokens, .lookup = options.lookup}),
         sampling(apply(options.sampling, model->defaults)),
         loop_guard(!options.sampling.no_loop_guard) {
+    warn_of_short_context(model->id, model->transformer->config(), options.common.context_tokens);
     if (!prompter.chat_template) {
       throw Error(model->id + " has no chat template, so it can't chat", "use generate --raw");
     }
@@ -170,8 +172,10 @@ void add_chat(CLI::App& app, Command& command) {
   add_lookup_option(*sub, options->lookup, kLookupHelp);
   add_common_options(*sub, options->common);
   sub->footer(
-      "Example:\n  touchstone chat ./model.gguf --system 'Be brief.'\nIn the chat, /help lists its "
-      "commands.");
+      std::string(
+          "Example:\n  touchstone chat ./model.gguf --system 'Be brief.'\nIn the chat, /help lists its "
+          "commands.\n") +
+      kSamplingDefaults);
   sub->callback([options, &command] { command = [options] { return run_chat(*options); }; });
 }
 

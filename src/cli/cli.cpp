@@ -11,7 +11,10 @@
 
 #include "base/cores.h"
 #include "base/error.h"
+#include "base/interrupt.h"
+#include "cli/checks.h"
 #include "formats/checked.h"
+#include "model/dtypes.h"
 
 namespace touchstone::cli {
 namespace {
@@ -47,29 +50,52 @@ bool read_line(std::string& line) {
   return c == '\n' || !line.empty();
 }
 
-}  // namespace
-
-void add_json_option(CLI::App& app, bool& json) {
-  app.add_flag("--json", json, "Print JSON on standard output and nothing else there");
+void add_json_option(CLI::App& app, CommonOptions& options) {
+  app.add_flag("--json", options.json, "Print JSON on standard output and nothing else there");
 }
 
-void add_common_options(CLI::App& app, CommonOptions& options) {
-  add_json_option(app, options.json);
-  app.add_option("--threads", options.threads,
-                 "Threads (default: physical cores, as far as the CPU quota reaches)")
-      ->check(CLI::Range(1, 1024));
-  app.add_option("--device", options.device, "auto, cpu or cuda[:N]");
-  app.add_option("--isa", options.isa, "Instruction set of the kernels")
+void add_machine_options(CLI::App& app, CommonOptions& options, const std::string& group) {
+  const auto add = [&](const char* name, auto& value, const char* description) {
+    return app.add_option(name, value, description)->group(group);
+  };
+  add("--threads", options.threads, "Threads (default: physical cores, as far as the CPU quota reaches)")
+      ->check(number_from(1, 1024));
+  add("--device", options.device, "Where the model runs")->check(device_name())->capture_default_str();
+  add("--isa", options.isa, "Instruction set of the kernels")
       ->check(
-          CLI::IsMember({"auto", "scalar", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16", "amx"}));
-  app.add_option("--dtype", options.dtype,
-                 "Weights: as stored (auto), widened (f32), or rounded (f16, bf16, int8, int4)");
-  app.add_option(
-      "--kv-dtype", options.kv_dtype,
-      "Keys and values: f32, f16, bf16, int8, or auto: f32, and f16 with --dtype bf16, int8 or int4");
-  app.add_flag("--no-cache", options.no_cache, "Pack weights afresh, and keep nothing for the next start");
-  app.add_option("--ctx", options.context_tokens, "Context in tokens (default: the model's own)")
-      ->check(CLI::Range(1, 1 << 24));
+          CLI::IsMember({"auto", "scalar", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16", "amx"}))
+      ->capture_default_str();
+  add("--dtype", options.dtype, "Weights: as stored (auto), widened (f32), or rounded (the others)")
+      ->check(CLI::IsMember(dtype_names()))
+      ->capture_default_str();
+  add("--kv-dtype", options.kv_dtype, "Keys and values; auto: f32, and f16 with --dtype bf16, int8 or int4")
+      ->check(CLI::IsMember(kv_dtype_names()))
+      ->capture_default_str();
+  app.add_flag("--no-cache", options.no_cache, "Pack weights afresh, and keep nothing for the next start")
+      ->group(group);
+  add("--ctx", options.context_tokens, "Context in tokens (default, and at most: the model's own)")
+      ->check(number_from(1, 1 << 24));
+  add_log_level_option(app, group);
+}
+
+}  // namespace
+
+void add_common_options(CLI::App& app, CommonOptions& options) {
+  add_json_option(app, options);
+  add_machine_options(app, options, "Options");
+}
+
+void accept_common_options(CLI::App& app, CommonOptions& options) {
+  add_json_option(app, options);
+  add_machine_options(app, options, "Options that every command takes, without effect on this one");
+}
+
+void add_log_level_option(CLI::App& app, const std::string& group) {
+  const auto set = [](const std::string& name) { spdlog::set_level(spdlog::level::from_str(name)); };
+  app.add_option_function<std::string>("--log-level", set, "What is logged to standard error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}))
+      ->default_str("warning")
+      ->group(group);
 }
 
 ModelOptions model_options(const CommonOptions& options) {
@@ -88,6 +114,10 @@ ModelOptions model_options(const CommonOptions& options) {
                  options.threads, usable == 1 ? "one core" : std::to_string(usable) + " cores");
   }
   return model;
+}
+
+void stop_if_interrupted() {
+  if (interrupted()) throw Interrupted{};
 }
 
 std::string read_stdin() {
@@ -136,8 +166,9 @@ void print_json(const boost::json::value& value) { print_text(boost::json::seria
 
 void print_text(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    if (errno == EPIPE) throw ClosedPipe("nobody reads standard output");
     throw Error(std::string("cannot write standard output: ") + std::strerror(errno),
-                "check who reads it, or the free space where it goes");
+                "check the free space where it goes");
   }
 }
 

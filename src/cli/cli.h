@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "model/transformer.h"
 
 namespace touchstone::cli {
@@ -20,11 +21,12 @@ inline constexpr int kExitDone = 0;
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitInterrupted = 130;
+inline constexpr int kExitClosedPipe = 141;  // as of a program that SIGPIPE ends
 
 /// What main() runs; returns the exit status. May throw Error.
 using Command = std::function<int()>;
 
-/// Options of every subcommand that runs a model.
+/// Options of every subcommand.
 struct CommonOptions {
   int threads = 0;  // 0: usable_cores()
   std::string device = "auto";
@@ -36,11 +38,22 @@ struct CommonOptions {
   bool json = false;
 };
 
-void add_json_option(CLI::App& app, bool& json);
 void add_common_options(CLI::App& app, CommonOptions& options);
 
-/// Checks what parsing cannot (a device this build lacks) and gives what load_model() takes. Throws Error.
+/// The same for a command on which only --json has an effect: scripts may give them to every command.
+void accept_common_options(CLI::App& app, CommonOptions& options);
+
+/// --log-level, which sets it as soon as it is parsed.
+void add_log_level_option(CLI::App& app, const std::string& group);
+
+/// What load_model() takes. Throws Error for a device that this build lacks.
 ModelOptions model_options(const CommonOptions& options);
+
+/// Thrown where work polls for Ctrl-C; main() then exits with kExitInterrupted.
+struct Interrupted {};
+
+/// Throws Interrupted after Ctrl-C, once catch_interrupts() has been called.
+void stop_if_interrupted();
 
 /// Standard input to its end. Throws Error past kMaxInputBytes.
 std::string read_stdin();
@@ -55,9 +68,14 @@ std::vector<std::int32_t> parse_ids(const boost::json::value& value, const std::
 /// `touchstone: error: WHAT; HINT` on standard error: one line, whatever the texts contain.
 void print_error(const std::string& what, const std::string& hint);
 
-/// One JSON document and a newline on standard output. Throws Error when it cannot be written.
+/// Nobody reads standard output any longer (`| head -1`): main() ends quietly, with kExitClosedPipe.
+struct ClosedPipe : Error {
+  using Error::Error;
+};
+
+/// One JSON document and a newline on standard output. Throws as print_text().
 void print_json(const boost::json::value& value);
-/// Text as it is, flushed. Throws Error when it cannot be written (closed pipe, full disk).
+/// Text as it is, flushed. Throws ClosedPipe, or Error when it cannot be written for another reason.
 void print_text(std::string_view text);
 
 void add_tokenize(CLI::App& app, Command& command);

@@ -1,16 +1,19 @@
 #include "eval/compare.h"
 
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <memory>
 
 #include "base/interrupt.h"
+#include "cli/checks.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
+#include "eval/scenario.h"
+#include "eval/suite.h"
 
 namespace touchstone::cli {
 namespace {
@@ -38,52 +41,6 @@ std::string describe(const Progress& progress) {
   return text + format_left(progress.seconds_left);
 }
 
-/// A bar that redraws itself on a terminal; elsewhere a line when a phase begins and ends.
-class ProgressPrinter {
- public:
-  void show(const Progress& progress) {
-    if (!terminal_) {
-      show_line(progress);
-      return;
-    }
-    using Clock = std::chrono::steady_clock;
-    constexpr auto kRedraw = std::chrono::milliseconds(200);
-    const auto now = Clock::now();
-    if (progress.done < progress.total && now - drawn_ < kRedraw) return;
-    drawn_ = now;
-    constexpr int kWidth = 24;
-    const int filled = progress.total > 0 ? kWidth * progress.done / progress.total : 0;
-    std::string bar = "[";
-    for (int i = 0; i < kWidth; ++i) bar += i < filled ? '#' : '.';
-    std::fprintf(stderr, "\r\033[K%s] %s", bar.c_str(), describe(progress).c_str());
-    std::fflush(stderr);
-    open_ = true;
-  }
-
-  /// Leaves the terminal's line free for what comes next.
-  void clear() {
-    if (open_) std::fprintf(stderr, "\r\033[K");
-    open_ = false;
-  }
-
- private:
-  void show_line(const Progress& progress) {
-    const std::string phase = progress.candidate + progress.phase;
-    const bool begins = phase != phase_;
-    if (!begins && progress.done < progress.total) return;
-    if (!begins && ended_) return;
-    phase_ = phase;
-    ended_ = progress.done >= progress.total;
-    std::fprintf(stderr, "touchstone: compare: %s\n", describe(progress).c_str());
-  }
-
-  bool terminal_ = isatty(STDERR_FILENO) != 0;
-  bool open_ = false;
-  bool ended_ = false;
-  std::string phase_;
-  std::chrono::steady_clock::time_point drawn_;
-};
-
 /// Options that the user did not give stay unset, so that a resumed run keeps its own.
 CompareOptions make_options(const CLI::App& sub, const CompareArguments& arguments,
                             const std::string& version) {
@@ -102,6 +59,19 @@ CompareOptions make_options(const CLI::App& sub, const CompareArguments& argumen
   return options;
 }
 
+/// What a new run compares; a resumed one has its own.
+void check_candidates(const CompareOptions& options) {
+  if (!options.resume.empty()) return;
+  if (options.models.size() < 2) {
+    throw CLI::ValidationError("MODEL", "compare needs at least two models, or --resume DIR");
+  }
+  std::vector<std::string> names = make_labels(options.models);
+  names.insert(names.end(), options.models.begin(), options.models.end());
+  if (!options.baseline.empty() && std::find(names.begin(), names.end(), options.baseline) == names.end()) {
+    throw CLI::ValidationError("--baseline", "'" + options.baseline + "' is not one of the models");
+  }
+}
+
 int run(const CLI::App& sub, const CompareArguments& arguments, const std::string& version) {
   const CompareOptions options = make_options(sub, arguments, version);
   if (options.suites.empty() && options.resume.empty()) {
@@ -111,10 +81,12 @@ int run(const CLI::App& sub, const CompareArguments& arguments, const std::strin
     std::fprintf(stderr, "touchstone: compare: suites %s (choose others with --suite)\n", names.c_str());
   }
   catch_interrupts();
-  ProgressPrinter printer;
+  ProgressPrinter printer("compare");
   RunHooks hooks;
   hooks.stop = interrupted;
-  hooks.progress = [&printer](const Progress& progress) { printer.show(progress); };
+  hooks.progress = [&printer](const Progress& progress) {
+    printer.show(progress.candidate + progress.phase, describe(progress), progress.done, progress.total);
+  };
   CompareResult result;
   try {
     result = run_compare(options, hooks);
@@ -145,22 +117,25 @@ int run(const CLI::App& sub, const CompareArguments& arguments, const std::strin
 void add_compare(CLI::App& app, Command& command) {
   auto arguments = std::make_shared<CompareArguments>();
   CompareOptions& options = arguments->compare;
+  std::vector<std::string> scenario_names;
+  for (const Scenario& scenario : built_in_scenarios()) scenario_names.push_back(scenario.name);
   CLI::App* sub = app.add_subcommand(
       "compare", "Run models over task suites and say which is better, and how sure that is");
   sub->add_option("MODEL", options.models, "Two or more models: folders, .gguf files, ORG/NAME, demo:native");
   sub->add_option("--suite", options.suites,
                   "math, code, logic or .jsonl files, as a,b,c (default: those three)")
+      ->check(name_or_path(embedded_suite_names()))
       ->delimiter(',');
   sub->add_option("--limit", options.limit, "Items of each suite (default 50)")
-      ->check(CLI::Range(1, 1'000'000));
+      ->check(number_from(1, 1'000'000));
   sub->add_option("--samples", options.samples, "Answers to each item (default 1)")
-      ->check(CLI::Range(1, 1024));
+      ->check(number_from(1, 1024));
   sub->add_option("--max-new-tokens", options.max_new_tokens, "Tokens of an answer at most (default 2048)")
-      ->check(CLI::Range(1, 1 << 20));
-  sub->add_option("--seed", options.seed, "Of the sampling (default 0)");
+      ->check(number_from(1, 1 << 20));
+  sub->add_option("--seed", options.seed, "Of the sampling (default 0)")->check(any_seed());
   auto* temperature = sub->add_option("--temperature", options.temperature,
                                       "For all models (default: each model's published sampling)")
-                          ->check(CLI::Range(0.0, 100.0));
+                          ->check(number_from(0.0, 100.0));
   sub->add_flag("--greedy", arguments->greedy, "Temperature 0 for all models")->excludes(temperature);
   sub->add_flag("--raw", arguments->raw, "Without chat template; a known trigger of endless loops");
   auto* out =
@@ -170,6 +145,7 @@ void add_compare(CLI::App& app, Command& command) {
       ->excludes(out);
   sub->add_option("--scenario", options.scenarios,
                   "tutor, completion, ide, embedded or a .json file (default: all four)")
+      ->check(name_or_path(scenario_names))
       ->delimiter(',');
   sub->add_option("--baseline", options.baseline,
                   "Compare all others with this one (default: each with each)");
@@ -182,9 +158,7 @@ void add_compare(CLI::App& app, Command& command) {
       "  touchstone compare ./a.gguf ORG/NAME --suite math,code --limit 20 --out runs/first\n"
       "  touchstone compare --resume runs/first");
   sub->callback([&app, sub, arguments, &command] {
-    if (arguments->compare.resume.empty() && arguments->compare.models.size() < 2) {
-      throw CLI::ValidationError("MODEL", "compare needs at least two models, or --resume DIR");
-    }
+    check_candidates(arguments->compare);
     command = [&app, sub, arguments] {
       const std::string version = app.version();  // "touchstone 1.2.3"
       return run(*sub, *arguments, version.substr(version.rfind(' ') + 1));

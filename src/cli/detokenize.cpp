@@ -13,7 +13,7 @@ struct DetokenizeOptions {
   std::string model;
   bool skip_special = false;
   bool jsonl = false;
-  bool json = false;
+  CommonOptions common;
 };
 
 int run_detokenize(const DetokenizeOptions& options) {
@@ -21,7 +21,7 @@ int run_detokenize(const DetokenizeOptions& options) {
   const auto print = [&](const std::string& text, const std::string& source) {
     const std::vector<std::int32_t> ids = parse_ids(parse_json(text, source), source);
     const std::string decoded = tokenizer.decode(ids, options.skip_special);
-    options.json || options.jsonl ? print_json({{"text", decoded}}) : print_text(decoded);
+    options.common.json || options.jsonl ? print_json({{"text", decoded}}) : print_text(decoded);
   };
   if (!options.jsonl) {
     print(read_stdin(), "standard input");
@@ -42,7 +42,7 @@ void add_detokenize(CLI::App& app, Command& command) {
       ->required();
   sub->add_flag("--skip-special", options->skip_special, "Leave special tokens out");
   sub->add_flag("--jsonl", options->jsonl, "One array a line in, one JSON object a line out");
-  add_json_option(*sub, options->json);
+  accept_common_options(*sub, options->common);
   sub->footer("Example:\n  echo '[9707, 11, 1879]' | touchstone detokenize ./model.gguf --json");
   sub->callback([options, &command] { command = [options] { return run_detokenize(*options); }; });
 }

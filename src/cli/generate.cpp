@@ -7,9 +7,11 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/parse_json.h"
+#include "cli/checks.h"
 #include "cli/cli.h"
 #include "cli/preflight.h"
 #include "cli/sampling_options.h"
+#include "engine/context_length.h"
 #include "engine/load.h"
 #include "engine/memory.h"
 #include "engine/prompt.h"
@@ -116,6 +118,7 @@ int run_generate(const GenerateOptions& options) {
   EngineOptions running{
       .max_batch = options.n, .max_sequence_tokens = options.common.context_tokens, .lookup = options.lookup};
   Checkpoint checkpoint = open_checkpoint(options.model);
+  warn_of_short_context(checkpoint.id, parse_config(checkpoint), options.common.context_tokens);
   // Memory for the logits of drafts is taken when a text repeats itself: this command reserves nothing.
   EngineOptions without_drafts = running;
   without_drafts.lookup = Lookup::off;
@@ -168,25 +171,26 @@ void add_generate(CLI::App& app, Command& command) {
   CLI::App* sub = app.add_subcommand("generate", "One answer to one prompt");
   sub->add_option("MODEL", options->model, "Folder, .gguf file, ORG/NAME in a local cache, or demo:native")
       ->required();
+  CLI::Option* raw = sub->add_flag("--raw", options->raw, "The prompt as it is, without chat template");
   CLI::Option* prompt =
       sub->add_option("--prompt", options->prompt, "The user's turn (default: standard input)");
   sub->add_option("--messages", options->messages_file, "A JSON file of messages for the chat template")
-      ->excludes(prompt);
-  sub->add_flag("--raw", options->raw, "The prompt as it is, without chat template");
+      ->excludes(prompt)
+      ->excludes(raw);
   sub->add_option("--receipt", options->receipt_file,
                   "Write to this file what the answer was made from, for `touchstone replay`");
   sub->add_option("--n", options->n, "Samples of the answer")
-      ->check(CLI::Range(1, 1024))
+      ->check(number_from(1, 1024))
       ->capture_default_str();
   add_sampling_options(*sub, options->sampling);
   add_lookup_option(*sub, options->lookup, kLookupHelp);
   add_common_options(*sub, options->common);
   sub->footer(
-      "Examples:\n"
-      "  touchstone generate demo:distilled --prompt 'Tom has 3 boxes with 4 pens each. How many pens?'\n"
-      "  touchstone generate ./model.gguf --messages chat.json --greedy --json\n"
-      "Sampling defaults are the model's own (generation_config.json), else temperature 0.6, top-p 0.95, "
-      "1024 tokens.");
+      std::string(
+          "Examples:\n"
+          "  touchstone generate demo:distilled --prompt 'Tom has 3 boxes with 4 pens each. How many pens?'\n"
+          "  touchstone generate ./model.gguf --messages chat.json --greedy --json\n") +
+      kSamplingDefaults);
   sub->callback([options, &command] { command = [options] { return run_generate(*options); }; });
 }
 

@@ -20,7 +20,7 @@ const std::map<std::string, TaskKind> kTasks = {{"gsm8k", TaskKind::math},   {"h
 struct GradeOptions {
   std::string task;
   bool thinking_opened = false;
-  bool json = false;  // the output is JSON either way
+  CommonOptions common;  // without effect: the output is JSON either way
 };
 
 boost::json::object grade_line(const std::string& line, const std::string& source,
@@ -54,7 +54,7 @@ void add_grade(CLI::App& app, Command& command) {
       ->check(CLI::IsMember({"gsm8k", "humaneval", "logiqa", "math", "code", "logic"}));
   sub->add_flag("--thinking-opened", options->thinking_opened,
                 "The prompts ended inside <think>, so that outputs begin with thinking");
-  add_json_option(*sub, options->json);
+  accept_common_options(*sub, options->common);
   sub->footer(
       "One {\"item\": {…}, \"output\": \"…\"} a line in, one {\"grade\", \"extracted\", \"why\"} a line "
       "out.\n"

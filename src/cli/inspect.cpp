@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cli/cli.h"
+#include "engine/context_length.h"
 #include "engine/doctor.h"
 #include "engine/memory.h"
 #include "formats/checked.h"
@@ -79,6 +80,7 @@ std::string format_text(const Checkpoint& checkpoint, const Config& config, cons
 int run_inspect(const InspectOptions& options) {
   const Checkpoint checkpoint = open_checkpoint(options.model);
   const Config config = parse_config(checkpoint);
+  warn_of_short_context(checkpoint.id, config, options.common.context_tokens);
   const MemoryPlan memory = plan_one_sequence(checkpoint, options.common);
   const std::vector<Finding> findings = options.doctor ? examine(checkpoint) : std::vector<Finding>{};
   if (options.common.json) {

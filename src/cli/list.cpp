@@ -27,11 +27,11 @@ int run_list(bool json) {
 }  // namespace
 
 void add_list(CLI::App& app, Command& command) {
-  auto json = std::make_shared<bool>(false);
+  auto options = std::make_shared<CommonOptions>();
   CLI::App* sub = app.add_subcommand("list", "What the local caches hold");
-  add_json_option(*sub, *json);
+  accept_common_options(*sub, *options);
   sub->footer("Example:\n  touchstone list --json");
-  sub->callback([json, &command] { command = [json] { return run_list(*json); }; });
+  sub->callback([options, &command] { command = [options] { return run_list(options->json); }; });
 }
 
 }  // namespace touchstone::cli

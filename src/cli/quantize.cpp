@@ -1,11 +1,9 @@
 #include "model/quantize.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -15,6 +13,8 @@
 #include "base/interrupt.h"
 #include "base/resources.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
+#include "engine/context_length.h"
 #include "engine/prompt.h"
 #include "engine/score.h"
 
@@ -27,22 +27,6 @@ struct QuantizeArguments {
   std::string model, to, out, eval;
   CommonOptions common;
 };
-
-/// Thrown where work polls for Ctrl-C.
-struct Interrupted {};
-
-void stop_if_interrupted() {
-  if (interrupted()) throw Interrupted{};
-}
-
-/// One line that is written over, on a terminal only.
-void show_progress(const std::string& text) {
-  if (isatty(STDERR_FILENO) == 1) std::fprintf(stderr, "\r\033[Ktouchstone: quantize: %s", text.c_str());
-}
-
-void clear_progress() {
-  if (isatty(STDERR_FILENO) == 1) std::fprintf(stderr, "\r\033[K");
-}
 
 /// `text` in sequences of at most `length` tokens, each with the token that begins a text, if the model has
 /// one.
@@ -65,21 +49,26 @@ std::vector<std::vector<std::int32_t>> cut_text(const Checkpoint& checkpoint, st
 /// Mean over all tokens but the first of each part; parts are as long as the context, and not so long that
 /// attention takes the time.
 double measure_nll(const std::string& model, const std::string& text, const ModelOptions& options,
-                   int context_tokens) {
+                   int context_tokens, ProgressPrinter& printer) {
   constexpr std::int32_t kMostTokens = 8192;
   const Checkpoint checkpoint = open_checkpoint(model);
   Transformer transformer(checkpoint, options);
   std::int32_t length = std::min(kMostTokens, transformer.config().max_position_embeddings);
   if (context_tokens > 0) length = std::min(length, context_tokens);
+  if (length < 2) throw Error("a context of one token holds none to predict", "raise --ctx");
   double nll = 0;
   std::size_t count = 0;
-  for (const auto& ids : cut_text(checkpoint, text, length)) {
+  const std::vector<std::vector<std::int32_t>> sequences = cut_text(checkpoint, text, length);
+  const int total = static_cast<int>(sequences.size());
+  for (int done = 0; done < total; ++done) {
+    printer.show("NLL of " + model, fmt::format("mean NLL of {}: part {} of {}", model, done + 1, total),
+                 done, total);
     const auto on_position = [&](const ScoredPosition& position) {
       stop_if_interrupted();
       nll -= position.logprob;
       ++count;
     };
-    score_ids(transformer, ids, 0, on_position, {});
+    score_ids(transformer, sequences[static_cast<std::size_t>(done)], 0, on_position, {});
   }
   if (count == 0) throw Error("the text of --eval has less than two tokens", "give a longer one");
   return nll / static_cast<double>(count);
@@ -98,7 +87,7 @@ void check_output(const Checkpoint& checkpoint, const fs::path& out) {
 }
 
 void write_quantized(const Checkpoint& checkpoint, const QuantizeArguments& arguments,
-                     const ModelOptions& options) {
+                     const ModelOptions& options, ProgressPrinter& printer) {
   // As long as what small models are asked; a sequence's first tokens see little before them.
   constexpr std::int32_t kTokens = 512;
   const std::optional<Blob> text = find_embedded("demo/calibration.txt");
@@ -108,9 +97,9 @@ void write_quantized(const Checkpoint& checkpoint, const QuantizeArguments& argu
   quantize.to = arguments.to == "int8" ? DType::int8_128 : DType::int4_128;
   quantize.num_threads = options.num_threads;
   quantize.isa = options.isa;
-  quantize.on_progress = [](int done, int total) {
+  quantize.on_progress = [&](int done, int total) {
     stop_if_interrupted();
-    show_progress(fmt::format("{} of {} matrices", done, total));
+    printer.show("matrices", fmt::format("{} of {} matrices in {}", done, total, arguments.to), done, total);
   };
   quantize_model(checkpoint, cut_text(checkpoint, text->text(), length), quantize, arguments.out);
 }
@@ -118,31 +107,29 @@ void write_quantized(const Checkpoint& checkpoint, const QuantizeArguments& argu
 int run(const QuantizeArguments& arguments) {
   const ModelOptions options = model_options(arguments.common);
   const Checkpoint checkpoint = open_checkpoint(arguments.model);
+  warn_of_short_context(checkpoint.id, parse_config(checkpoint), arguments.common.context_tokens);
   check_output(checkpoint, arguments.out);
   std::optional<std::string> eval_text;
   if (!arguments.eval.empty()) eval_text = std::string(map_file(arguments.eval).text());
+  ProgressPrinter printer("quantize");
   const auto measure = [&](const std::string& model, const ModelOptions& how) -> std::optional<double> {
     if (!eval_text) return std::nullopt;
-    show_progress("mean NLL of " + model);
-    return measure_nll(model, *eval_text, how, arguments.common.context_tokens);
+    return measure_nll(model, *eval_text, how, arguments.common.context_tokens, printer);
   };
 
   catch_interrupts();
   std::optional<double> before, after;
   try {
     before = measure(arguments.model, options);
-    write_quantized(checkpoint, arguments, options);
+    write_quantized(checkpoint, arguments, options, printer);
     ModelOptions as_stored = options;
     as_stored.dtype = "auto";
     after = measure(arguments.out, as_stored);
-  } catch (const Interrupted&) {
-    clear_progress();
-    return kExitInterrupted;
   } catch (...) {
-    clear_progress();
+    printer.clear();
     throw;
   }
-  clear_progress();
+  printer.clear();
 
   std::uint64_t bytes_in = 0;
   for (const Blob& blob : checkpoint.blobs) bytes_in += blob.bytes.size();

@@ -14,15 +14,11 @@ namespace {
 struct RenderOptions {
   std::string model;
   std::string template_file;
-  bool json = false;
+  CommonOptions common;
 };
 
 int run_render(const RenderOptions& options) {
   const bool has_model = options.model != "-";
-  if (!has_model && options.template_file.empty()) {
-    throw Error("MODEL is '-' but no --template was given",
-                "name a model, or a template with --template FILE");
-  }
   const boost::json::value input = parse_json(read_stdin(), "standard input");
   if (!input.is_object()) throw Error("standard input is not a JSON object", R"(give {"messages":[…]})");
   boost::json::object context = input.as_object();
@@ -38,7 +34,7 @@ int run_render(const RenderOptions& options) {
                                          ? load_chat_template(*checkpoint)
                                          : ChatTemplate::parse(map_file(options.template_file).text());
   const std::string text = chat_template.render(context);
-  if (!options.json) {
+  if (!options.common.json) {
     print_text(text);
     return kExitDone;
   }
@@ -60,11 +56,16 @@ void add_render(CLI::App& app, Command& command) {
   sub->add_option("MODEL", options->model, "Folder, .gguf file, ORG/NAME, demo:native; '-' with --template")
       ->required();
   sub->add_option("--template", options->template_file, "A Jinja file instead of the model's own template");
-  add_json_option(*sub, options->json);
+  accept_common_options(*sub, options->common);
   sub->footer(
       "Example:\n"
       R"(  echo '{"messages":[{"role":"user","content":"Hi"}],"add_generation_prompt":true}' | touchstone render demo:native)");
-  sub->callback([options, &command] { command = [options] { return run_render(*options); }; });
+  sub->callback([options, &command] {
+    if (options->model == "-" && options->template_file.empty()) {
+      throw CLI::ValidationError("MODEL", "'-' needs --template FILE");
+    }
+    command = [options] { return run_render(*options); };
+  });
 }
 
 }  // namespace touchstone::cli

@@ -97,6 +97,7 @@ void add_replay(CLI::App& app, Command& command) {
       ->required();
   sub->add_option("--model", options->model, "Where the model lies (default: as the receipt names it)");
   add_common_options(*sub, options->common);
+  sub->get_option("--ctx")->description("Without effect: the context is the receipt's");
   sub->footer(
       "Examples:\n"
       "  touchstone generate demo:distilled --prompt 'What is 3 times 4?' --receipt receipt.json\n"

@@ -4,31 +4,38 @@
 #include <limits>
 #include <string>
 
+#include "cli/checks.h"
+
 namespace touchstone::cli {
 
 void add_sampling_options(CLI::App& app, SamplingOptions& o) {
   constexpr std::int32_t kMost = std::numeric_limits<std::int32_t>::max();
   app.add_option("--max-new-tokens", o.max_new_tokens, "Most tokens of an answer")
-      ->check(CLI::Range(1, kMost));
-  app.add_flag("--greedy", o.greedy, "Always the most likely token, with no penalty but those given here");
-  app.add_option("--temperature", o.temperature, "0 is greedy")->check(CLI::Range(0.0, 100.0));
+      ->check(number_from(1, kMost));
+  CLI::Option* greedy = app.add_flag("--greedy", o.greedy,
+                                     "Always the most likely token, with no penalty but those given here");
+  app.add_option("--temperature", o.temperature, "0 is greedy")
+      ->check(number_from(0.0, 100.0))
+      ->excludes(greedy);
   app.add_option("--top-p", o.top_p, "Nucleus: the most likely tokens that sum to this")
-      ->check(CLI::Range(1e-6, 1.0));
-  app.add_option("--top-k", o.top_k, "Only the K most likely tokens; 0: all")->check(CLI::Range(0, kMost));
+      ->check(number_from(1e-6, 1.0));
+  app.add_option("--top-k", o.top_k, "Only the K most likely tokens; 0: all")->check(number_from(0, kMost));
   app.add_option("--min-p", o.min_p, "Only tokens this likely relative to the best")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(number_from(0.0, 1.0));
   app.add_option("--repetition-penalty", o.repetition_penalty,
                  "Above 1: tokens seen before become less likely")
-      ->check(CLI::Range(1e-3, 100.0));
+      ->check(number_from(1e-3, 100.0));
   app.add_option("--presence-penalty", o.presence_penalty, "Taken off the logits of generated tokens")
-      ->check(CLI::Range(-100.0, 100.0));
+      ->check(number_from(-100.0, 100.0));
   app.add_option("--frequency-penalty", o.frequency_penalty, "The same, for each time they were generated")
-      ->check(CLI::Range(-100.0, 100.0));
-  app.add_option("--seed", o.seed, "Same seed, same answer")->capture_default_str();
-  app.add_option("--stop", o.stop, "The answer ends before this text (repeatable)")->allow_extra_args(false);
+      ->check(number_from(-100.0, 100.0));
+  app.add_option("--seed", o.seed, "Same seed, same answer")->check(any_seed())->capture_default_str();
+  app.add_option("--stop", o.stop, "The answer ends before this text (repeatable)")
+      ->check(not_empty())
+      ->allow_extra_args(false);
   app.add_flag("--ignore-eos", o.ignore_eos, "Go on to --max-new-tokens whatever the model says");
   app.add_option("--reasoning-budget", o.reasoning_budget, "Tokens of thinking, after which it is closed")
-      ->check(CLI::Range(0, kMost));
+      ->check(number_from(0, kMost));
   app.add_flag("--no-loop-guard", o.no_loop_guard,
                "Let thinking go round in circles, which otherwise is taken back, then closed");
 }

@@ -25,6 +25,10 @@ inline constexpr const char* kLookupHelp =
     "Guess tokens from the text so far and verify several in a pass, for the same answer: auto (where that "
     "measures faster), on, off";
 
+inline constexpr const char* kSamplingDefaults =
+    "Sampling defaults are the model's own (generation_config.json), else temperature 0.6, top-p 0.95, 1024 "
+    "tokens.";
+
 void add_sampling_options(CLI::App& app, SamplingOptions& options);
 
 /// The model's defaults with what the user asked for.

@@ -11,8 +11,11 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/parse_json.h"
+#include "cli/checks.h"
 #include "cli/cli.h"
+#include "engine/context_length.h"
 #include "engine/prompt.h"
 
 namespace touchstone::cli {
@@ -91,6 +94,7 @@ std::vector<std::int32_t> read_ids(const Checkpoint& checkpoint) {
 
 int run_score(const ScoreOptions& options) {
   const Checkpoint checkpoint = open_checkpoint(options.model);
+  warn_of_short_context(checkpoint.id, parse_config(checkpoint), options.common.context_tokens);
   const std::vector<std::int32_t> ids = read_ids(checkpoint);
   if (const int most = options.common.context_tokens; most > 0 && std::cmp_greater(ids.size(), most)) {
     throw Error(fmt::format("the text has {} tokens, the context {}", ids.size(), most), "raise --ctx");
@@ -103,7 +107,9 @@ int run_score(const ScoreOptions& options) {
   boost::json::array positions;
   double nll = 0;
   std::string table;
+  catch_interrupts();
   const auto on_position = [&](const ScoredPosition& position) {
+    stop_if_interrupted();
     nll -= position.logprob;
     boost::json::array top;
     for (const auto& [id, logprob] : position.top) top.push_back(boost::json::array{id, logprob});
@@ -137,7 +143,7 @@ void add_score(CLI::App& app, Command& command) {
   sub->add_option("MODEL", options->model, "Folder, .gguf file, ORG/NAME in a local cache, or demo:native")
       ->required();
   sub->add_option("--top", options->top, "Most likely tokens listed at each position")
-      ->check(CLI::Range(0, 1000))
+      ->check(number_from(0, 1000))
       ->capture_default_str();
   sub->add_option("--logits", options->logits_file,
                   "Also write all logits to this .npy file (float32 [n, vocab_size])");

@@ -4,15 +4,18 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <boost/asio/ip/address.hpp>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 
 #include "base/error.h"
+#include "cli/checks.h"
 #include "cli/cli.h"
 #include "cli/preflight.h"
 #include "cli/sampling_options.h"
+#include "engine/context_length.h"
 #include "serve/log.h"
 #include "serve/server.h"
 
@@ -27,6 +30,15 @@ struct ServeOptions {
   bool preflight = false;  // only say what it would take
   CommonOptions common;
 };
+
+CLI::Validator ip_address() {
+  const auto check = [](const std::string& text) -> std::string {
+    boost::system::error_code error;
+    boost::asio::ip::make_address(text, error);
+    return error ? "'" + text + "' is not an IP address; 127.0.0.1 is one" : "";
+  };
+  return CLI::Validator(check, "");
+}
 
 /// What clients call the model: a file's or folder's own name, not where it lies; else what the user wrote.
 std::string served_name(const std::string& model) {
@@ -76,6 +88,7 @@ Fleet plan_fleet(const ServeOptions& options, const EngineOptions& engine) {
   Fleet fleet;
   for (const std::string& name : options.models) {
     Checkpoint checkpoint = open_checkpoint(name);
+    warn_of_short_context(checkpoint.id, parse_config(checkpoint), options.common.context_tokens);
     const auto same = std::find_if(fleet.checkpoints.begin(), fleet.checkpoints.end(),
                                    [&](const Checkpoint& other) { return is_same_model(other, checkpoint); });
     if (same != fleet.checkpoints.end()) {
@@ -177,31 +190,38 @@ void add_serve(CLI::App& app, Command& command) {
   CLI::App* sub = app.add_subcommand("serve", "An OpenAI-compatible server over one or several models");
   sub->add_option("MODEL", options->models, "Folders, .gguf files, ORG/NAME in a local cache, or demo:native")
       ->required();
-  sub->add_option("--host", server.host, "The address to listen on")->capture_default_str();
-  sub->add_option("--port", server.port, "0: any that is free")->capture_default_str();
+  sub->add_option("--host", server.host, "The IP address to listen on")
+      ->check(ip_address())
+      ->capture_default_str();
+  sub->add_option("--port", server.port, "0: any that is free")
+      ->check(number_from(0, 65535))
+      ->capture_default_str();
   sub->add_option("--parallel", options->parallel, "Answers that are generated at once, for each model")
-      ->check(CLI::Range(1, 1024))
+      ->check(number_from(1, 1024))
       ->capture_default_str();
   sub->add_option("--max-queue", server.runner.max_queue,
                   "Requests that may wait, for each model; more get 429")
-      ->check(CLI::Range(0, 1 << 20))
+      ->check(number_from(0, 1 << 20))
       ->capture_default_str();
   sub->add_option(
          "--memory-budget", server.memory_budget,
          "Memory that the server may use, as 6GB (default: what is free). Models that do not fit together "
          "are loaded when they are asked for, in place of those least recently used")
-      ->transform(CLI::AsSizeValue(true));
+      ->transform(CLI::AsSizeValue(true))
+      ->check(number_from(std::uint64_t{1}, std::uint64_t{1} << 60));
   sub->add_flag("--preflight", options->preflight,
                 "Only print what the server will take of the memory, and whether it fits");
   sub->add_option("--api-key-file", server.api_key_file,
                   "Keys, one a line, each with reasoning=FORM behind it or not; read again on SIGHUP");
-  sub->add_option("--tls-cert", server.tls_cert, "Certificate chain (PEM)");
-  sub->add_option("--tls-key", server.tls_key, "Its private key (PEM)");
+  CLI::Option* certificate = sub->add_option("--tls-cert", server.tls_cert, "Certificate chain (PEM)");
+  CLI::Option* key = sub->add_option("--tls-key", server.tls_key, "Its private key (PEM)");
+  certificate->needs(key);
+  key->needs(certificate);
   sub->add_option("--allow-origin", server.allowed_origins,
                   "A web page's origin that may use the server, or * (repeatable)")
       ->allow_extra_args(false);
   sub->add_option("--drain-seconds", server.drain_seconds, "How long answers may go on after SIGTERM")
-      ->check(CLI::Range(0.0, 86400.0))
+      ->check(number_from(0.0, 86400.0))
       ->capture_default_str();
   sub->add_option("--log-format", options->log_format, "text or json")
       ->check(CLI::IsMember({"text", "json"}))

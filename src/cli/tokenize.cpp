@@ -13,7 +13,7 @@ struct TokenizeOptions {
   bool no_special = false;
   bool add_special = false;
   bool jsonl = false;
-  bool json = false;
+  CommonOptions common;
 };
 
 boost::json::object encode_to_json(const Tokenizer& tokenizer, const std::string& text,
@@ -42,7 +42,7 @@ int run_tokenize(const TokenizeOptions& options) {
   const auto print = [&](const std::string& text) {
     const boost::json::object encoded = encode_to_json(
         tokenizer, text, {.parse_special = !options.no_special, .add_special = options.add_special});
-    options.json || options.jsonl ? print_json(encoded) : print_table(encoded);
+    options.common.json || options.jsonl ? print_json(encoded) : print_table(encoded);
   };
   if (!options.jsonl) {
     print(read_stdin());
@@ -67,7 +67,7 @@ void add_tokenize(CLI::App& app, Command& command) {
   sub->add_flag("--no-special", options->no_special, "Take special tokens in the text as ordinary text");
   sub->add_flag("--add-special", options->add_special, "Add what the tokenizer puts around a text (BOS)");
   sub->add_flag("--jsonl", options->jsonl, "One JSON string a line in, one JSON object a line out");
-  add_json_option(*sub, options->json);
+  accept_common_options(*sub, options->common);
   sub->footer(
       "Examples:\n"
       "  echo -n 'Hello' | touchstone tokenize demo:native --json\n"

@@ -15,6 +15,7 @@
 #include "base/blob.h"
 #include "base/cores.h"
 #include "base/error.h"
+#include "engine/context_length.h"
 #include "engine/memory.h"
 #include "eval/latency.h"
 #include "eval/sandbox.h"
@@ -135,7 +136,8 @@ struct OpenCandidate {
 OpenCandidate open_candidate(const RunSettings& settings, const std::string& model,
                              const std::string& label) {
   const Checkpoint checkpoint = open_checkpoint(model);
-  parse_config(checkpoint);  // an unknown architecture must not come to light an hour later
+  // An unknown architecture must not come to light an hour later.
+  warn_of_short_context(checkpoint.id, parse_config(checkpoint), settings.context_tokens);
   OpenCandidate candidate{.info = {}, .prompter = make_prompter(checkpoint, settings.raw), .sampling = {}};
   candidate.sampling = make_sampling(checkpoint, candidate.prompter, settings);
   candidate.info = describe_candidate(checkpoint, candidate.prompter, settings);

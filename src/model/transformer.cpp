@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/to_size.h"
 #include "kernels/cpu_backend.h"
+#include "model/dtypes.h"
 #include "model/forward.h"
 #include "model/kv_pool.h"
 #include "model/model_memory.h"
@@ -23,26 +24,6 @@ static_assert(kKvBlockTokens == kKeysPerBlock);
 
 /// Longer inputs are run in several passes: activations stay small, and products are as fast as they get.
 constexpr std::int32_t kMaxPassTokens = 512;
-
-PackAs parse_dtype(const std::string& dtype) {
-  if (dtype == "auto") return PackAs::stored;
-  if (dtype == "f32") return PackAs::float32;
-  if (dtype == "f16") return PackAs::float16;
-  if (dtype == "bf16") return PackAs::bfloat16;
-  if (dtype == "int8") return PackAs::int8;
-  if (dtype == "int4") return PackAs::int4;
-  throw Error("dtype '" + dtype + "' is not available",
-              "use --dtype auto (as stored), f32, f16, bf16, int8 or int4");
-}
-
-std::optional<KvFormat> parse_kv_dtype(const std::string& dtype) {
-  if (dtype == "auto") return std::nullopt;
-  if (dtype == "f32") return KvFormat::f32;
-  if (dtype == "f16") return KvFormat::f16;
-  if (dtype == "bf16") return KvFormat::bf16;
-  if (dtype == "int8") return KvFormat::int8;
-  throw Error("kv-dtype '" + dtype + "' is not available", "use --kv-dtype auto, f32, f16, bf16 or int8");
-}
 
 Arithmetic arithmetic_of(PanelFormat head) {
   if (head == PanelFormat::bf16_pairs) return Arithmetic::bfloat16;

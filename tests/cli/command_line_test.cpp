@@ -29,20 +29,30 @@ boost::json::value parse_only_document(const ProcessResult& result) {
   return boost::json::parse(result.out);  // throws when anything else stands there
 }
 
-void expect_one_error_line(const ProcessResult& result, const std::string& what) {
-  EXPECT_EQ(result.exit_status, 1);
+void expect_one_error_line(const ProcessResult& result, const std::string& what, int exit_status = 1) {
+  EXPECT_EQ(result.exit_status, exit_status) << result.err;
   EXPECT_EQ(result.out, "");
   EXPECT_THAT(result.err, StartsWith("touchstone: error: "));
   EXPECT_THAT(result.err, HasSubstr(what));
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
 }
 
+/// Decided before any work: one line that says where help is.
+void expect_wrong_usage(const std::vector<std::string>& arguments, const std::string& what) {
+  const ProcessResult result = touchstone(arguments);
+  expect_one_error_line(result, what, 2);
+  EXPECT_THAT(result.err, HasSubstr("; see touchstone " + arguments.front() + " --help\n"));
+}
+
+const std::vector<std::string> kSubcommands = {"tokenize", "detokenize", "render",  "score", "quantize",
+                                               "generate", "chat",       "inspect", "list",  "bench",
+                                               "grade",    "compare",    "replay",  "serve"};
+
 TEST(CommandLine, EverySubcommandHasHelpWithAnExample) {
-  for (const char* name : {"tokenize", "detokenize", "render", "score", "quantize", "generate", "chat",
-                           "inspect", "list", "bench", "grade", "compare", "replay"}) {
+  for (const std::string& name : kSubcommands) {
     const ProcessResult result = touchstone({name, "--help"});
     EXPECT_EQ(result.exit_status, 0) << name;
-    EXPECT_THAT(result.out, HasSubstr(std::string("touchstone ") + name)) << name;
+    EXPECT_THAT(result.out, HasSubstr("touchstone " + name)) << name;
     EXPECT_THAT(result.out, HasSubstr("Example")) << name;
   }
 }
@@ -62,7 +72,7 @@ TEST(CommandLine, LookupChangesNothingButTheCountsOfGuesses) {
   EXPECT_GE(on.at("timings").at("drafted_tokens").as_int64(),
             on.at("timings").at("accepted_tokens").as_int64());
   EXPECT_EQ(touchstone({"generate", kTiny, "--lookup", "maybe"}).exit_status, 2);
-  expect_one_error_line(touchstone({"bench", "shape:qwen2-0.5b", "--lookup", "on"}), "--lookup");
+  expect_wrong_usage({"bench", "shape:qwen2-0.5b", "--lookup", "on"}, "--lookup");
 }
 
 TEST(CommandLine, GreedyAnswersAreTheReferencesWhateverTheModelsDefaults) {
@@ -92,6 +102,99 @@ TEST(CommandLine, WrongUsageExitsWithTwo) {
   EXPECT_EQ(touchstone({"score", kTiny, "--threads", "-3"}, "{}").exit_status, 2);
 }
 
+TEST(CommandLine, AWordThatIsNoneOfThoseKnownIsWrongUsage) {
+  for (const std::string& name : kSubcommands) {
+    for (const auto& [option, word] :
+         {std::pair("--dtype", "int3"), std::pair("--kv-dtype", "foo"), std::pair("--device", "gpu"),
+          std::pair("--device", "cuda:x"), std::pair("--isa", "mmx"), std::pair("--log-level", "loud"),
+          std::pair("--threads", "two"), std::pair("--ctx", "1e3"), std::pair("--dtype", "")}) {
+      expect_wrong_usage({name, option, word}, option);
+    }
+  }
+  const std::vector<std::string> compare = {"compare", "demo:native", "demo:distilled"};
+  for (const auto& [option, word] : {std::pair("--suite", "math,nosuch"), std::pair("--scenario", "nosuch"),
+                                     std::pair("--baseline", "nosuch")}) {
+    std::vector<std::string> arguments = compare;
+    arguments.insert(arguments.end(), {option, word});
+    expect_wrong_usage(arguments, "'nosuch'");
+  }
+  expect_wrong_usage({"bench", "shape:nosuch"}, "qwen2-0.5b");
+  expect_wrong_usage({"serve", "demo:native", "--host", "nosuch"}, "IP address");
+}
+
+TEST(CommandLine, AMissingFileIsWorkThatFailed) {
+  expect_one_error_line(touchstone({"compare", "demo:native", "demo:distilled", "--suite", "./nosuch.jsonl"}),
+                        "./nosuch.jsonl");
+  expect_one_error_line(touchstone({"render", "-", "--template", "/no/such"}, "{}"), "/no/such");
+  expect_one_error_line(touchstone({"serve", "demo:native", "--port", "0", "--api-key-file", "/no/such"}),
+                        "/no/such");
+}
+
+TEST(CommandLine, ANumberOutOfItsRangeIsWrongUsageThatNamesTheRange) {
+  for (const char* port : {"99999", "-1", "x", "", "1.5", "99999999999999999999", "80 "}) {
+    expect_wrong_usage({"serve", "demo:native", "--port", port}, "from 0 to 65535");
+  }
+  for (const char* temperature : {"nan", "inf", "-0.1", "101", "1e999", "", "1x"}) {
+    expect_wrong_usage({"generate", kTiny, "--temperature", temperature}, "number from 0 to 100");
+  }
+  for (const char* seed : {"-1", "18446744073709551616", "", "1.5"}) {
+    expect_wrong_usage({"generate", kTiny, "--seed", seed}, "from 0 to 18446744073709551615");
+    expect_wrong_usage({"compare", "a", "b", "--seed", seed}, "from 0 to 18446744073709551615");
+  }
+  for (const char* budget : {"0", "-5", "-5GB", "x", "", "99999999999GB"}) {
+    expect_wrong_usage({"serve", "demo:native", "--memory-budget", budget}, "--memory-budget");
+  }
+  expect_wrong_usage({"serve", "demo:native", "--drain-seconds", "nan"}, "number from 0 to 86400");
+  expect_wrong_usage({"bench", "demo:native", "--batch", "1,0"}, "number from 1 to 1024");
+}
+
+TEST(CommandLine, OptionsThatContradictEachOtherAreWrongUsage) {
+  expect_wrong_usage({"generate", kTiny, "--greedy", "--temperature", "1"}, "excludes");
+  expect_wrong_usage({"chat", kTiny, "--greedy", "--temperature", "1"}, "excludes");
+  expect_wrong_usage({"compare", "a", "b", "--greedy", "--temperature", "1"}, "excludes");
+  expect_wrong_usage({"generate", kTiny, "--raw", "--messages", "m.json"}, "excludes");
+  expect_wrong_usage({"generate", kTiny, "--prompt", "a", "--messages", "m.json"}, "excludes");
+  expect_wrong_usage({"serve", kTiny, "--tls-cert", "c.pem"}, "--tls-key");
+  expect_wrong_usage({"serve", kTiny, "--tls-key", "k.pem"}, "--tls-cert");
+  expect_wrong_usage({"generate", kTiny, "--stop", ""}, "--stop");
+}
+
+TEST(CommandLine, TheCommonOptionsAreTakenByEveryCommand) {
+  const std::vector<std::string> common = {"--threads", "1",    "--device", "cpu", "--isa",       "auto",
+                                           "--dtype",   "auto", "--ctx",    "64",  "--log-level", "error"};
+  for (const auto& [command, input] :
+       {std::pair(std::vector<std::string>{"tokenize", kTiny}, "a"),
+        {{"detokenize", kTiny}, "[1]"},
+        {{"render", "demo:native"}, R"({"messages":[{"role":"user","content":"Hi"}]})"},
+        {{"grade", "--task", "math"}, ""},
+        {{"list"}, ""},
+        {{"inspect", kTiny}, ""},
+        {{"score", kTiny}, R"({"ids":[1,2]})"}}) {
+    std::vector<std::string> arguments = command;
+    arguments.insert(arguments.end(), common.begin(), common.end());
+    const ProcessResult result = touchstone(arguments, input);
+    EXPECT_EQ(result.exit_status, 0) << command.front() << ": " << result.err;
+    EXPECT_EQ(result.err, "") << command.front();
+  }
+  EXPECT_EQ(touchstone({"--log-level", "error", "tokenize", kTiny}, "a").exit_status, 0);
+}
+
+TEST(CommandLine, AContextBeyondTheModelsIsSaidAndTheModelsOwnCounts) {
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"generate", "demo:native", "--prompt", "a", "--max-new-tokens", "1"},
+        {"score", "demo:native"},
+        {"inspect", "demo:native"},
+        {"serve", "demo:native", "--preflight"}}) {
+    std::vector<std::string> arguments = command;
+    arguments.insert(arguments.end(), {"--ctx", "2049"});
+    const ProcessResult result = touchstone(arguments, R"({"ids":[1,2]})");
+    EXPECT_EQ(result.exit_status, 0) << command.front();
+    EXPECT_THAT(result.err, StartsWith("touchstone: warning: a context of 2049 tokens is more than the 2048 "
+                                       "that demo:native has; 2048 are used\n"));
+  }
+  EXPECT_EQ(touchstone({"inspect", "demo:native", "--ctx", "2048"}).err, "");
+}
+
 TEST(CommandLine, WrongUsageIsOneLineThatNamesWhatIsWrongAndWhereHelpIs) {
   const auto error_of = [](const std::vector<std::string>& arguments) { return touchstone(arguments).err; };
   EXPECT_EQ(error_of({}), "touchstone: error: A subcommand is required; see touchstone --help\n");
@@ -103,8 +206,7 @@ TEST(CommandLine, WrongUsageIsOneLineThatNamesWhatIsWrongAndWhereHelpIs) {
 }
 
 TEST(CommandLine, ErrorsNeverReachTheTerminalWithControlCharacters) {
-  const ProcessResult result = touchstone({"score", kTiny, "--dtype", "\x1B[31m\xFF\n"}, R"({"ids":[1]})");
-  expect_one_error_line(result, "dtype '?[31m\uFFFD ' is not available");
+  expect_wrong_usage({"score", kTiny, "--dtype", "\x1B[31m\xFF\n"}, "--dtype: ?[31m\uFFFD  not in {auto,");
 }
 
 TEST(CommandLine, InspectPrintsATensorsNameWithoutItsControlCharacters) {
@@ -130,12 +232,29 @@ TEST(CommandLine, ALineWithoutEndIsRefused) {
 
 TEST(CommandLine, AFullOutputIsAnError) {
   const auto into_full = [](const std::string& command) {
-    return run_process({"/bin/sh", "-c", std::string(TOUCHSTONE_BINARY) + " " + command + " >/dev/full"},
+    return run_process({"/bin/bash", "-c", std::string(TOUCHSTONE_BINARY) + " " + command + " >/dev/full"},
                        "[1]");
   };
-  for (const std::string& command : {std::string("--help"), std::string("list"), "detokenize " + kTiny}) {
+  for (const std::string& command :
+       {std::string("--help"), std::string("--version"), std::string("bench --help"),
+        std::string("list --json"), "detokenize " + kTiny, "tokenize --jsonl " + kTiny + " <<<'\"a\"'",
+        "score " + kTiny + " <<<'{\"ids\":[1,2]}'", "inspect " + kTiny,
+        "generate " + kTiny + " --raw --prompt a --max-new-tokens 4",
+        std::string("render demo:native <<<'{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}'"),
+        std::string(
+            "grade --task math <<<'{\"item\":{\"question\":\"?\",\"answer\":\"4\"},\"output\":\"4\"}'"),
+        std::string("serve demo:native --preflight"), std::string("chat demo:native")}) {
     expect_one_error_line(into_full(command), "cannot write standard output");
   }
+}
+
+TEST(CommandLine, AReaderThatLeavesIsNoError) {
+  const std::string program = TOUCHSTONE_BINARY;
+  const std::string command = "for i in $(seq 20000); do echo '\"a\"'; done | " + program + " tokenize " +
+                              kTiny + " --jsonl | head -1; echo \"${PIPESTATUS[1]}\"";
+  const ProcessResult result = run_process({"/bin/bash", "-c", command});
+  EXPECT_EQ(result.err, "");
+  EXPECT_THAT(result.out, MatchesRegex("\\{\"ids\"[^\n]*\n141\n"));
 }
 
 TEST(CommandLine, AFileSizeLimitIsAnErrorAndLeavesNothingHalfWritten) {
@@ -203,7 +322,7 @@ TEST(CommandLine, RenderTakesATemplateWithoutAModel) {
   const auto rendered = parse_only_document(touchstone({"render", "-", "--template", path.string(), "--json"},
                                                        R"({"messages":[{"role":"user","content":"Hi"}]})"));
   EXPECT_EQ(rendered.at("text").as_string(), "[user]Hi");
-  EXPECT_EQ(touchstone({"render", "-"}, "{}").exit_status, 1);
+  expect_wrong_usage({"render", "-"}, "'-' needs --template FILE");
 }
 
 TEST(CommandLine, RenderKeepsEachNumberOfItsInput) {

@@ -33,11 +33,12 @@ int end_parsing(const CLI::App& app, const CLI::ParseError& error) {
 }
 
 int run(int argc, char** argv) {
-  // A closed pipe and a file-size limit are errors to report, not silent deaths.
+  // A write that fails is reported, or ends the work, in an orderly way: no partial file stays.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   spdlog::set_default_logger(spdlog::stderr_color_mt("touchstone"));
   spdlog::set_pattern("touchstone: %l: %v");
+  spdlog::set_level(spdlog::level::warn);
 
   CLI::App app("Decide which of two small language models to ship: load both, run them, compare them.",
                "touchstone");
@@ -48,10 +49,7 @@ int run(int argc, char** argv) {
       "  touchstone compare demo:distilled demo:native\n"
       "  touchstone generate ./model.gguf --prompt 'Hello' --greedy\n"
       "Each command has --help with examples of its own.");
-  std::string log_level = "warning";
-  app.add_option("--log-level", log_level, "What is logged to standard error")
-      ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}));
-  app.fallthrough();
+  cli::add_log_level_option(app, "Options");
 
   cli::Command command;
   cli::add_compare(app, command);
@@ -74,7 +72,6 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return end_parsing(app, error);
   }
-  spdlog::set_level(spdlog::level::from_str(log_level));
   return command();
 }
 
@@ -83,8 +80,12 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return run(argc, argv);
+  } catch (const cli::ClosedPipe&) {
+    return cli::kExitClosedPipe;
   } catch (const Error& error) {
     cli::print_error(error.what(), error.hint());
+  } catch (const cli::Interrupted&) {
+    return cli::kExitInterrupted;
   } catch (const std::bad_alloc&) {
     cli::print_error("out of memory", "use a smaller model, --ctx or batch, or close other programs");
   } catch (const std::exception& error) {
