@@ -53,13 +53,20 @@ std::pair<fs::path, fs::path> parse_group(const std::string& line, const fs::pat
 
 }  // namespace
 
-int physical_cores() {
+std::vector<int> allowed_cpus() {
+  std::vector<int> cpus;
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 1;
-  std::set<std::string> cores;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return cpus;
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &allowed)) continue;
+    if (CPU_ISSET(cpu, &allowed)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+int physical_cores() {
+  std::set<std::string> cores;
+  for (const int cpu : allowed_cpus()) {
     std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) +
                        "/topology/thread_siblings_list");
     std::string siblings;

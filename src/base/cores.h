@@ -3,8 +3,12 @@
 
 #include <filesystem>
 #include <optional>
+#include <vector>
 
 namespace touchstone {
+
+/// CPUs that this process may run on.
+std::vector<int> allowed_cpus();
 
 /// Physical cores that this process may run on (SMT siblings counted once), at least 1.
 int physical_cores();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/numa.h"
 #include "cli/cli.h"
 
 namespace {
@@ -36,6 +37,7 @@ int run(int argc, char** argv) {
   // A write that fails is reported, or ends the work, in an orderly way: no partial file stays.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
+  interleave_memory();
   spdlog::set_default_logger(spdlog::stderr_color_mt("touchstone"));
   spdlog::set_pattern("touchstone: %l: %v");
   spdlog::set_level(spdlog::level::warn);
