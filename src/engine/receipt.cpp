@@ -19,7 +19,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::int64_t kMost32 = std::numeric_limits<std::int32_t>::max();
-constexpr std::int64_t kMaxTokens = 1 << 24;  // as --ctx
+constexpr std::int64_t kMaxContextTokens = 1 << 24;  // as --ctx
 constexpr std::size_t kMaxOutputs = 1024;     // the samples of one request
 constexpr std::size_t kMaxStops = 1024;
 constexpr std::size_t kMaxStopIds = 65536;
@@ -99,7 +99,7 @@ struct Members {
     if (id == nullptr || *id < 0 || *id > kMost32) refuse(name_of(name) + " holds what is not a token id");
     return static_cast<std::int32_t>(*id);
   }
-  std::vector<std::int32_t> ids(std::string_view name, std::size_t most = kMaxTokens) const {
+  std::vector<std::int32_t> ids(std::string_view name, std::size_t most = kMaxContextTokens) const {
     std::vector<std::int32_t> ids;
     for (const json::value& entry : array(name, most)) ids.push_back(to_id(entry, name));
     return ids;
@@ -266,7 +266,7 @@ Receipt parse_receipt(const json::value& value) {
   receipt.hashes.engine = engine.sha256("sha256");
   receipt.dtype = engine.string("dtype");
   receipt.kv_dtype = engine.string("kv_dtype");
-  receipt.context_tokens = static_cast<std::int32_t>(engine.integer("ctx", 1, kMaxTokens));
+  receipt.context_tokens = static_cast<std::int32_t>(engine.integer("ctx", 1, kMaxContextTokens));
   const Members prompt = members.inside("prompt");
   receipt.prompt_ids = prompt.ids("ids");
   receipt.reasoning_opened = prompt.boolean("reasoning_opened");
