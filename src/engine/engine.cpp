@@ -299,7 +299,8 @@ void Engine::Impl::finish(Sequence& sequence, FinishReason reason) {
   result.text = parts.answer;
   result.reasoning = parts.reasoning;
   result.reasoning_closed = parts.closed;
-  result.finish_reason = reason;
+  const bool was_closed = reason == FinishReason::stop && sequence.closed_by_guard;
+  result.finish_reason = was_closed ? FinishReason::loop : reason;
   result.stop_string = sequence.text.stop_string();
   result.total_ms = ms_since(request_of(sequence).submitted);
   release(sequence);
@@ -358,6 +359,8 @@ const char* finish_reason_name(FinishReason reason) {
   switch (reason) {
     case FinishReason::stop:
       return "stop";
+    case FinishReason::loop:
+      return "loop";
     case FinishReason::length:
       return "length";
     case FinishReason::cancelled:

@@ -56,7 +56,13 @@ struct LoadOptions : ModelOptions {
 };
 LoadedModel load_model(const std::string& model, const LoadOptions& options);
 
-enum class FinishReason { stop, length, cancelled, deadline };
+enum class FinishReason {
+  stop,
+  loop,  // it stopped, too, but the loop guard had closed its thinking
+  length,
+  cancelled,
+  deadline,
+};
 const char* finish_reason_name(FinishReason reason);  // "stop", …
 
 /// A generated id, as soon as it is certain to stay: with loop_guard, thinking that repeats itself waits.

@@ -170,11 +170,11 @@ SamplingParams parse_sampling(const Members& members) {
 
 FinishReason parse_finish_reason(const Members& members) {
   const std::string name = members.string("finish_reason");
-  for (const FinishReason reason :
-       {FinishReason::stop, FinishReason::length, FinishReason::cancelled, FinishReason::deadline}) {
+  for (const FinishReason reason : {FinishReason::stop, FinishReason::loop, FinishReason::length,
+                                    FinishReason::cancelled, FinishReason::deadline}) {
     if (name == finish_reason_name(reason)) return reason;
   }
-  refuse(members.name_of("finish_reason") + " is not stop, length, cancelled or deadline");
+  refuse(members.name_of("finish_reason") + " is not stop, loop, length, cancelled or deadline");
 }
 
 ReceiptOutput parse_output(const json::value& value) {

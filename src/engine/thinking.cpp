@@ -63,7 +63,7 @@ bool Engine::Impl::break_loop(Sequence& sequence) {
   if (sequence.result.loops == 1) {
     sequence.banned = {size, banned};
   } else {
-    close_thinking(sequence);
+    sequence.closed_by_guard |= close_thinking(sequence);
   }
   return true;
 }

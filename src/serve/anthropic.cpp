@@ -251,10 +251,10 @@ json::object describe(const Usage& usage) {
 
 void set_stop(json::object& object, const Choice& choice) {
   const std::string& reason = choice.finish_reason();
-  const bool by_string = reason == "stop" && !choice.stop_string().empty();
+  const bool by_string = choice.stopped() && !choice.stop_string().empty();
   object["stop_reason"] = reason == "tool_calls" ? "tool_use"
                           : by_string            ? "stop_sequence"
-                          : reason == "stop"     ? "end_turn"
+                          : choice.stopped()     ? "end_turn"
                                                  : "max_tokens";
   object["stop_sequence"] = by_string ? json::value(choice.stop_string()) : json::value();
 }

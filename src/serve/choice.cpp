@@ -98,9 +98,8 @@ AnswerDelta Choice::finish(const GeneratedSample& sample) {
   AnswerDelta delta;
   read({}, true, delta);
   delta.is_last = true;
-  const bool calls =
-      sample.finish_reason == FinishReason::stop && tools_.num_calls() > 0 && !tools_.in_arguments();
-  finish_reason_ = calls ? "tool_calls" : finish_reason_name(sample.finish_reason);
+  finish_reason_ = finish_reason_name(sample.finish_reason);
+  if (stopped() && tools_.num_calls() > 0 && !tools_.in_arguments()) finish_reason_ = "tool_calls";
   stop_string_ = sample.stop_string;
   loops_ = sample.loops;
   return delta;

@@ -65,8 +65,10 @@ class Choice {
   bool wants_logprobs() const { return wants_logprobs_; }
   const std::vector<TokenLogprob>& logprobs() const { return logprobs_; }
   bool has_tokens() const { return num_tokens_ > 0; }
-  /// "stop", "length", "tool_calls", "cancelled" or "deadline"; empty before finish().
+  /// "stop", "loop", "length", "tool_calls", "cancelled" or "deadline"; empty before finish().
   const std::string& finish_reason() const { return finish_reason_; }
+  /// At its own end or a stop string, and not behind calls: "stop" or "loop".
+  bool stopped() const { return finish_reason_ == "stop" || finish_reason_ == "loop"; }
   /// The one that ended the answer, if one did.
   const std::string& stop_string() const { return stop_string_; }
   /// How many loops were cut from the thinking.

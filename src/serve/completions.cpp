@@ -140,7 +140,7 @@ void count_cut_off(Ballot& ballot, const GenerateResult& result) {
 /// Templates leave the thinking out of earlier turns, so the next one would have to compute the answer again.
 void expect_next_turn(Completion& c) {
   const Choice& choice = c.response.choices.front();
-  const bool is_whole = c.response.choices.size() == 1 && choice.finish_reason() == "stop";
+  const bool is_whole = c.response.choices.size() == 1 && choice.stopped();
   const bool thought = !choice.joined(AnswerBlock::Kind::reasoning).empty();
   if (!is_whole || !thought || c.request.template_input.empty()) return;
   c.runner.prefill_when_idle(

@@ -159,9 +159,10 @@ json::object make_line(const Response& response, bool is_chat, Parts parts) {
 void set_done(json::object& line, const Response& response) {
   const auto nanoseconds = [](double seconds) { return std::llround(seconds * 1e9); };
   const Usage& usage = response.usage;
-  const std::string& reason = response.choices[0].finish_reason();
+  const Choice& choice = response.choices[0];
   line["done"] = true;
-  line["done_reason"] = reason == "tool_calls" ? "stop" : reason;
+  const bool is_cut = !choice.stopped() && choice.finish_reason() != "tool_calls";
+  line["done_reason"] = is_cut ? choice.finish_reason() : "stop";
   line["total_duration"] = nanoseconds(usage.total_s);
   line["load_duration"] = 0;  // it is loaded
   line["prompt_eval_count"] = usage.prompt_tokens;

@@ -39,6 +39,12 @@ TEST(Receipt, AllSettingsComeBackAsTheyWere) {
                                .finish_reason = FinishReason::deadline,
                                .answered_after = 3,
                                .text_sha256 = std::string(64, '5'),
+                               .reasoning_sha256 = std::string(64, '6')},
+                              {.sample = 5,
+                               .ids = {},
+                               .finish_reason = FinishReason::loop,
+                               .answered_after = {},
+                               .text_sha256 = std::string(64, '5'),
                                .reasoning_sha256 = std::string(64, '6')}}};
   SamplingParams& params = receipt.sampling;
   params = {.temperature = 0.1F,

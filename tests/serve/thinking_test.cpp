@@ -51,6 +51,32 @@ TEST(LoopsOverHttp, AreCutAndCountedAndAStreamNeverTakesBackWhatItSent) {
   EXPECT_NE(stream.body.find(R"("touchstone":{"loops":)"), std::string::npos);
 }
 
+TEST(LoopsOverHttp, AnAnswerBehindThinkingThatHadToBeClosedSaysSo) {
+  const RunningServer server;
+  json::object body = make_looping_body();
+  body.erase("ignore_eos");
+  const json::value closed = ask_chat(server, body).json().at("choices").at(0);
+  EXPECT_EQ(closed.at("touchstone").at("loops"), 2);
+  EXPECT_EQ(closed.at("finish_reason"), "loop");
+  EXPECT_EQ(server.metric(R"(touchstone_finished_total{model="demo:native",reason="loop"})"), 1);
+
+  json::object receipt = body;
+  receipt["receipt"] = true;
+  EXPECT_EQ(ask_chat(server, receipt).json().at("receipt").at("outputs").at(0).at("finish_reason"), "loop");
+
+  const json::array& messages = body["messages"].as_array();
+  const json::object begun = {{"role", "assistant"},
+                              {"content", {{{"type", "thinking"}, {"thinking", "3"}}}}};
+  const json::object of_anthropic = {{"model", "demo:native"},
+                                     {"messages", {messages[0], begun}},
+                                     {"max_tokens", 900},
+                                     {"temperature", 0}};
+  EXPECT_EQ(server.ask(post("/v1/messages", json::serialize(of_anthropic))).json().at("stop_reason"),
+            "end_turn");
+  body["max_tokens"] = closed.at("touchstone").at("loops").as_int64();
+  EXPECT_EQ(ask_chat(server, body).json().at("choices").at(0).at("finish_reason"), "length");
+}
+
 TEST(LoopsOverHttp, TheGuardChangesNoAnswerWithoutThem) {
   const RunningServer server;
   json::object body = {
