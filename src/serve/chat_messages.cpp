@@ -53,7 +53,22 @@ json::value read_tool_call(const json::value& value, const std::string& path) {
   return call;
 }
 
-json::object read_message(const json::value& value, const std::string& path) {
+/// Anthropic's blocks as LiteLLM has them, as the thinking that templates know.
+void read_thinking_blocks(FieldReader& fields, json::object& message) {
+  const json::array* blocks = fields.array("thinking_blocks");
+  message.erase("thinking_blocks");
+  if (blocks == nullptr || blocks->empty() || message.contains("reasoning_content")) return;
+  std::string thinking;
+  for (std::size_t i = 0; i < blocks->size(); ++i) {
+    const std::string path = fmt::format("{}[{}]", fields.path_of("thinking_blocks"), i);
+    FieldReader block(need_object((*blocks)[i], path), path + ".");
+    thinking += block.string("thinking").value_or("");  // redacted ones have none
+  }
+  message["reasoning_content"] = thinking;
+}
+
+json::object read_message(const json::value& value, const std::string& path, const NoteIgnored& note,
+                          IgnoredFields& ignored) {
   if (!value.is_object()) refuse_field(path, path + " must be an object");
   FieldReader fields(value.get_object(), path + ".");
   json::object message = value.get_object();
@@ -73,6 +88,8 @@ json::object read_message(const json::value& value, const std::string& path) {
     }
   } else {
     message.erase("tool_calls");
+  fields.find("thinking");  // a third name that ChatTemplate knows
+  read_thinking_blocks(fields, message);
   }
   if (message["content"].is_null()) {
     if (*role != "assistant" || !message.contains("tool_calls")) {

@@ -87,10 +87,23 @@ void append_text(json::object& object, const char* name, const std::string& text
   member.as_string() += text;
 }
 
-/// The message's member that holds the thinking; null: `content`.
-const char* reasoning_member(ReasoningForm form) {
-  if (form == ReasoningForm::inline_tags) return nullptr;
-  return form == ReasoningForm::reasoning ? "reasoning" : "reasoning_content";
+/// Adds thinking to a message in the member that is for it. What is inline stands in `content`.
+void add_reasoning(ReasoningForm form, const std::string& text, json::object& message) {
+  switch (form) {
+    case ReasoningForm::reasoning_content:
+      return append_text(message, "reasoning_content", text);
+    case ReasoningForm::reasoning:
+      return append_text(message, "reasoning", text);
+    case ReasoningForm::thinking_blocks: {
+      json::value& blocks = message["thinking_blocks"];
+      if (blocks.is_null()) {
+        blocks = json::array{json::object{{"type", "thinking"}, {"thinking", ""}, {"signature", ""}}};
+      }
+      return append_text(blocks.as_array()[0].as_object(), "thinking", text);
+    }
+    case ReasoningForm::inline_tags:
+      return;
+  }
 }
 
 /// What a piece of the answer adds to the message's `content`.
@@ -107,13 +120,12 @@ std::string content_of(ReasoningForm form, const Choice& choice, const AnswerPie
 json::object make_chat_delta(ReasoningForm form, const Choice& choice, const AnswerDelta& delta) {
   json::object object;
   if (delta.is_first) object["role"] = "assistant";
-  const char* reasoning = reasoning_member(form);
   for (const AnswerPiece& piece : delta.pieces) {
     const AnswerBlock& block = choice.blocks()[piece.block];
     if (const std::string text = content_of(form, choice, piece); !text.empty()) {
       append_text(object, "content", text);
     }
-    if (block.kind == Kind::reasoning && reasoning != nullptr) append_text(object, reasoning, piece.text);
+    if (block.kind == Kind::reasoning) add_reasoning(form, piece.text, object);
     if (block.kind != Kind::call) continue;
     json::object function = {{"arguments", piece.text}};
     json::object entry = {{"index", choice.count_calls(piece.block)}};
@@ -136,8 +148,7 @@ json::object make_message(ReasoningForm form, const Choice& choice) {
   }
   const std::string reasoning = choice.joined(Kind::reasoning);
   json::object message = {{"role", "assistant"}, {"content", content}};
-  const char* member = reasoning_member(form);
-  if (!reasoning.empty() && member != nullptr) message[member] = reasoning;
+  if (!reasoning.empty()) add_reasoning(form, reasoning, message);
   for (const AnswerBlock& block : choice.blocks()) {
     if (block.kind != Kind::call) continue;
     if (!message.contains("tool_calls")) message["tool_calls"].emplace_array();

@@ -99,6 +99,23 @@ TEST(OpenAiRequest, MessagesReachTheTemplateAsItExpectsThem) {
       "[user:a][assistant:][user:b]>");
 }
 
+TEST(OpenAiRequest, WhatATemplateNamesIsNotIgnored) {
+  const Fixture fixture("{% for m in messages %}{{ m.mood }}{{ m.content }}{% endfor %}");
+  const CompletionRequest request =
+      fixture.read(R"({"messages":[{"role":"user","content":"a","mood":"calm ","moo":1}]})");
+  EXPECT_EQ(request.prompts.at(0).text, "calm a");
+  EXPECT_EQ(request.ignored.paths(), std::vector<std::string>{"messages[0].moo"});
+}
+
+TEST(OpenAiRequest, ThinkingBlocksAreTheThinkingThatTemplatesKnow) {
+  const Fixture fixture("{% for m in messages %}{{ m.reasoning_content }}|{{ m.content }}{% endfor %}");
+  const CompletionRequest request = fixture.read(
+      R"({"messages":[{"role":"assistant","content":"a","thinking_blocks":[{"type":"thinking","thinking":"b ",)"
+      R"("signature":""},{"type":"redacted_thinking","data":"x"},{"type":"thinking","thinking":"c"}]}]})");
+  EXPECT_EQ(request.prompts.at(0).text, "b c|a");
+  EXPECT_TRUE(request.ignored.paths().empty());
+}
+
 TEST(OpenAiRequest, ArgumentsOfCallsFitTemplatesOfBothKinds) {
   const std::string calls =
       R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":null,"tool_calls":[

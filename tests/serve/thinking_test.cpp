@@ -103,7 +103,8 @@ json::object read_message(const TestResponse& response, bool streamed) {
 
 TEST(ReasoningForms, TheSameThinkingComesAsTheRequestOrTheKeyWantsIt) {
   const touchstone::testing::TemporaryFolder folder;
-  std::ofstream(folder.path() / "keys") << "plain\ntagged reasoning=inline\n";
+  std::ofstream(folder.path() / "keys")
+      << "plain\ntagged reasoning=inline\nblocks reasoning=thinking_blocks\n";
   ServerOptions options = test_options();
   options.api_key_file = folder.path() / "keys";
   const RunningServer server(options);
@@ -131,6 +132,25 @@ TEST(ReasoningForms, TheSameThinkingComesAsTheRequestOrTheKeyWantsIt) {
     EXPECT_EQ(ask("plain"), renamed);
     EXPECT_EQ(ask("tagged"), renamed);
     body["reasoning_format"] = "inline";
+  body["reasoning_format"] = "reasoning_content";
+  body.erase("stream");
+  const std::string thinking(ask("blocks").at("reasoning_content").as_string());
+  body.erase("reasoning_format");
+  const json::array blocks = {{{"type", "thinking"}, {"thinking", thinking}, {"signature", ""}}};
+  const json::object in_blocks = ask("blocks");
+  EXPECT_EQ(in_blocks.at("thinking_blocks"), blocks);
+  EXPECT_FALSE(in_blocks.contains("reasoning_content"));
+  body["stream"] = true;
+  std::string streamed;
+  const TestResponse stream =
+      server.ask(post("/v1/chat/completions", json::serialize(body), "Authorization: Bearer blocks\r\n"));
+  for (const json::value& chunk : stream_events(stream.body)) {
+    const json::object& delta = chunk.at("choices").at(0).at("delta").as_object();
+    if (!delta.contains("thinking_blocks")) continue;
+    ASSERT_EQ(delta.at("thinking_blocks").as_array().size(), 1U);
+    streamed += delta.at("thinking_blocks").at(0).at("thinking").as_string();
+  }
+  EXPECT_EQ(streamed, thinking);
     EXPECT_EQ(ask("plain").at("content").as_string(), tagged);
   }
   body["reasoning_format"] = "loud";
