@@ -48,6 +48,9 @@ struct Response {
 };
 
 /// How an API reads and writes. All but `read` return bytes for the wire.
+  /// What a request gets that wants no more than its model loaded, which it is; nothing: another request.
+  /// null: the API has none such. Throws RequestError.
+  std::optional<std::string> (*answer_load)(FieldReader& fields, const std::string& model) = nullptr;
 struct Dialect {
   /// Throws RequestError, which names the field.
   CompletionRequest (*read)(const boost::json::object& body, const RequestModel& model);

@@ -101,7 +101,7 @@ CompletionRequest read_generate(const json::object& body, const RequestModel& mo
   FieldReader fields(body);
   ChatTranslation to;
   const bool is_raw = fields.boolean("raw").value_or(false);
-  const std::string prompt = need_string(fields, "prompt");
+  const std::string prompt = fields.string("prompt").value_or("");
   for (const char* name : {"suffix", "images", "template", "context"}) refuse_if_given(fields, name);
   if (is_raw) {
     refuse_if_given(fields, "system");
@@ -212,6 +212,25 @@ std::int64_t count_parameters(const Config& config) {
   const std::int64_t hidden = config.hidden_size;
   const std::int64_t q = std::int64_t{config.num_heads} * config.head_dim;
   const std::int64_t kv = std::int64_t{config.num_kv_heads} * config.head_dim;
+/// An empty prompt, or no message: nothing is asked.
+std::optional<std::string> answer_load(FieldReader& fields, const std::string& model, bool is_chat) {
+  const json::array* messages = is_chat ? fields.array("messages") : nullptr;
+  const bool asks =
+      is_chat ? messages != nullptr && !messages->empty() : !fields.string("prompt").value_or("").empty();
+  if (asks) return std::nullopt;
+  const json::value* keep_alive = fields.find("keep_alive");
+  if (keep_alive != nullptr && (*keep_alive == json::value(0) || *keep_alive == json::value("0"))) {
+    refuse_field("keep_alive", "a model cannot be unloaded: it is when another one needs its memory");
+  }
+  Response response;
+  response.model = model;
+  response.created = std::chrono::system_clock::now();
+  json::object line = make_line(response, is_chat, {});
+  line["done"] = true;
+  line["done_reason"] = "load";
+  return json::serialize(line) + "\n";
+}
+
   const std::int64_t bias = config.attention_bias ? q + 2 * kv : 0;
   const std::int64_t norms = 2 * hidden + (config.qk_norm ? 2 * config.head_dim : 0);
   const std::int64_t layer = 2 * hidden * (q + kv) + bias + 3 * hidden * config.intermediate_size + norms;
@@ -228,8 +247,9 @@ json::object describe_details(const LoadedModel& model) {
           {"families", json::array{json::value(type)}},
           {"parameter_size", count >= 1e9   ? fmt::format("{:.1f}B", count / 1e9)
                              : count >= 1e6 ? fmt::format("{:.1f}M", count / 1e6)
+  const std::string& dtype = model.options.dtype;
                                             : fmt::format("{:.1f}K", count / 1e3)},
-          {"quantization_level", "unknown"}};
+          {"quantization_level", dtype == "auto" ? "unknown" : dtype}};
 }
 
 std::string format_start_time() {
@@ -274,6 +294,7 @@ const Dialect kOllamaChat = {
     .write_delta = [](Response& r, const Choice& c,
                       const AnswerDelta& d) { return ollama::write_delta(r, c, d, true); },
     .write_end = [](Response& r) { return ollama::write_end(r, true); },
+    .answer_load = [](FieldReader& f, const std::string& m) { return ollama::answer_load(f, m, true); },
     .write_whole = [](const Response& r) { return ollama::write_whole(r, true); },
     .write_error = ollama::write_error,
     .write_stream_error = ollama::write_stream_error};
@@ -285,6 +306,7 @@ const Dialect kOllamaGenerate = {
     .write_delta = [](Response& r, const Choice& c,
                       const AnswerDelta& d) { return ollama::write_delta(r, c, d, false); },
     .write_end = [](Response& r) { return ollama::write_end(r, false); },
+    .answer_load = [](FieldReader& f, const std::string& m) { return ollama::answer_load(f, m, false); },
     .write_whole = [](const Response& r) { return ollama::write_whole(r, false); },
     .write_error = ollama::write_error,
     .write_stream_error = ollama::write_stream_error};

@@ -192,7 +192,13 @@ double header_timeout(const HttpRequest& request) {
 
 void complete(Api& api, const PostCall& call, Reply& reply) {
   const json::object body = parse_body(call.request.body);
-  const ModelFleet::Lease runner = find_runner(api, FieldReader(body).string("model").value_or(""));
+  FieldReader fields(body);
+  const ModelFleet::Lease runner = find_runner(api, fields.string("model").value_or(""));
+  if (call.dialect->answer_load != nullptr) {
+    if (auto answer = call.dialect->answer_load(fields, runner->model().id)) {
+      return reply.send({.body = std::move(*answer), .headers = {}});
+    }
+  }
   start_completion(body,
                    {.dialect = call.dialect,
                     .caller = call.caller,

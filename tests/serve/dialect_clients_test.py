@@ -37,6 +37,10 @@ class OllamaClient(served.Served):
         self.assertTrue(answer.response)
         self.assertFalse(answer.thinking)
 
+    def test_nothing_asked_loads_the_model(self):
+        self.assertEqual(self.client.generate("demo:native").done_reason, "load")
+        self.assertEqual(self.client.chat("demo:native").done_reason, "load")
+
     def test_models(self):
         self.assertEqual([m.model for m in self.client.list().models], ["demo:distilled", "demo:native"])
         self.assertIn("completion", self.client.show("demo:native").capabilities)

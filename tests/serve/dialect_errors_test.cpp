@@ -58,7 +58,7 @@ TEST_F(DialectErrors, OllamasFieldsAreChecked) {
            {R"("options":{"num_predict":1.5})", "options.num_predict"},
            {R"("options":{"repeat_penalty":0})", "options.repeat_penalty"},
            {R"("options":{"stop":[1]})", "options.stop"},
-           {R"("messages":[])", "messages"},
+           {R"("messages":{})", "messages"},
            {R"("messages":[5])", "messages[0]"},
            {R"("messages":[{"role":"king","content":"a"}])", "messages[0].role"},
            {R"("messages":[{"role":"user","content":5}])", "messages[0].content"},
@@ -70,8 +70,8 @@ TEST_F(DialectErrors, OllamasFieldsAreChecked) {
                      members + "}",
                  400, part);
   }
-  expect_error("/api/chat", "{}", 400, "messages");
-  expect_error("/api/generate", "{}", 400, "prompt");
+  expect_error("/api/chat", R"({"keep_alive":0})", 400, "keep_alive");
+  expect_error("/api/generate", R"({"prompt":5})", 400, "prompt");
   expect_error("/api/generate", R"({"prompt":"a","suffix":"b"})", 400, "suffix");
   expect_error("/api/generate", R"({"prompt":"a","raw":true,"options":{"top_p":2}})", 400, "options.top_p");
 }

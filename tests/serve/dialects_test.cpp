@@ -138,6 +138,22 @@ TEST(Ollama, OptionsCountAndOthersAreListed) {
       3);
 }
 
+TEST(Ollama, ARequestThatAsksNothingLoadsItsModel) {
+  const RunningServer server;
+  for (const char* body :
+       {R"({"model":"demo:native"})", R"({"model":"demo:native","prompt":"","stream":false})",
+        R"({"model":"demo:native","messages":[],"keep_alive":"5m"})"}) {
+    for (const char* path : {"/api/generate", "/api/chat"}) {
+      const TestResponse response = server.ask(post(path, body));
+      ASSERT_EQ(response.status, 200) << path << body << response.body;
+      const json::value line = response.json();
+      EXPECT_EQ(line.at("model"), "demo:native");
+      EXPECT_EQ(line.at("done"), true);
+      EXPECT_EQ(line.at("done_reason"), "load");
+    }
+  }
+}
+
 TEST(Ollama, ThinkingCanBeTurnedOff) {
   const RunningServer server;
   const json::value answer = server.ask(ollama_chat(R"("stream":false,"think":false)")).json();
