@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/algorithm/string/predicate.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -265,14 +266,28 @@ HttpResponse explain_parse_error(const error_code& error, const HttpLimits& limi
                     "bad_http");
 }
 
+/// Reads a target in origin form or, as for proxies, in absolute form, where its host stands for the header's
+/// (RFC 9112, 3.2).
+void set_target(HttpRequest& request, std::string_view target) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!boost::algorithm::iequals(target.substr(0, scheme.size()), scheme)) continue;
+    target.remove_prefix(scheme.size());
+    const std::string_view host = target.substr(0, target.find_first_of("/?"));
+    request.headers.set(http::field::host, boost::beast::string_view(host.data(), host.size()));
+    target.remove_prefix(host.size());
+  }
+  request.path = std::string(target.substr(0, target.find('?')));
+  if (request.path.empty()) request.path = "/";
+}
+
 HttpRequest take_request(RequestParser& parser, Clock::time_point received) {
   auto message = parser.release();
   HttpRequest request;
   request.method = std::string(message.method_string());
-  request.path = std::string(message.target());
-  request.path.erase(std::min(request.path.find('?'), request.path.size()));
   request.body = std::move(message.body());
+  const std::string target(message.target());
   request.headers = std::move(message.base());
+  set_target(request, target);
   request.received = received;
   const std::string_view id = request.header("x-request-id");
   request.id = is_sane_id(id) ? std::string(id) : make_request_id();

@@ -105,6 +105,86 @@ TEST(Server, FieldsThatItDoesNotKnowAreNamedInAHeader) {
   EXPECT_EQ(server.ask(chat(R"(,"max_tokens":2)")).header("x-touchstone-ignored"), "");
 }
 
+TEST(Server, FieldsWithinOthersAreNamedByTheirFirstPlace) {
+  const RunningServer server;
+  const auto ignored = [&](const std::string& path, const std::string& body) {
+    const TestResponse response = server.ask(post(path, body));
+    EXPECT_EQ(response.status, 200) << path << response.body;
+    return response.header("x-touchstone-ignored");
+  };
+  EXPECT_EQ(
+      ignored(
+          "/v1/chat/completions",
+          R"({"max_tokens":2,"messages":[{"role":"user","content":"a","name":"me","audio":null},)"
+          R"({"role":"user","content":[{"type":"text","text":"b","cache_control":1}],"strange":1},)"
+          R"({"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function","odd":1,)"
+          R"("function":{"name":"f","arguments":"{}","more":2}}]},)"
+          R"({"role":"user","content":"c","strange":2}],)"
+          R"("tools":[{"type":"function","x":1,"function":{"name":"f","y":2}}],"tool_choice":"none",)"
+          R"("response_format":{"type":"json_schema","z":1,"json_schema":{"name":"a","w":1,"schema":{"type":"object"}}}})"),
+      "response_format.json_schema.w, response_format.z, messages[1].content[0].cache_control, "
+      "messages[1].strange, messages[2].tool_calls[0].odd, messages[2].tool_calls[0].function.more, "
+      "tools[0].x, tools[0].function.y");
+  EXPECT_EQ(
+      ignored("/v1/responses",
+              R"({"input":[{"role":"user","content":"a","b":1}],"max_output_tokens":2,)"
+              R"("text":{"format":{"type":"json_schema","name":"a","c":1,"schema":{"type":"object"}}}})"),
+      "input[0].b, text.format.c");
+  const std::string message = R"("messages":[{"role":"user","content":[{"type":"text","text":"a","d":1}]}])";
+  EXPECT_EQ(ignored("/v1/messages", "{\"max_tokens\":2," + message + "}"), "messages[0].content[0].d");
+  EXPECT_EQ(ignored("/v1/messages/count_tokens", "{" + message + "}"), "messages[0].content[0].d");
+  EXPECT_EQ(ignored("/tokenize", R"({"text":"a","e":1})"), "e");
+  EXPECT_EQ(ignored("/detokenize", R"({"ids":[1],"f":1})"), "f");
+  EXPECT_EQ(ignored("/api/show", R"({"verbose":true})"), "verbose");
+
+  std::string many = R"("max_tokens":2)";
+  for (int i = 0; i < 100'000; ++i) many += ",\"field" + std::to_string(i) + "\":1";
+  const std::string some = ignored("/v1/chat/completions", "{" + kQuestion + "," + many + "}");
+  EXPECT_LT(some.size(), 4000U);
+  EXPECT_TRUE(some.ends_with(", ...")) << some;
+}
+
+TEST(Server, ATargetMayNameItsHost) {
+  const RunningServer server;
+  const auto status = [&](const std::string& target, const std::string& host) {
+    return server.ask("GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n").status;
+  };
+  EXPECT_EQ(status("http://127.0.0.1:7860/health", "localhost"), 200);
+  EXPECT_EQ(status("HTTP://localhost/health?x=1", "localhost"), 200);
+  EXPECT_EQ(status("http://localhost", "localhost"), 200) << "the page";
+  EXPECT_EQ(status("http://localhost/nothing", "localhost"), 404);
+  EXPECT_EQ(status("http://evil.example/v1/models", "localhost"), 403) << "its host counts, not the header's";
+}
+
+TEST(Server, AnAnswersLimitMustFitBehindItsPrompt) {
+  const RunningServer server;
+  const std::int64_t context =
+      server.ask(get("/v1/models")).json().at("data").at(0).at("max_model_len").as_int64();
+  const auto expect_refusal = [&](const std::string& path, const std::string& body,
+                                  const std::string& field) {
+    const TestResponse response = server.ask(post(path, body));
+    ASSERT_EQ(response.status, 400) << path << response.body;
+    const auto error = response.json().at("error");
+    EXPECT_EQ(error.at("param"), boost::json::value(field));
+    EXPECT_EQ(error.at("code"), "context_length_exceeded");
+    EXPECT_NE(error.at("message").as_string().find(std::to_string(context)), std::string::npos) << error;
+  };
+  const std::string all = std::to_string(context);
+  expect_refusal("/v1/chat/completions", "{" + kQuestion + ",\"max_tokens\":" + all + "}", "max_tokens");
+  expect_refusal("/v1/chat/completions", "{" + kQuestion + ",\"max_completion_tokens\":" + all + "}",
+                 "max_completion_tokens");
+  expect_refusal("/v1/completions", R"({"prompt":"Tom","max_tokens":)" + all + "}", "max_tokens");
+  expect_refusal("/v1/responses", R"({"input":"Tom","max_output_tokens":)" + all + "}", "max_output_tokens");
+  const std::int64_t prompt =
+      server.ask(post("/tokenize", R"({"text":"Tom"})")).json().at("count").as_int64();
+  const std::string fits = std::to_string(context - prompt);
+  EXPECT_EQ(server.ask(post("/v1/completions", R"({"prompt":"Tom","max_tokens":)" + fits + "}")).status, 200);
+  EXPECT_EQ(server.ask(post("/v1/messages", "{" + kQuestion + ",\"max_tokens\":" + all + "}")).status, 200);
+  EXPECT_EQ(
+      server.ask(post("/api/chat", "{" + kQuestion + ",\"options\":{\"num_predict\":" + all + "}}")).status,
+      200);
+}
+
 TEST(Server, ASaneRequestIdComesBack) {
   const RunningServer server;
   EXPECT_EQ(server.ask(get("/health", "x-request-id: my-id_1.2\r\n")).header("x-request-id"), "my-id_1.2");
