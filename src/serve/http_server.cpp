@@ -455,6 +455,7 @@ asio::awaitable<std::optional<HttpRequest>> HttpServer::Impl::read_request(Conne
       c.news->notify();  // there is room to read again
       if (error && error != http::error::need_more) {
         HttpResponse refusal = explain_parse_error(error, options.limits);
+        set_target(nameless, std::string(parser.get().target()));
         co_await refuse(c, std::move(refusal), nameless);
         co_return std::nullopt;
       }
@@ -475,6 +476,7 @@ asio::awaitable<std::optional<HttpRequest>> HttpServer::Impl::read_request(Conne
         if (begun) {
           HttpResponse refusal = make_error(408, "invalid_request_error",
                                             "the request did not arrive in time", {}, "request_timeout");
+          set_target(nameless, std::string(parser.get().target()));
           co_await refuse(c, std::move(refusal), nameless);
         }
         co_return std::nullopt;
@@ -491,6 +493,7 @@ asio::awaitable<std::optional<HttpRequest>> HttpServer::Impl::read_request(Conne
 /// Sends an answer that ends the connection.
 asio::awaitable<bool> HttpServer::Impl::refuse(Connection& c, HttpResponse response,
                                                const HttpRequest& request) {
+  response.body = options.format_error(request.path, *response.error);
   const std::string bytes = format_head(response, request.id, false, false, true) + response.body;
   const bool sent = co_await write_all(c, bytes, options.limits.write_time);
   options.on_finished(

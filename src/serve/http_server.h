@@ -109,7 +109,9 @@ struct HttpServerOptions {
   std::uint16_t port = 0;                          // 0: any
   std::shared_ptr<boost::asio::ssl::context> tls;  // none: plain
   HttpLimits limits;
-  std::function<void(HttpRequest, Reply)> handle;      // on the I/O thread; must not block
+  std::function<void(HttpRequest, Reply)> handle;  // on the I/O thread; must not block
+  // The body of an error about what never became a request; its path is "/" where none was read.
+  std::function<std::string(std::string_view path, const HttpError&)> format_error;
   std::function<void(const HttpRecord&)> on_finished;  // on the I/O thread
 };
 

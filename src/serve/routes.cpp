@@ -31,7 +31,7 @@ HttpResponse to_response(const RequestError& error) {
 
 /// An error, in the form of the API that the path belongs to.
 HttpResponse in_dialect(const Dialect* dialect, HttpResponse error) {
-  if (dialect != nullptr) error.body = dialect->write_error(*error.error);
+  if (dialect != nullptr && error.error) error.body = dialect->write_error(*error.error);
   return error;
 }
 
@@ -311,6 +311,13 @@ bool needs_models(std::string_view path) {
 HttpResponse answer_now(Api& api, const std::string& id, std::uint64_t tenant) {
   if (api.answers.answer_now(id, tenant)) return to_response(json::object{{"id", id}, {"answer_now", true}});
   return make_error(404, "invalid_request_error", "no answer " + id + " is under way", "id", "not_found");
+/// The API that a path belongs to, whether or not there is anything at it; null: OpenAI's, or none.
+const Dialect* find_dialect(std::string_view path) {
+  if (const Route* route = find_route(path)) return route->dialect;
+  if (path.starts_with("/v1/messages/")) return &kAnthropic;
+  return path.starts_with("/api/") ? &kOllamaChat : nullptr;
+}
+
 }
 
 HttpResponse show_model(Api& api, const std::string& name) {
@@ -409,10 +416,15 @@ void handle_request(Api& api, HttpRequest request, Reply reply) {
     reply.add_header("Vary", "Origin");
   }
   const Route* route = find_route(request.path);
-  const Dialect* dialect = route == nullptr ? nullptr : route->dialect;
+  const Dialect* dialect = find_dialect(request.path);
   Caller caller;
   if (auto refusal = refuse_access(request, api.rules, caller)) {
     api.metrics.count_rejection(refusal->status == 401 ? "invalid_api_key" : "forbidden");
+std::string format_error_for(std::string_view path, const HttpError& error) {
+  const Dialect* dialect = find_dialect(path);
+  return dialect != nullptr ? dialect->write_error(error) : format_error(error);
+}
+
     return reply.send(in_dialect(dialect, std::move(*refusal)));
   }
   if (request.method == "OPTIONS") {
@@ -444,9 +456,9 @@ void handle_request(Api& api, HttpRequest request, Reply reply) {
   if (reads && request.path.starts_with(kModelPrefix)) {
     return reply.send(show_model(api, request.path.substr(kModelPrefix.size())));
   }
-  if (reads) return reply.send(show_page(request));
-  reply.send(
-      make_error(404, "invalid_request_error", "there is nothing at " + request.path, {}, "not_found"));
+  if (reads && dialect == nullptr) return reply.send(show_page(request));
+  reply.send(in_dialect(dialect, make_error(404, "invalid_request_error",
+                                            "there is nothing at " + request.path, {}, "not_found")));
 }
 
 }  // namespace touchstone::serve

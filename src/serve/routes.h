@@ -34,6 +34,9 @@ struct Api {
 
 void handle_request(Api& api, HttpRequest request, Reply reply);
 
+/// An error's body in the form of the API that the path belongs to.
+std::string format_error_for(std::string_view path, const HttpError& error);
+
 /// The path as a metric's label: one of ours, or "other".
 std::string_view path_label(std::string_view path);
 

@@ -200,6 +200,7 @@ Server::Server(std::vector<FleetModel> models, const ServerOptions& options)
           .limits = options.limits,
           .handle = [&api](HttpRequest request,
                            Reply reply) { handle_request(api, std::move(request), std::move(reply)); },
+          .format_error = format_error_for,
           .on_finished = [impl = impl_.get()](const HttpRecord& r) { impl->on_finished(r); }});
   api.rules.checks_host = !api.rules.keys && impl_->http->is_loopback();
   api.fleet =

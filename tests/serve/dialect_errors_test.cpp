@@ -48,6 +48,24 @@ TEST_F(DialectErrors, WhatIsNoJsonObjectGets400) {
   }
 }
 
+TEST_F(DialectErrors, WhatIsNotThereOrTooLargeIsSaidInTheApisForm) {
+  const std::string large = R"({"model":")" + std::string(9U << 20U, 'x') + "\"}";
+  for (const char* path : {"/v1/messages", "/v1/messages/count_tokens", "/v1/responses", "/api/chat"}) {
+    expect_error(path, large, 413, "larger than");
+  }
+  for (const char* path : {"/v1/messages/batches", "/api/pull", "/v1/nothing"}) {
+    expect_error(path, "{}", 404, "nothing at");
+  }
+  EXPECT_EQ(server->ask(get("/v1/messages/batches")).json().at("type"), "error");
+  EXPECT_TRUE(server->ask(get("/api/ps")).json().at("error").is_string());
+  EXPECT_TRUE(server->ask(get("/api/chat")).json().at("error").is_string());
+  const std::string late =
+      "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n";
+  const TestResponse headers = server->ask(late);
+  EXPECT_EQ(headers.status, 431);
+  EXPECT_EQ(headers.json().at("type"), "error");
+}
+
 TEST_F(DialectErrors, OllamasFieldsAreChecked) {
   for (const auto& [members, part] : std::vector<std::pair<std::string, std::string>>{
            {R"("stream":1)", "stream"},
