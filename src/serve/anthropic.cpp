@@ -32,7 +32,7 @@ std::string read_text(const json::value& value, const std::string& path, ChatTra
     const std::string type = need_string(block, "type");
     if (type != "text") refuse_block(block_path, type);
     text += (i > 0 ? "\n" : "") + need_string(block, "text");
-    note_ignored(block, to);
+    to.ignored.add(block);
   }
   return text;
 }
@@ -75,7 +75,7 @@ class MessageReader {
     } else {
       refuse_block(path, type);
     }
-    note_ignored(block, to_);
+    to_.ignored.add(block);
   }
 
   void add_text(const std::string& text) {
@@ -140,7 +140,7 @@ void read_chat(FieldReader& fields, ChatTranslation& to) {
     const json::value* content = message.find("content");
     if (content == nullptr) refuse_field(path + ".content", path + ".content is missing");
     MessageReader(role, messages, to).read(*content, path + ".content");
-    note_ignored(message, to);
+    to.ignored.add(message);
   }
   if (role == "assistant") {  // the answer's beginning
     if (messages.back().as_object().contains("tool_calls")) {
@@ -167,7 +167,7 @@ void read_thinking(FieldReader& fields, ChatTranslation& to) {
   } else {
     refuse_field("thinking.type", "thinking.type must be enabled, adaptive or disabled");
   }
-  note_ignored(reader, to);
+  to.ignored.add(reader);
 }
 
 void read_tool_choice(FieldReader& fields, ChatTranslation& to) {
@@ -187,7 +187,7 @@ void read_tool_choice(FieldReader& fields, ChatTranslation& to) {
   if (const auto single = reader.boolean("disable_parallel_tool_use")) {
     to.chat["parallel_tool_calls"] = !*single;
   }
-  note_ignored(reader, to);
+  to.ignored.add(reader);
 }
 
 void read_output_config(FieldReader& fields, ChatTranslation& to) {
@@ -206,8 +206,9 @@ void read_output_config(FieldReader& fields, ChatTranslation& to) {
     to.chat["response_format"] = {{"type", "json_schema"},
                                   {"json_schema", {{"name", "format"}, {"schema", *schema}}}};
     to.names.emplace_back("response_format", "output_config.format");
+    to.ignored.add(parts);
   }
-  note_ignored(reader, to);
+  to.ignored.add(reader);
 }
 
 CompletionRequest read_request(const json::object& body, const RequestModel& model, bool needs_limit) {
@@ -227,12 +228,14 @@ CompletionRequest read_request(const json::object& body, const RequestModel& mod
              {.type = "custom", .default_type = "custom", .schema = "input_schema", .needs_schema = true});
   read_tool_choice(fields, to);
   read_output_config(fields, to);
-  note_ignored(fields, to);
+  to.ignored.add(fields);
   return read_translated(to, model);
 }
 
 CompletionRequest read(const json::object& body, const RequestModel& model) {
-  return read_request(body, model, true);
+  RequestModel cutting = model;  // clients send limits that are far too high by habit
+  cutting.cuts_limits = true;
+  return read_request(body, cutting, true);
 }
 
 // ---- its answer ----
@@ -360,9 +363,10 @@ std::string write_stream_error(Response&, const HttpError& error) {
 }  // namespace
 }  // namespace anthropic
 
-json::object count_message_tokens(const json::object& body, RequestModel model) {
+CompletionRequest read_message_count(const json::object& body, RequestModel model) {
   model.max_sequence_tokens = std::numeric_limits<std::int32_t>::max();
-  return {{"input_tokens", anthropic::read_request(body, model, false).prompts[0].ids.size()}};
+  model.cuts_limits = true;
+  return anthropic::read_request(body, model, false);
 }
 
 const Dialect kAnthropic = {.read = anthropic::read,

@@ -8,8 +8,8 @@
 
 namespace touchstone::serve {
 
-/// What /v1/messages/count_tokens says of a request, which may be longer than the context. Throws
+/// A request whose tokens /v1/messages/count_tokens counts: it may be longer than the context. Throws
 /// RequestError.
-boost::json::object count_message_tokens(const boost::json::object& body, RequestModel model);
+CompletionRequest read_message_count(const boost::json::object& body, RequestModel model);
 
 }  // namespace touchstone::serve

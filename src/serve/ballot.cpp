@@ -41,7 +41,7 @@ std::vector<std::string> read_options(FieldReader& fields, VoteTask task) {
 
 }  // namespace
 
-std::optional<VoteWish> read_vote_wish(FieldReader& fields, std::vector<std::string>& ignored) {
+std::optional<VoteWish> read_vote_wish(FieldReader& fields, IgnoredFields& ignored) {
   const json::object* object = fields.object("vote");
   if (object == nullptr) return std::nullopt;
   FieldReader reader(*object, "vote.");
@@ -49,7 +49,7 @@ std::optional<VoteWish> read_vote_wish(FieldReader& fields, std::vector<std::str
   if (!k) refuse_field("vote.k", "vote.k is missing");
   VoteWish wish{.k = static_cast<std::int32_t>(*k), .task = read_task(reader), .options = {}};
   wish.options = read_options(reader, wish.task);
-  for (const std::string& name : reader.unread()) ignored.push_back(name);
+  ignored.add(reader);
   if (fields.boolean("stream").value_or(false)) refuse_field("stream", "a vote cannot be streamed");
   if (fields.integer("n", 1, kMaxSamples).value_or(1) > 1) {
     refuse_field("n", "n cannot be had together with vote");

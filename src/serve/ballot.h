@@ -23,7 +23,7 @@ struct VoteWish {
 
 /// Nothing when the field is not there. Members that are not understood are added to `ignored`. Throws
 /// RequestError.
-std::optional<VoteWish> read_vote_wish(FieldReader& fields, std::vector<std::string>& ignored);
+std::optional<VoteWish> read_vote_wish(FieldReader& fields, IgnoredFields& ignored);
 
 /// The samples' votes as they come in.
 class Ballot {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 
 namespace touchstone::serve {
 
@@ -14,8 +15,11 @@ namespace {
 // Far more than a context holds; it keeps a request's cost in bounds.
 constexpr std::size_t kMaxMessages = 10'000;
 
+/// For fields that the chat template is given, too.
+using NoteIgnored = std::function<void(const FieldReader&)>;
+
 /// A string, or text parts joined by line breaks.
-json::value read_content(FieldReader& message) {
+json::value read_content(FieldReader& message, IgnoredFields& ignored) {
   const json::value* content = message.find("content");
   if (content == nullptr) return nullptr;
   if (content->is_string()) return *content;
@@ -32,11 +36,12 @@ json::value read_content(FieldReader& message) {
     const auto piece = fields.string("text");
     if (!piece) refuse_field(part_path + ".text", part_path + ".text is missing");
     text += (i > 0 ? "\n" : "") + *piece;
+    ignored.add(fields);
   }
   return json::value(text);
 }
 
-json::value read_tool_call(const json::value& value, const std::string& path) {
+json::value read_tool_call(const json::value& value, const std::string& path, const NoteIgnored& note) {
   if (!value.is_object()) refuse_field(path, path + " must be an object");
   FieldReader fields(value.get_object(), path + ".");
   const json::object* function = fields.object("function");
@@ -50,6 +55,9 @@ json::value read_tool_call(const json::value& value, const std::string& path) {
     json::value parsed = json::parse(std::string(arguments->get_string()), error);
     if (!error && parsed.is_object()) call["function"].as_object()["arguments"] = std::move(parsed);
   }
+  for (const char* name : {"id", "type", "index"}) fields.find(name);
+  note(fields);
+  note(parts);
   return call;
 }
 
@@ -78,18 +86,18 @@ json::object read_message(const json::value& value, const std::string& path, con
     refuse_field(path + ".role", path + ".role must be system, developer, user, assistant or tool");
   }
   message["role"] = *role == "developer" ? "system" : *role;
-  message["content"] = read_content(fields);
+  message["content"] = read_content(fields, ignored);
   for (const char* name : {"reasoning_content", "reasoning", "name", "tool_call_id"}) fields.string(name);
+  fields.find("thinking");  // a third name that ChatTemplate knows
+  read_thinking_blocks(fields, message);
   const json::array* calls = fields.array("tool_calls");
   if (calls != nullptr && !calls->empty()) {
     json::array& read = message["tool_calls"].emplace_array();
     for (std::size_t i = 0; i < calls->size(); ++i) {
-      read.push_back(read_tool_call((*calls)[i], fmt::format("{}.tool_calls[{}]", path, i)));
+      read.push_back(read_tool_call((*calls)[i], fmt::format("{}.tool_calls[{}]", path, i), note));
     }
   } else {
     message.erase("tool_calls");
-  fields.find("thinking");  // a third name that ChatTemplate knows
-  read_thinking_blocks(fields, message);
   }
   if (message["content"].is_null()) {
     if (*role != "assistant" || !message.contains("tool_calls")) {
@@ -97,21 +105,25 @@ json::object read_message(const json::value& value, const std::string& path, con
       message["content"] = "";
     }
   }
+  note(fields);
   return message;
 }
 
 }  // namespace
 
-json::array read_messages(FieldReader& fields) {
+json::array read_messages(FieldReader& fields, std::string_view template_source, IgnoredFields& ignored) {
   const json::array* messages = fields.array("messages");
   if (messages == nullptr || messages->empty())
     refuse_field("messages", "messages must hold at least one message");
   if (messages->size() > kMaxMessages) {
     refuse_field("messages", fmt::format("messages holds more than {} messages", kMaxMessages));
   }
+  const NoteIgnored note = [&](const FieldReader& reader) {
+    ignored.add_unless_named(reader, template_source);
+  };
   json::array read;
   for (std::size_t i = 0; i < messages->size(); ++i) {
-    read.push_back(read_message((*messages)[i], fmt::format("messages[{}]", i)));
+    read.push_back(read_message((*messages)[i], fmt::format("messages[{}]", i), note, ignored));
   }
   return read;
 }

@@ -14,8 +14,6 @@ namespace touchstone::serve {
 
 namespace {
 
-constexpr std::size_t kMaxIgnoredBytes = 1024;
-
 /// The answer to one HTTP request: `n` choices for each prompt. After it has been submitted, the engine's
 /// thread's alone.
 struct Completion {
@@ -214,16 +212,6 @@ void fail_job(Completion& c, const std::exception_ptr& error) {
   }
 }
 
-/// Names of ignored fields as a header can hold them.
-std::string list_ignored(const std::vector<std::string>& names) {
-  std::string list;
-  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
-  for (char& c : list) {
-    if (c < ' ' || c > '~') c = '?';
-  }
-  return list.substr(0, kMaxIgnoredBytes);
-}
-
 std::optional<Clock::time_point> find_deadline(const CompletionRequest& request, const CompletionCall& call) {
   double seconds = request.timeout_s.value_or(call.header_timeout_s);
   if (call.header_timeout_s > 0) seconds = std::min(seconds, call.header_timeout_s);
@@ -241,6 +229,10 @@ RequestModel describe_for_requests(const ModelRunner& runner) {
           .max_sequence_tokens = runner.max_sequence_tokens()};
 }
 
+void name_ignored(const IgnoredFields& ignored, Reply& reply) {
+  if (!ignored.paths().empty()) reply.add_header("X-Touchstone-Ignored", ignored.to_header());
+}
+
 void start_completion(const boost::json::object& body, const CompletionCall& call, ModelRunner& runner,
                       Metrics& metrics, Reply& reply) {
   ModelRunner::Place place = runner.take_place();
@@ -253,7 +245,7 @@ void start_completion(const boost::json::object& body, const CompletionCall& cal
     return reply.send(std::move(busy));
   }
   CompletionRequest request = call.dialect->read(body, describe_for_requests(runner));
-  if (!request.ignored.empty()) reply.add_header("X-Touchstone-Ignored", list_ignored(request.ignored));
+  name_ignored(request.ignored, reply);
   Response response{.request_id = call.request_id,
                     .model = runner.model().id,
                     .created = std::chrono::system_clock::now(),

@@ -29,6 +29,9 @@ struct CompletionCall {
 /// What the requests to a model are read against.
 RequestModel describe_for_requests(const ModelRunner& runner);
 
+/// Has the response's header say what of the request was not understood, if anything.
+void name_ignored(const IgnoredFields& ignored, Reply& reply);
+
 /// Reads the body, asks the runner, and has the reply written as the answer grows. Throws RequestError when
 /// the body is refused; the reply is then still unanswered. `metrics` must outlive the runner.
 void start_completion(const boost::json::object& body, const CompletionCall& call, ModelRunner& runner,

@@ -40,20 +40,9 @@ void copy_tools(FieldReader& fields, ChatTranslation& to, const ToolForm& form) 
     if (schema == nullptr && form.needs_schema) refuse_field(schema_path, schema_path + " is missing");
     functions.push_back({{"type", "function"}, {"function", std::move(function)}});
     to.names.emplace_back(path + ".function", path);
-    note_ignored(tool, to);
+    to.ignored.add(tool);
   }
   to.chat["tools"] = std::move(functions);
-}
-
-void note_ignored(const FieldReader& fields, ChatTranslation& to) {
-  for (std::string name : fields.unread()) {
-    for (std::size_t open = name.find('['); open != std::string::npos; open = name.find('[')) {
-      const std::size_t close = name.find(']', open);
-      if (close == std::string::npos) break;  // the client's own
-      name.erase(open, close + 1 - open);
-    }
-    to.ignored.insert(std::move(name));
-  }
 }
 
 void set_thinking(ChatTranslation& to, bool thinks) {
@@ -61,20 +50,34 @@ void set_thinking(ChatTranslation& to, bool thinks) {
   if (!thinks) to.chat["reasoning_budget"] = 0;
 }
 
+namespace {
+
+/// A path in a chat as the request's own API calls it, where it does so otherwise.
+std::optional<std::string> find_own_name(const ChatTranslation& translation, const std::string& path) {
+  for (const auto& [chat_name, name] : translation.names) {
+    if (path.starts_with(chat_name)) return name + path.substr(chat_name.size());
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 CompletionRequest read_translated(const ChatTranslation& translation, const RequestModel& model,
                                   CompletionRequest (*read)(const json::object&, const RequestModel&)) {
   try {
     CompletionRequest request = read(translation.chat, model);
-    request.ignored.insert(request.ignored.begin(), translation.ignored.begin(), translation.ignored.end());
+    IgnoredFields ignored = translation.ignored;
+    for (const std::string& path : request.ignored.paths()) {
+      ignored.add_path(find_own_name(translation, path).value_or(path));
+    }
+    request.ignored = std::move(ignored);
     return request;
   } catch (const RequestError& error) {
-    for (const auto& [chat_name, name] : translation.names) {
-      if (!error.param.starts_with(chat_name)) continue;
-      std::string message = error.what();
-      if (message.starts_with(chat_name)) message.replace(0, chat_name.size(), name);
-      throw RequestError(error.status, message, name + error.param.substr(chat_name.size()), error.code);
-    }
-    throw;
+    const std::optional<std::string> name = find_own_name(translation, error.param);
+    if (!name) throw;
+    std::string message = error.what();
+    if (message.starts_with(error.param)) message.replace(0, error.param.size(), *name);
+    throw RequestError(error.status, message, *name, error.code);
   }
 }
 

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -48,10 +47,10 @@ struct Response {
 };
 
 /// How an API reads and writes. All but `read` return bytes for the wire.
+struct Dialect {
   /// What a request gets that wants no more than its model loaded, which it is; nothing: another request.
   /// null: the API has none such. Throws RequestError.
   std::optional<std::string> (*answer_load)(FieldReader& fields, const std::string& model) = nullptr;
-struct Dialect {
   /// Throws RequestError, which names the field.
   CompletionRequest (*read)(const boost::json::object& body, const RequestModel& model);
   const char* stream_type;  // its streams' content type
@@ -81,7 +80,7 @@ std::string format_event(const boost::json::value& data, std::string_view type =
 struct ChatTranslation {
   boost::json::object chat;
   std::vector<std::pair<std::string, std::string>> names;  // chat's field -> what its own API calls it
-  std::set<std::string> ignored;                           // fields that were not understood
+  IgnoredFields ignored;
 };
 
 /// Takes a field over as it is: it is checked when the chat is read.
@@ -100,9 +99,6 @@ struct ToolForm {
 
 /// Takes the field `tools` over. Throws RequestError for tools of another type.
 void copy_tools(FieldReader& fields, ChatTranslation& to, const ToolForm& form);
-
-/// Lists a reader's unread fields as ignored, each once, whatever its place in an array.
-void note_ignored(const FieldReader& fields, ChatTranslation& to);
 
 /// Whether the model may think: for templates that can be told, and for models that think unasked.
 void set_thinking(ChatTranslation& to, bool thinks);

@@ -41,7 +41,7 @@ void read_options(FieldReader& fields, ChatTranslation& to) {
   constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
   const auto limit = options.integer("num_predict", -2, kMost);  // below 1: none
   if (limit.value_or(0) > 0) to.chat["max_tokens"] = *limit;
-  note_ignored(options, to);
+  to.ignored.add(options);
 }
 
 void read_format(FieldReader& fields, ChatTranslation& to) {
@@ -66,6 +66,12 @@ void read_common(FieldReader& fields, ChatTranslation& to) {
   read_format(fields, to);
 }
 
+/// `num_predict` says how much is wanted at most, not how much there must be room for.
+RequestModel with_cut_limits(RequestModel model) {
+  model.cuts_limits = true;
+  return model;
+}
+
 json::value read_message(const json::value& value, const std::string& path, ChatTranslation& to) {
   FieldReader fields(need_object(value, path), path + ".");
   refuse_if_given(fields, "images");
@@ -79,7 +85,7 @@ json::value read_message(const json::value& value, const std::string& path, Chat
   for (const auto& [name, chat_name] : kNames) {
     if (const json::value* member = fields.find(name)) message[chat_name] = *member;
   }
-  note_ignored(fields, to);
+  to.ignored.add(fields);
   return message;
 }
 
@@ -93,8 +99,8 @@ CompletionRequest read_chat(const json::object& body, const RequestModel& model)
   for (std::size_t i = 0; messages != nullptr && i < messages->size(); ++i) {
     read.push_back(read_message((*messages)[i], fmt::format("messages[{}]", i), to));
   }
-  note_ignored(fields, to);
-  return read_translated(to, model);
+  to.ignored.add(fields);
+  return read_translated(to, with_cut_limits(model));
 }
 
 CompletionRequest read_generate(const json::object& body, const RequestModel& model) {
@@ -116,8 +122,8 @@ CompletionRequest read_generate(const json::object& body, const RequestModel& mo
     to.names.emplace_back("messages", "prompt");
   }
   read_common(fields, to);
-  note_ignored(fields, to);
-  return read_translated(to, model, is_raw ? read_text_request : read_chat_request);
+  to.ignored.add(fields);
+  return read_translated(to, with_cut_limits(model), is_raw ? read_text_request : read_chat_request);
 }
 
 // ---- its answer ----
@@ -206,12 +212,6 @@ std::string write_error(const HttpError& error) {
 
 std::string write_stream_error(Response&, const HttpError& error) { return write_error(error) + "\n"; }
 
-// ---- models ----
-
-std::int64_t count_parameters(const Config& config) {
-  const std::int64_t hidden = config.hidden_size;
-  const std::int64_t q = std::int64_t{config.num_heads} * config.head_dim;
-  const std::int64_t kv = std::int64_t{config.num_kv_heads} * config.head_dim;
 /// An empty prompt, or no message: nothing is asked.
 std::optional<std::string> answer_load(FieldReader& fields, const std::string& model, bool is_chat) {
   const json::array* messages = is_chat ? fields.array("messages") : nullptr;
@@ -231,6 +231,12 @@ std::optional<std::string> answer_load(FieldReader& fields, const std::string& m
   return json::serialize(line) + "\n";
 }
 
+// ---- models ----
+
+std::int64_t count_parameters(const Config& config) {
+  const std::int64_t hidden = config.hidden_size;
+  const std::int64_t q = std::int64_t{config.num_heads} * config.head_dim;
+  const std::int64_t kv = std::int64_t{config.num_kv_heads} * config.head_dim;
   const std::int64_t bias = config.attention_bias ? q + 2 * kv : 0;
   const std::int64_t norms = 2 * hidden + (config.qk_norm ? 2 * config.head_dim : 0);
   const std::int64_t layer = 2 * hidden * (q + kv) + bias + 3 * hidden * config.intermediate_size + norms;
@@ -241,13 +247,13 @@ std::optional<std::string> answer_load(FieldReader& fields, const std::string& m
 json::object describe_details(const LoadedModel& model) {
   const double count = static_cast<double>(count_parameters(model.transformer->config()));
   const std::string& type = model.transformer->config().model_type;
+  const std::string& dtype = model.options.dtype;
   return {{"parent_model", ""},
           {"format", model.checkpoint.format},
           {"family", type},
           {"families", json::array{json::value(type)}},
           {"parameter_size", count >= 1e9   ? fmt::format("{:.1f}B", count / 1e9)
                              : count >= 1e6 ? fmt::format("{:.1f}M", count / 1e6)
-  const std::string& dtype = model.options.dtype;
                                             : fmt::format("{:.1f}K", count / 1e3)},
           {"quantization_level", dtype == "auto" ? "unknown" : dtype}};
 }
@@ -288,25 +294,25 @@ json::object describe_ollama_model(const LoadedModel& model, std::int32_t max_se
 }
 
 const Dialect kOllamaChat = {
+    .answer_load = [](FieldReader& f, const std::string& m) { return ollama::answer_load(f, m, true); },
     .read = ollama::read_chat,
     .stream_type = "application/x-ndjson",
     .ping = nullptr,
     .write_delta = [](Response& r, const Choice& c,
                       const AnswerDelta& d) { return ollama::write_delta(r, c, d, true); },
     .write_end = [](Response& r) { return ollama::write_end(r, true); },
-    .answer_load = [](FieldReader& f, const std::string& m) { return ollama::answer_load(f, m, true); },
     .write_whole = [](const Response& r) { return ollama::write_whole(r, true); },
     .write_error = ollama::write_error,
     .write_stream_error = ollama::write_stream_error};
 
 const Dialect kOllamaGenerate = {
+    .answer_load = [](FieldReader& f, const std::string& m) { return ollama::answer_load(f, m, false); },
     .read = ollama::read_generate,
     .stream_type = "application/x-ndjson",
     .ping = nullptr,
     .write_delta = [](Response& r, const Choice& c,
                       const AnswerDelta& d) { return ollama::write_delta(r, c, d, false); },
     .write_end = [](Response& r) { return ollama::write_end(r, false); },
-    .answer_load = [](FieldReader& f, const std::string& m) { return ollama::answer_load(f, m, false); },
     .write_whole = [](const Response& r) { return ollama::write_whole(r, false); },
     .write_error = ollama::write_error,
     .write_stream_error = ollama::write_stream_error};

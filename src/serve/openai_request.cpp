@@ -8,7 +8,6 @@
 #include <random>
 
 #include "serve/chat_messages.h"
-#include "serve/request_fields.h"
 #include "serve/tool_choice.h"
 #include "text/chat_template.h"
 
@@ -116,11 +115,11 @@ void read_common(FieldReader& fields, const RequestModel& model, CompletionReque
   request.wants_receipt = fields.boolean("receipt").value_or(false);
   request.timeout_s = fields.number("timeout", 0.001, 86400);
   request.loop_guard = fields.boolean("loop_guard").value_or(true);
-  request.form = read_response_format(fields);
+  request.form = read_response_format(fields, request.ignored);
   if (const json::object* options = fields.object("stream_options")) {
     FieldReader reader(*options, "stream_options.");
     request.include_usage = reader.boolean("include_usage").value_or(false);
-    for (const std::string& name : reader.unread()) request.ignored.push_back(name);
+    request.ignored.add(reader);
   }
 }
 
@@ -130,6 +129,20 @@ void check_length(const Prompt& prompt, const char* field, const RequestModel& m
   throw RequestError(400,
                      fmt::format("the prompt has {} tokens, but there is room for {} with the answer",
                                  prompt.ids.size(), model.max_sequence_tokens),
+                     field, "context_length_exceeded");
+}
+
+/// An answer's limit must fit behind the prompt, or what the client counts on cannot be.
+void check_limit(FieldReader& fields, const Prompt& prompt, const RequestModel& model) {
+  if (model.cuts_limits) return;
+  const bool is_new = fields.find("max_completion_tokens") != nullptr;
+  const char* field = is_new ? "max_completion_tokens" : "max_tokens";
+  const std::int64_t room = model.max_sequence_tokens - std::ssize(prompt.ids);
+  const std::int64_t limit = fields.integer(field, 1, kMost32).value_or(1);
+  if (limit <= room) return;
+  throw RequestError(400,
+                     fmt::format("{} is {}, but the context of {} tokens leaves {} behind the prompt's {}",
+                                 field, limit, model.max_sequence_tokens, room, prompt.ids.size()),
                      field, "context_length_exceeded");
 }
 
@@ -232,11 +245,6 @@ std::vector<Prompt> read_prompts(FieldReader& fields, const RequestModel& model)
   return prompts;
 }
 
-void note_ignored(const FieldReader& fields, CompletionRequest& request) {
-  const auto unread = fields.unread();
-  request.ignored.insert(request.ignored.begin(), unread.begin(), unread.end());
-}
-
 }  // namespace
 
 CompletionRequest read_chat_request(const json::object& body, const RequestModel& model) {
@@ -256,9 +264,11 @@ CompletionRequest read_chat_request(const json::object& body, const RequestModel
   request.vote = read_vote_wish(fields, request.ignored);
   if (request.vote) request.n = request.vote->k;
 
-  json::array messages = read_messages(fields);
+  const auto& chat_template = model.prompter.chat_template;
+  const std::string_view template_source = chat_template ? chat_template->source() : std::string_view();
+  json::array messages = read_messages(fields, template_source, request.ignored);
   const AnswerBegun begun = take_final_message(fields, messages);
-  const ToolWishes wishes = read_tools(fields);
+  const ToolWishes wishes = read_tools(fields, template_source, request.ignored);
   if (request.form.grammar && !wishes.tools.empty()) {
     refuse_field("response_format", "response_format must be text where there are tools to call");
   }
@@ -266,7 +276,7 @@ CompletionRequest read_chat_request(const json::object& body, const RequestModel
     refuse_field("response_format", "response_format must be text where an answer is continued");
   }
   json::object input = read_template_input(fields, wishes);
-  if (!model.prompter.chat_template) {
+  if (!chat_template) {
     throw RequestError(400, "the model has no chat template; use /v1/completions", "messages",
                        "no_chat_template");
   }
@@ -277,8 +287,9 @@ CompletionRequest read_chat_request(const json::object& body, const RequestModel
   begin_answer(prompt, begun, model.prompter.tokenizer);
   if (begun.content.empty()) request.template_input = std::move(input);
   check_length(prompt, "messages", model);
+  check_limit(fields, prompt, model);
   request.prompts.push_back(std::move(prompt));
-  note_ignored(fields, request);
+  request.ignored.add(fields);
   return request;
 }
 
@@ -295,11 +306,14 @@ CompletionRequest read_text_request(const json::object& body, const RequestModel
     refuse_field("echo", "echo cannot be had together with logprobs");
   }
   request.prompts = read_prompts(fields, model);
-  for (const Prompt& prompt : request.prompts) check_length(prompt, "prompt", model);
+  for (const Prompt& prompt : request.prompts) {
+    check_length(prompt, "prompt", model);
+    check_limit(fields, prompt, model);
+  }
   if (request.wants_receipt && request.prompts.size() > 1) {
     refuse_field("receipt", "receipt needs a single prompt");
   }
-  note_ignored(fields, request);
+  request.ignored.add(fields);
   return request;
 }
 

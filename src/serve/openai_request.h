@@ -12,6 +12,7 @@
 #include "engine/prompt.h"
 #include "serve/ballot.h"
 #include "serve/reasoning_form.h"
+#include "serve/request_fields.h"
 #include "serve/response_format.h"
 
 namespace touchstone::serve {
@@ -22,6 +23,7 @@ struct RequestModel {
   const SamplingParams& defaults;
   std::int32_t vocab_size;
   std::int32_t max_sequence_tokens;
+  bool cuts_limits = false;  // to what the context leaves, where others are refused
 };
 
 struct CompletionRequest {
@@ -40,8 +42,8 @@ struct CompletionRequest {
   boost::json::object template_input;  // of a chat whose answer stands in its next turn as it is; else empty
   std::optional<VoteWish> vote;        // of `n` samples, of which one is the answer
   std::optional<double> timeout_s;
-  std::vector<std::string> ignored;  // fields that were not understood
-  boost::json::object repeated;      // members that the response repeats, in APIs that do so
+  IgnoredFields ignored;
+  boost::json::object repeated;  // members that the response repeats, in APIs that do so
 };
 
 /// Both throw RequestError, which names the field.

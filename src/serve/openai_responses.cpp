@@ -28,7 +28,7 @@ std::string read_parts(const json::value& value, const std::string& path, ChatTr
     }
     text += (i > 0 ? "\n" : "") + need_string(part, "text");
     for (const char* name : {"annotations", "logprobs"}) part.find(name);  // of an answer that is sent back
-    note_ignored(part, to);
+    to.ignored.add(part);
   }
   return text;
 }
@@ -105,7 +105,7 @@ void read_item(const json::value& value, const std::string& path, json::array& m
   } else {
     refuse_field(path + ".type", path + ": items of type '" + type + "' cannot be read here");
   }
-  note_ignored(item, to);
+  to.ignored.add(item);
 }
 
 void read_input(FieldReader& fields, ChatTranslation& to) {
@@ -138,7 +138,7 @@ void read_tool_choice(FieldReader& fields, ChatTranslation& to) {
   const std::string type = need_string(reader, "type");
   if (type != "function") refuse_field("tool_choice.type", "tool_choice.type must be function");
   to.chat["tool_choice"] = {{"type", "function"}, {"function", {{"name", need_string(reader, "name")}}}};
-  note_ignored(reader, to);
+  to.ignored.add(reader);
 }
 
 void read_text_format(FieldReader& fields, ChatTranslation& to) {
@@ -154,9 +154,12 @@ void read_text_format(FieldReader& fields, ChatTranslation& to) {
       json::object schema = *format;
       schema.erase("type");
       to.chat["response_format"].as_object()["json_schema"] = std::move(schema);
+      to.names.emplace(to.names.begin(), "response_format.json_schema", "text.format");
+    } else {
+      to.ignored.add(parts);
     }
   }
-  note_ignored(reader, to);
+  to.ignored.add(reader);
 }
 
 void read_reasoning_wishes(FieldReader& fields, ChatTranslation& to) {
@@ -168,7 +171,7 @@ void read_reasoning_wishes(FieldReader& fields, ChatTranslation& to) {
     reader.find("effort");
     set_thinking(to, false);
   }
-  note_ignored(reader, to);
+  to.ignored.add(reader);
 }
 
 void refuse_what_needs_a_store(FieldReader& fields) {
@@ -211,7 +214,7 @@ CompletionRequest read(const json::object& body, const RequestModel& model) {
   read_tool_choice(fields, to);
   read_text_format(fields, to);
   read_reasoning_wishes(fields, to);
-  note_ignored(fields, to);
+  to.ignored.add(fields);
   CompletionRequest request = read_translated(to, model);
   request.repeated = repeat_members(body);
   return request;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cmath>
 
 #include "base/parse_json.h"
@@ -11,9 +13,32 @@ namespace {
 
 // Deeper than any schema or message; its nesting costs stack in what reads it.
 constexpr std::size_t kMaxJsonDepth = 64;
+constexpr std::size_t kMostIgnored = 32;
+constexpr std::size_t kMostIgnoredBytes = 100;  // of each in a header
 
 [[noreturn]] void refuse_type(const std::string& param, const char* wanted) {
   refuse_field(param, param + " must be " + wanted);
+}
+
+/// "a[3].b" -> "a.b".
+std::string without_places(std::string path) {
+  for (std::size_t open = path.find('['); open != std::string::npos; open = path.find('[')) {
+    const std::size_t close = path.find(']', open);
+    if (close == std::string::npos) break;  // the client's own
+    path.erase(open, close + 1 - open);
+  }
+  return path;
+}
+
+std::set<std::string, std::less<>> split_words(std::string_view text) {
+  const auto is_part = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+  std::set<std::string, std::less<>> words;
+  for (auto at = text.begin(); at != text.end();) {
+    const auto begin = std::find_if(at, text.end(), is_part);
+    at = std::find_if_not(begin, text.end(), is_part);
+    if (begin != at) words.emplace(begin, at);
+  }
+  return words;
 }
 
 }  // namespace
@@ -107,12 +132,40 @@ const boost::json::object& need_object(const boost::json::value& value, const st
   return value.get_object();
 }
 
-std::vector<std::string> FieldReader::unread() const {
-  std::vector<std::string> names;
+std::vector<std::string_view> FieldReader::unread() const {
+  std::vector<std::string_view> names;
   for (const auto& [key, value] : object_) {
-    if (!read_.contains(std::string_view(key))) names.push_back(path_ + std::string(key));
+    if (!value.is_null() && !read_.contains(std::string_view(key))) names.emplace_back(key);
   }
   return names;
+}
+
+void IgnoredFields::add(const FieldReader& fields) {
+  for (const std::string_view name : fields.unread()) add_path(fields.path_of(name));
+}
+
+void IgnoredFields::add_unless_named(const FieldReader& fields, std::string_view template_source) {
+  for (const std::string_view name : fields.unread()) {
+    if (template_words_.empty()) template_words_ = split_words(template_source);
+    if (!template_words_.contains(name)) add_path(fields.path_of(name));
+  }
+}
+
+void IgnoredFields::add_path(std::string path) {
+  if (paths_.size() > kMostIgnored) return;  // one more tells that there are more
+  if (known_.insert(without_places(path)).second) paths_.push_back(std::move(path));
+}
+
+std::string IgnoredFields::to_header() const {
+  std::string list;
+  for (std::size_t i = 0; i < std::min(paths_.size(), kMostIgnored); ++i) {
+    list += (i > 0 ? ", " : "") + paths_[i].substr(0, kMostIgnoredBytes);
+  }
+  if (paths_.size() > kMostIgnored) list += ", ...";
+  for (char& c : list) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return list;
 }
 
 }  // namespace touchstone::serve

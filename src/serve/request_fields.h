@@ -46,13 +46,32 @@ class FieldReader {
   const boost::json::array* array(std::string_view name);
 
   std::string path_of(std::string_view name) const { return path_ + std::string(name); }
-  /// Names, with their path, of fields that nobody has asked for.
-  std::vector<std::string> unread() const;
+  /// Names of fields that nobody has asked for.
+  std::vector<std::string_view> unread() const;
 
  private:
   const boost::json::object& object_;
   std::string path_;
   std::set<std::string, std::less<>> read_;
+};
+
+/// Fields of a request that were not understood, for its sender to be told of: their paths, each once, at the
+/// first of its places in an array, and only as many as anybody reads.
+class IgnoredFields {
+ public:
+  /// Those that nobody has asked the reader for.
+  void add(const FieldReader& fields);
+  /// The same of fields that a chat template is given: what its source names is not ignored.
+  void add_unless_named(const FieldReader& fields, std::string_view template_source);
+  void add_path(std::string path);
+  const std::vector<std::string>& paths() const { return paths_; }
+  /// As a response header can hold them.
+  std::string to_header() const;
+
+ private:
+  std::vector<std::string> paths_;
+  std::set<std::string> known_;                        // the same without their places in arrays
+  std::set<std::string, std::less<>> template_words_;  // once they are asked for
 };
 
 /// These throw RequestError where it is missing, or something else.

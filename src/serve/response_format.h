@@ -21,6 +21,6 @@ AnswerForm make_answer_form(boost::json::value json, const std::string& path);
 
 /// {"type": "text" | "json_object" | "json_schema", "json_schema": {"name", "schema", "strict"}}. A schema is
 /// followed whether or not it is `strict`. Throws RequestError.
-AnswerForm read_response_format(FieldReader& fields);
+AnswerForm read_response_format(FieldReader& fields, IgnoredFields& ignored);
 
 }  // namespace touchstone::serve

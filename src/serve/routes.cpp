@@ -211,6 +211,12 @@ void complete(Api& api, const PostCall& call, Reply& reply) {
                    *runner, api.metrics, reply);
 }
 
+void note_unread(const FieldReader& fields, Reply& reply) {
+  IgnoredFields ignored;
+  ignored.add(fields);
+  name_ignored(ignored, reply);
+}
+
 void tokenize(Api& api, const PostCall& call, Reply& reply) {
   const json::object body = parse_body(call.request.body);
   FieldReader fields(body);
@@ -220,6 +226,7 @@ void tokenize(Api& api, const PostCall& call, Reply& reply) {
   if (!text) refuse_field("text", "text is missing");
   const auto ids = tokenizer.encode(*text, {.parse_special = fields.boolean("parse_special").value_or(true),
                                             .add_special = fields.boolean("add_special").value_or(true)});
+  note_unread(fields, reply);
   json::array tokens;
   for (const std::int32_t id : ids) tokens.emplace_back(tokenizer.token(id));
   reply.send(to_response(json::object{{"ids", json::value_from(ids)},
@@ -243,18 +250,23 @@ void detokenize(Api& api, const PostCall& call, Reply& reply) {
     }
     ids.push_back(static_cast<std::int32_t>(*id));
   }
+  note_unread(fields, reply);
   reply.send(to_response(json::object{{"text", runner->model().tokenizer.decode(ids)}}));
 }
 
 void count_tokens(Api& api, const PostCall& call, Reply& reply) {
   const json::object body = parse_body(call.request.body);
   const ModelFleet::Lease runner = find_runner(api, FieldReader(body).string("model").value_or(""));
-  reply.send(to_response(count_message_tokens(body, describe_for_requests(*runner))));
+  const CompletionRequest request = read_message_count(body, describe_for_requests(*runner));
+  name_ignored(request.ignored, reply);
+  reply.send(to_response(json::object{{"input_tokens", request.prompts[0].ids.size()}}));
 }
 
 void show_ollama_model(Api& api, const PostCall& call, Reply& reply) {
   const json::object body = parse_body(call.request.body);
-  const ModelFleet::Lease runner = find_runner(api, FieldReader(body).string("model").value_or(""));
+  FieldReader fields(body);
+  const ModelFleet::Lease runner = find_runner(api, fields.string("model").value_or(""));
+  note_unread(fields, reply);
   reply.send(to_response(describe_ollama_model(runner->model(), runner->max_sequence_tokens())));
 }
 
@@ -292,6 +304,13 @@ const Route* find_route(std::string_view path) {
   return found == std::end(kRoutes) ? nullptr : found;
 }
 
+/// The API that a path belongs to, whether or not there is anything at it; null: OpenAI's, or none.
+const Dialect* find_dialect(std::string_view path) {
+  if (const Route* route = find_route(path)) return route->dialect;
+  if (path.starts_with("/v1/messages/")) return &kAnthropic;
+  return path.starts_with("/api/") ? &kOllamaChat : nullptr;
+}
+
 /// The ID of /v1/chat/completions/ID/answer_now.
 std::optional<std::string_view> find_answer_id(std::string_view path) {
   constexpr std::string_view kBefore = "/v1/chat/completions/";
@@ -311,13 +330,6 @@ bool needs_models(std::string_view path) {
 HttpResponse answer_now(Api& api, const std::string& id, std::uint64_t tenant) {
   if (api.answers.answer_now(id, tenant)) return to_response(json::object{{"id", id}, {"answer_now", true}});
   return make_error(404, "invalid_request_error", "no answer " + id + " is under way", "id", "not_found");
-/// The API that a path belongs to, whether or not there is anything at it; null: OpenAI's, or none.
-const Dialect* find_dialect(std::string_view path) {
-  if (const Route* route = find_route(path)) return route->dialect;
-  if (path.starts_with("/v1/messages/")) return &kAnthropic;
-  return path.starts_with("/api/") ? &kOllamaChat : nullptr;
-}
-
 }
 
 HttpResponse show_model(Api& api, const std::string& name) {
@@ -408,6 +420,11 @@ std::string_view path_label(std::string_view path) {
   return route != nullptr ? route->path : path == "/" ? "/" : "other";
 }
 
+std::string format_error_for(std::string_view path, const HttpError& error) {
+  const Dialect* dialect = find_dialect(path);
+  return dialect != nullptr ? dialect->write_error(error) : format_error(error);
+}
+
 void handle_request(Api& api, HttpRequest request, Reply reply) {
   reply.add_header("X-Content-Type-Options", "nosniff");
   if (const std::string origin = allowed_origin(request, api.rules); !origin.empty()) {
@@ -420,11 +437,6 @@ void handle_request(Api& api, HttpRequest request, Reply reply) {
   Caller caller;
   if (auto refusal = refuse_access(request, api.rules, caller)) {
     api.metrics.count_rejection(refusal->status == 401 ? "invalid_api_key" : "forbidden");
-std::string format_error_for(std::string_view path, const HttpError& error) {
-  const Dialect* dialect = find_dialect(path);
-  return dialect != nullptr ? dialect->write_error(error) : format_error(error);
-}
-
     return reply.send(in_dialect(dialect, std::move(*refusal)));
   }
   if (request.method == "OPTIONS") {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 
 #include "engine/constraint.h"
 #include "text/tool_call_grammar.h"
@@ -14,10 +15,20 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::size_t kMaxTools = 128;  // far more than a context holds; keeps a request's cost in bounds
+constexpr std::size_t kMaxTools = 128;      // far more than a context holds; keeps a request's cost in bounds
+constexpr std::size_t kMaxNameBytes = 128;  // as Anthropic's; OpenAI's are at most 64
+
+/// OpenAI's and Anthropic's rule, and dots: what stands between the tags of a call, and in its JSON as it is.
+bool is_function_name(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxNameBytes && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+  });
+}
 
 /// A tool, or the choice of one, as {"name"}, with the "parameters" that its arguments are held to, if any.
-json::object read_function(const json::value& value, const std::string& path) {
+json::object read_function(const json::value& value, const std::string& path,
+                           std::string_view template_source, IgnoredFields& ignored) {
   FieldReader fields(need_object(value, path), path + ".");
   if (fields.string("type").value_or("function") != "function") {
     refuse_field(path + ".type", path + ".type must be function");
@@ -25,15 +36,34 @@ json::object read_function(const json::value& value, const std::string& path) {
   const json::object* function = fields.object("function");
   if (function == nullptr) refuse_field(path + ".function", path + ".function is missing");
   FieldReader parts(*function, path + ".function.");
-  const auto name = parts.string("name");
-  if (!name || name->empty()) refuse_field(parts.path_of("name"), parts.path_of("name") + " is missing");
+  const std::string name = need_string(parts, "name");
+  if (!is_function_name(name)) {
+    refuse_field(parts.path_of("name"), fmt::format("{} must have 1 to {} letters, digits, '_', '-' and '.'",
+                                                    parts.path_of("name"), kMaxNameBytes));
+  }
   const json::object* parameters = parts.object("parameters");
-  json::object read = {{"name", *name}};
+  json::object read = {{"name", name}};
   if (parts.boolean("strict").value_or(false)) {
     const json::object none = {{"type", "object"}, {"additionalProperties", false}};
     read["parameters"] = parameters != nullptr ? *parameters : none;
   }
+  parts.find("description");
+  ignored.add_unless_named(fields, template_source);
+  ignored.add_unless_named(parts, template_source);
   return read;
+}
+
+enum class Calls : std::uint8_t { none, allowed, required, of_one_function };
+
+Calls read_choice(FieldReader& fields) {
+  const json::value* choice = fields.find("tool_choice");
+  if (choice == nullptr || *choice == json::value("auto")) return Calls::allowed;
+  if (*choice == json::value("none")) return Calls::none;
+  if (*choice == json::value("required")) return Calls::required;
+  if (!choice->is_object()) {
+    refuse_field("tool_choice", "tool_choice must be none, auto, required or a function");
+  }
+  return Calls::of_one_function;
 }
 
 const json::value* find_function(const json::array& functions, const json::value& name) {
@@ -64,9 +94,9 @@ void check_arguments(const AnswerForm& form, const json::array& functions) {
 
 }  // namespace
 
-ToolWishes read_tools(FieldReader& fields) {
+ToolWishes read_tools(FieldReader& fields, std::string_view template_source, IgnoredFields& ignored) {
   const json::array* tools = fields.array("tools");
-  const json::value* choice = fields.find("tool_choice");
+  const Calls calls = read_choice(fields);
   bool parallel = fields.boolean("parallel_tool_calls").value_or(true);
   ToolWishes wishes;
   json::array functions;
@@ -75,7 +105,7 @@ ToolWishes read_tools(FieldReader& fields) {
   }
   for (std::size_t i = 0; tools != nullptr && i < tools->size(); ++i) {
     const std::string path = fmt::format("tools[{}]", i);
-    json::object function = read_function((*tools)[i], path);
+    json::object function = read_function((*tools)[i], path, template_source, ignored);
     if (find_function(functions, function["name"]) != nullptr) {
       refuse_field(path + ".function.name", path + ".function.name is that of an earlier tool");
     }
@@ -84,18 +114,15 @@ ToolWishes read_tools(FieldReader& fields) {
     // What the server promises is not the model's business.
     wishes.tools.back().as_object()["function"].as_object().stable_erase("strict");
   }
-  const bool is_none = choice != nullptr && *choice == json::value("none");
-  if (is_none) wishes.tools.clear();
-  bool required = choice != nullptr && !is_none && *choice != json::value("auto");
+  if (calls == Calls::none) wishes.tools.clear();
+  const bool required = calls == Calls::required || calls == Calls::of_one_function;
   if (required && wishes.tools.empty()) {
     refuse_field("tool_choice", "tool_choice demands a call, but there are no tools");
   }
   if (wishes.tools.empty()) return wishes;
-  if (required && *choice != json::value("required")) {
-    if (!choice->is_object()) {
-      refuse_field("tool_choice", "tool_choice must be none, auto, required or a function");
-    }
-    const json::value name = read_function(*choice, "tool_choice").at("name");
+  if (calls == Calls::of_one_function) {
+    const json::value& choice = *fields.find("tool_choice");
+    const json::value name = read_function(choice, "tool_choice", {}, ignored).at("name");
     const json::value* function = find_function(functions, name);
     if (function == nullptr) {
       refuse_field("tool_choice",

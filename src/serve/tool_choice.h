@@ -14,7 +14,8 @@ struct ToolWishes {
 };
 
 /// A call's arguments are held to its function's `parameters` where that is `strict`, otherwise to an object.
-/// Throws RequestError, which for a schema that cannot be followed has the function's name and the reason.
-ToolWishes read_tools(FieldReader& fields);
+/// Members of a tool that neither this nor the template names are noted. Throws RequestError, which for a
+/// schema that cannot be followed has the function's name and the reason.
+ToolWishes read_tools(FieldReader& fields, std::string_view template_source, IgnoredFields& ignored);
 
 }  // namespace touchstone::serve

@@ -147,6 +147,9 @@ TEST_F(BadInput, WrongTypesAndRangesGet400WithTheFieldsName) {
       {"logit_bias", "{\"99999999\":1}"},
       {"tools", "{}"},
       {"tool_choice", "\"required\""},
+      {"tool_choice", "\"foo\""},
+      {"tool_choice", "1"},
+      {"tool_choice", "{\"function\":{\"name\":\"f\"}}"},
       {"parallel_tool_calls", "0"},
       {"chat_template_kwargs", "1"},
       {"chat_template_kwargs", "{\"messages\":[]}"},
@@ -162,6 +165,11 @@ TEST_F(BadInput, WrongTypesAndRangesGet400WithTheFieldsName) {
   expect_chat_error(R"("logit_bias":{"5":101})", 400, "logit_bias.5");
   expect_chat_error(R"("response_format":{"type":"xml"})", 400, "response_format.type");
   expect_chat_error(R"("tools":[{"type":"function"}])", 400, "tools[0].function");
+  for (const std::string& name : {std::string(), std::string("a b"), std::string("</tool_call>"),
+                                  std::string("a\\n"), std::string("\xC3\xA9"), std::string(129, 'a')}) {
+    expect_chat_error(R"("tools":[{"function":{"name":")" + name + "\"}}]", 400, "tools[0].function.name");
+  }
+  expect_chat_error(R"("tools":[{"function":{"name":"mcp.a-b_2"}}],"tool_choice":"foo")", 400, "tool_choice");
   expect_chat_error(R"("tools":[{"function":{"name":"f"}}],"tool_choice":{"function":{"name":"g"}})", 400,
                     "tool_choice");
 }

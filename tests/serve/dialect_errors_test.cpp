@@ -118,6 +118,7 @@ TEST_F(DialectErrors, AnthropicsFieldsAreChecked) {
           {asked + R"(,"thinking":{"type":"enabled","budget_tokens":-1})", "thinking.budget_tokens"},
           {asked + R"(,"tools":[{"type":"bash_20250124","name":"bash"}])", "bash_20250124"},
           {asked + R"(,"tools":[{"name":"f"}])", "tools[0].input_schema"},
+          {asked + R"(,"tools":[{"name":"a b","input_schema":{}}])", "tools[0].name"},
           {asked + R"(,"output_config":{"format":{"type":"json_schema"}})", "output_config.format.schema"},
           {asked + R"(,"tool_choice":{"type":"tool"})", "tool_choice.name"}}) {
     expect_error("/v1/messages", R"({"max_tokens":5,)" + members + "}", 400, part);

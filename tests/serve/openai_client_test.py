@@ -95,6 +95,15 @@ class OpenAiClient(served.Served):
         self.assertEqual(len(logprobs.token_logprobs), len(logprobs.tokens))
         self.assertEqual(logprobs.text_offset[0], 0)
 
+    def test_ignored_fields_and_limits_that_cannot_fit(self):
+        raw = self.client.chat.completions.with_raw_response.create(
+            model="demo:native", max_tokens=2, messages=[{"role": "user", "content": "hi", "mood": "calm"}], user="me")
+        self.assertEqual(raw.headers["x-touchstone-ignored"], "messages[0].mood, user")
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.chat(max_completion_tokens=1_000_000)
+        self.assertEqual((caught.exception.param, caught.exception.code),
+                         ("max_completion_tokens", "context_length_exceeded"))
+
     def test_logit_bias(self):
         text = self.client.completions.create(model="demo:native", prompt="Tom has", max_tokens=3, temperature=0,
                                               logit_bias={"5": 100}, logprobs=0)

@@ -68,7 +68,7 @@ TEST(OpenAiRequest, WhatIsGivenCounts) {
   EXPECT_EQ(request.n, 2);
   EXPECT_TRUE(request.stream && request.include_usage);
   EXPECT_EQ(request.timeout_s, 2);
-  EXPECT_TRUE(request.ignored.empty());
+  EXPECT_TRUE(request.ignored.paths().empty());
 }
 
 TEST(OpenAiRequest, TheSeedThatAResponseSaysIsTaken) {

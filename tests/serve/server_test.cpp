@@ -101,7 +101,7 @@ TEST(Server, FieldsThatItDoesNotKnowAreNamedInAHeader) {
   const TestResponse response =
       server.ask(chat(R"(,"max_tokens":2,"user":"me","strange\n":1,"stream_options":{"other":1})"));
   EXPECT_EQ(response.status, 200);
-  EXPECT_EQ(response.header("x-touchstone-ignored"), "user, strange?, stream_options.other");
+  EXPECT_EQ(response.header("x-touchstone-ignored"), "stream_options.other, user, strange?");
   EXPECT_EQ(server.ask(chat(R"(,"max_tokens":2)")).header("x-touchstone-ignored"), "");
 }
 
