@@ -220,7 +220,9 @@ std::optional<std::string> answer_load(FieldReader& fields, const std::string& m
   if (asks) return std::nullopt;
   const json::value* keep_alive = fields.find("keep_alive");
   if (keep_alive != nullptr && (*keep_alive == json::value(0) || *keep_alive == json::value("0"))) {
-    refuse_field("keep_alive", "a model cannot be unloaded: it is when another one needs its memory");
+    refuse_field(
+        "keep_alive",
+        "keep_alive: a model cannot be unloaded by request; it is when another one needs its memory");
   }
   Response response;
   response.model = model;

@@ -132,7 +132,7 @@ TEST(Ollama, OptionsCountAndOthersAreListed) {
       R"("stream":false,"keep_alive":"5m")", R"(,"num_predict":3,"num_ctx":4096,"repeat_penalty":1.1)"));
   EXPECT_EQ(response.json().at("eval_count"), 3);
   EXPECT_EQ(response.json().at("done_reason"), "length");
-  EXPECT_EQ(response.header("x-touchstone-ignored"), "keep_alive, options.num_ctx");
+  EXPECT_EQ(response.header("x-touchstone-ignored"), "options.num_ctx, keep_alive");
   EXPECT_GT(
       server.ask(ollama_chat("\"stream\":false", ",\"num_predict\":-1")).json().at("eval_count").as_int64(),
       3);
@@ -387,6 +387,20 @@ GeneratedSample ended(FinishReason reason) {
   GeneratedSample sample;
   sample.finish_reason = reason;
   return sample;
+}
+
+TEST(Dialects, ALoopIsAStopInWordsThatDoNotKnowIt) {
+  const CompletionRequest request;
+  Response response;
+  response.request_id = "1";
+  response.choices.emplace_back(request, Prompt(), std::size_t{0});
+  response.choices[0].finish(ended(FinishReason::loop));
+  const auto read = [&](const Dialect& dialect) { return json::parse(dialect.write_whole(response)); };
+  EXPECT_EQ(read(kOpenAiChat).at("choices").at(0).at("finish_reason"), "loop");
+  EXPECT_EQ(read(kOpenAiText).at("choices").at(0).at("finish_reason"), "loop");
+  EXPECT_EQ(read(kAnthropic).at("stop_reason"), "end_turn");
+  EXPECT_EQ(read(kOpenAiResponses).at("status"), "completed");
+  EXPECT_EQ(read(kOllamaChat).at("done_reason"), "stop");
 }
 
 // ---- tool calls ----
