@@ -71,7 +71,7 @@ struct Sequence {
   bool reasoning_cut = false;        // by the budget, or by wish
   std::vector<std::int32_t> forced;  // ids to append instead of sampled ones, last first
   LoopGuard guard;
-  bool closed_by_guard = false;  // its thinking
+  bool closed_by_guard = false;                                // its thinking
   std::deque<HeldToken> held;                                  // the last generated ones, not yet reported
   std::optional<std::pair<std::size_t, std::int32_t>> banned;  // at this place this id, which led into a loop
   std::shared_ptr<Constraint> constraint;                      // null: none

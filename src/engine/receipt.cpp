@@ -20,7 +20,7 @@ namespace json = boost::json;
 
 constexpr std::int64_t kMost32 = std::numeric_limits<std::int32_t>::max();
 constexpr std::int64_t kMaxContextTokens = 1 << 24;  // as --ctx
-constexpr std::size_t kMaxOutputs = 1024;     // the samples of one request
+constexpr std::size_t kMaxOutputs = 1024;            // the samples of one request
 constexpr std::size_t kMaxStops = 1024;
 constexpr std::size_t kMaxStopIds = 65536;
 constexpr std::size_t kMaxBiases = 1 << 20;
