@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 
 #include "base/blob.h"
@@ -92,14 +93,22 @@ void answer(Chat& chat) {
   clear_interrupt();
 }
 
-/// A line of input, or nothing at its end or on Ctrl-C.
+/// A line of input, or nothing at its end or on Ctrl-C. Throws Error when it cannot be read, or has no end.
 std::optional<std::string> read_line(bool is_terminal) {
+  constexpr std::size_t kMaxLineBytes = std::size_t{64} << 20U;
   if (is_terminal) print_text("> ");
   std::string line;
   while (true) {
     const int c = std::getc(stdin);
+    if (c == EOF && std::ferror(stdin) != 0 && !interrupted()) {
+      throw Error(std::string("cannot read standard input: ") + std::strerror(errno),
+                  "give it a terminal, a file or a pipe that can be read");
+    }
     if (c == EOF) return line.empty() || interrupted() ? std::nullopt : std::optional(line);
     if (c == '\n') return line;
+    if (line.size() == kMaxLineBytes) {
+      throw Error("standard input has a line that is larger than 64 MiB", "give one question a line");
+    }
     line += static_cast<char>(c);
   }
 }

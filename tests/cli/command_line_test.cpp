@@ -283,6 +283,15 @@ TEST(CommandLine, LogitsTakeNoPipesAndNoFoldersPlace) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
 }
 
+TEST(CommandLine, AChatReadsNoLineWithoutEndAndNoInputThatCannotBeRead) {
+  const auto chat = [](const std::string& input) {
+    return run_process({"/bin/sh", "-c", std::string(TOUCHSTONE_BINARY) + " chat demo:native <" + input});
+  };
+  expect_one_error_line(chat("/dev/zero"), "64 MiB");
+  expect_one_error_line(chat("/"), "cannot read standard input");
+  expect_one_error_line(chat("&-"), "cannot read standard input");
+}
+
 TEST(CommandLine, AMissingModelIsOneErrorLine) {
   expect_one_error_line(touchstone({"tokenize", "/no/such/model"}, "x"), "/no/such/model");
   expect_one_error_line(touchstone({"inspect", "nobody/no-such-model"}), "nobody/no-such-model");
