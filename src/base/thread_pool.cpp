@@ -1,5 +1,10 @@
 #include "base/thread_pool.h"
 
+#include <string>
+#include <system_error>
+
+#include "base/error.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -35,18 +40,27 @@ std::uint32_t wait_for_change(const std::atomic<std::uint32_t>& value, std::uint
   return value.load(std::memory_order_acquire);
 }
 
+void end_workers(std::atomic<bool>& stopping, std::atomic<std::uint32_t>& epoch,
+                 std::vector<std::thread>& workers) {
+  stopping = true;
+  epoch.fetch_add(1, std::memory_order_release);
+  epoch.notify_all();
+  for (std::thread& worker : workers) worker.join();
+}
+
 }  // namespace
 
 ThreadPool::ThreadPool(int num_threads) {
-  for (int i = 1; i < num_threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  try {
+    for (int i = 1; i < num_threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  } catch (const std::system_error& error) {
+    end_workers(stopping_, epoch_, workers_);
+    throw Error(std::string("cannot start ") + std::to_string(num_threads) + " threads: " + error.what(),
+                "use fewer with --threads, or raise the limits of memory and processes");
+  }
 }
 
-ThreadPool::~ThreadPool() {
-  stopping_ = true;
-  epoch_.fetch_add(1, std::memory_order_release);
-  epoch_.notify_all();
-  for (std::thread& worker : workers_) worker.join();
-}
+ThreadPool::~ThreadPool() { end_workers(stopping_, epoch_, workers_); }
 
 void ThreadPool::run(const std::function<void(int)>& task) {
   if (workers_.empty()) return task(0);

@@ -292,6 +292,15 @@ TEST(CommandLine, AChatReadsNoLineWithoutEndAndNoInputThatCannotBeRead) {
   expect_one_error_line(chat("&-"), "cannot read standard input");
 }
 
+TEST(CommandLine, ThreadsThatTheSystemDoesNotGiveAreOneErrorLine) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers take more address space than the limit leaves";
+#endif
+  const std::string command = "ulimit -v 1000000; exec " + std::string(TOUCHSTONE_BINARY) + " generate " +
+                              kTiny + " --raw --prompt a --threads 512 --log-level error";
+  expect_one_error_line(run_process({"/bin/sh", "-c", command}), "cannot start 512 threads");
+}
+
 TEST(CommandLine, AMissingModelIsOneErrorLine) {
   expect_one_error_line(touchstone({"tokenize", "/no/such/model"}, "x"), "/no/such/model");
   expect_one_error_line(touchstone({"inspect", "nobody/no-such-model"}), "nobody/no-such-model");
