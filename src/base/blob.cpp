@@ -78,7 +78,13 @@ void drop_pages(const Blob& file, std::span<const std::byte> part) {
 }
 
 AtomicFile::AtomicFile(std::filesystem::path path)
-    : path_(std::move(path)), temporary_(path_.string() + ".XXXXXX"), fd_(mkstemp(temporary_.data())) {
+    : path_(std::move(path)), temporary_(path_.string() + ".XXXXXX") {
+  struct stat status {};
+  if (stat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    // Renaming would put a file in a device's place.
+    throw Error(path_.string() + " is there and not a regular file", "name another file to write");
+  }
+  fd_ = mkstemp(temporary_.data());
   if (fd_ < 0) fail("cannot create");
 }
 

@@ -9,6 +9,7 @@
 #include "base/parse_json.h"
 #include "cli/checks.h"
 #include "cli/cli.h"
+#include "cli/output_file.h"
 #include "cli/preflight.h"
 #include "cli/sampling_options.h"
 #include "engine/context_length.h"
@@ -118,6 +119,7 @@ int run_generate(const GenerateOptions& options) {
   EngineOptions running{
       .max_batch = options.n, .max_sequence_tokens = options.common.context_tokens, .lookup = options.lookup};
   Checkpoint checkpoint = open_checkpoint(options.model);
+  if (!options.receipt_file.empty()) check_output_file(options.receipt_file, checkpoint);
   warn_of_short_context(checkpoint.id, parse_config(checkpoint), options.common.context_tokens);
   // Memory for the logits of drafts is taken when a text repeats itself: this command reserves nothing.
   EngineOptions without_drafts = running;

@@ -13,6 +13,7 @@
 #include "base/interrupt.h"
 #include "base/resources.h"
 #include "cli/cli.h"
+#include "cli/output_file.h"
 #include "cli/progress.h"
 #include "engine/context_length.h"
 #include "engine/prompt.h"
@@ -74,18 +75,6 @@ double measure_nll(const std::string& model, const std::string& text, const Mode
   return nll / static_cast<double>(count);
 }
 
-void check_output(const Checkpoint& checkpoint, const fs::path& out) {
-  std::error_code ignored;
-  if (fs::exists(out, ignored) && !fs::is_regular_file(out, ignored)) {
-    throw Error(out.string() + " is not a regular file", "name a file to write");
-  }
-  for (const Blob& blob : checkpoint.blobs) {
-    if (fs::equivalent(blob.name, out, ignored)) {
-      throw Error(out.string() + " is the model itself", "name another file");
-    }
-  }
-}
-
 void write_quantized(const Checkpoint& checkpoint, const QuantizeArguments& arguments,
                      const ModelOptions& options, ProgressPrinter& printer) {
   // As long as what small models are asked; a sequence's first tokens see little before them.
@@ -108,7 +97,7 @@ int run(const QuantizeArguments& arguments) {
   const ModelOptions options = model_options(arguments.common);
   const Checkpoint checkpoint = open_checkpoint(arguments.model);
   warn_of_short_context(checkpoint.id, parse_config(checkpoint), arguments.common.context_tokens);
-  check_output(checkpoint, arguments.out);
+  check_output_file(arguments.out, checkpoint);
   std::optional<std::string> eval_text;
   if (!arguments.eval.empty()) eval_text = std::string(map_file(arguments.eval).text());
   ProgressPrinter printer("quantize");

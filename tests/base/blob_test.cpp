@@ -40,6 +40,14 @@ TEST(Blob, AFailedWriteLeavesNothingBehind) {
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
+TEST(Blob, AFileWrittenAtomicallyTakesNoDevicesPlace) {
+  const testing::TemporaryFolder folder;
+  const auto pipe = folder.path() / "pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THROW(write_file_atomically(pipe, "x"), Error);
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+}
+
 TEST(Blob, BytesThatRepeatAreThePatternOverAndOver) {
   constexpr std::size_t kPage = 4096;
   std::vector<std::byte> pattern(3 * kPage);

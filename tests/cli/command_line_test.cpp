@@ -301,6 +301,23 @@ TEST(CommandLine, ThreadsThatTheSystemDoesNotGiveAreOneErrorLine) {
   expect_one_error_line(run_process({"/bin/sh", "-c", command}), "cannot start 512 threads");
 }
 
+TEST(CommandLine, AnOutputThatCannotBeCreatedEndsACommandBeforeItsWork) {
+  // Nothing was generated: expect_one_error_line() wants standard output empty.
+  expect_one_error_line(touchstone({"generate", kTiny, "--raw", "--prompt", "a", "--receipt", "/no/such/r"}),
+                        "/no/such/r");
+}
+
+TEST(CommandLine, AnOutputNeverReplacesTheModelThatIsRead) {
+  const TemporaryFolder folder;
+  std::filesystem::copy(kTiny, folder.path(), std::filesystem::copy_options::recursive);
+  const std::string model = folder.path().string();
+  const std::string weights = (folder.path() / "model.safetensors").string();
+  const std::string before = read_file(weights);
+  expect_one_error_line(touchstone({"generate", model, "--raw", "--prompt", "a", "--receipt", weights}),
+                        "is the model itself");
+  EXPECT_EQ(read_file(weights), before);
+}
+
 TEST(CommandLine, AMissingModelIsOneErrorLine) {
   expect_one_error_line(touchstone({"tokenize", "/no/such/model"}, "x"), "/no/such/model");
   expect_one_error_line(touchstone({"inspect", "nobody/no-such-model"}), "nobody/no-such-model");
