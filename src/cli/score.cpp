@@ -4,17 +4,18 @@
 
 #include <CLI/CLI.hpp>
 #include <bit>
-#include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 
+#include "base/blob.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/parse_json.h"
 #include "cli/checks.h"
 #include "cli/cli.h"
+#include "cli/output_file.h"
 #include "engine/context_length.h"
 #include "engine/prompt.h"
 
@@ -28,56 +29,20 @@ struct ScoreOptions {
   CommonOptions common;
 };
 
-/// NumPy's .npy format 1.0: float32, C order, [rows, columns]. Written beside the target and renamed when
-/// whole.
-class NpyWriter {
- public:
-  NpyWriter(const std::string& path, std::size_t rows, std::size_t columns)
-      : path_(path), part_(path + ".part") {
-    static_assert(std::endian::native == std::endian::little);
-    std::error_code ignored;
-    const std::filesystem::file_status target = std::filesystem::status(path, ignored);
-    if (std::filesystem::exists(target) && !std::filesystem::is_regular_file(target)) {
-      // Renaming would put a file in a device's place.
-      throw Error(path + " is there and not a regular file", "name another file for the logits");
-    }
-    file_ = std::fopen(part_.c_str(), "wb");
-    if (file_ == nullptr) throw Error("cannot create " + part_, "check the folder and its permissions");
-    std::string header =
-        fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}", rows, columns);
-    constexpr std::size_t kAlignment = 64;
-    constexpr std::size_t kPreamble = 10;  // magic, version, header length
-    while ((kPreamble + header.size() + 1) % kAlignment != 0) header += ' ';
-    header += '\n';
-    write(std::string_view("\x93NUMPY\x01\x00", 8));
-    const auto size = static_cast<std::uint16_t>(header.size());
-    write({reinterpret_cast<const char*>(&size), sizeof size});
-    write(header);
-  }
-  ~NpyWriter() {
-    if (file_ == nullptr) return;
-    std::fclose(file_);
-    std::remove(part_.c_str());  // not finished: leave nothing half-written behind
-  }
-  NpyWriter(const NpyWriter&) = delete;
-  NpyWriter& operator=(const NpyWriter&) = delete;
-
-  void write(std::string_view bytes) {
-    if (std::fwrite(bytes.data(), 1, bytes.size(), file_) != bytes.size()) fail();
-  }
-  void finish() {
-    const bool closed = std::fclose(std::exchange(file_, nullptr)) == 0;
-    if (!closed || std::rename(part_.c_str(), path_.c_str()) != 0) {
-      std::remove(part_.c_str());
-      fail();
-    }
-  }
-
- private:
-  [[noreturn]] void fail() const { throw Error("cannot write " + path_, "check the free space"); }
-  std::string path_, part_;
-  std::FILE* file_ = nullptr;
-};
+/// What NumPy's .npy format 1.0 has before the numbers: float32, C order, [rows, columns].
+std::string make_npy_header(std::size_t rows, std::size_t columns) {
+  static_assert(std::endian::native == std::endian::little);
+  std::string text =
+      fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}", rows, columns);
+  constexpr std::size_t kAlignment = 64;
+  constexpr std::size_t kPreamble = 10;  // magic, version, header length
+  while ((kPreamble + text.size() + 1) % kAlignment != 0) text += ' ';
+  text += '\n';
+  const auto size = static_cast<std::uint16_t>(text.size());
+  std::string header("\x93NUMPY\x01\x00", 8);
+  header.append(reinterpret_cast<const char*>(&size), sizeof size);
+  return header + text;
+}
 
 std::vector<std::int32_t> read_ids(const Checkpoint& checkpoint) {
   const std::string source = "standard input";
@@ -95,14 +60,18 @@ std::vector<std::int32_t> read_ids(const Checkpoint& checkpoint) {
 int run_score(const ScoreOptions& options) {
   const Checkpoint checkpoint = open_checkpoint(options.model);
   warn_of_short_context(checkpoint.id, parse_config(checkpoint), options.common.context_tokens);
+  if (!options.logits_file.empty()) check_output_file(options.logits_file, checkpoint);
   const std::vector<std::int32_t> ids = read_ids(checkpoint);
   if (const int most = options.common.context_tokens; most > 0 && std::cmp_greater(ids.size(), most)) {
     throw Error(fmt::format("the text has {} tokens, the context {}", ids.size(), most), "raise --ctx");
   }
   Transformer transformer(checkpoint, model_options(options.common));
-  std::optional<NpyWriter> npy;
+  std::optional<AtomicFile> npy;
   if (!options.logits_file.empty()) {
-    npy.emplace(options.logits_file, ids.size(), static_cast<std::size_t>(transformer.config().vocab_size));
+    npy.emplace(options.logits_file);
+    const std::string header =
+        make_npy_header(ids.size(), static_cast<std::size_t>(transformer.config().vocab_size));
+    npy->write(std::as_bytes(std::span(header)));
   }
   boost::json::array positions;
   double nll = 0;
@@ -118,9 +87,7 @@ int run_score(const ScoreOptions& options) {
   };
   std::function<void(std::span<const float>)> on_logits;
   if (npy) {
-    on_logits = [&](std::span<const float> row) {
-      npy->write({reinterpret_cast<const char*>(row.data()), row.size_bytes()});
-    };
+    on_logits = [&](std::span<const float> row) { npy->write(std::as_bytes(row)); };
   }
   score_ids(transformer, ids, options.top, on_position, on_logits);
   if (npy) npy->finish();

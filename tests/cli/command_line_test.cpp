@@ -272,24 +272,38 @@ TEST(CommandLine, ABenchmarkThatTheMemoryCannotHoldIsRefused) {
   EXPECT_THAT(result.err, HasSubstr("touchstone: error: a batch of 1024 with 1048704 tokens each takes "));
 }
 
-TEST(CommandLine, LogitsTakeNoPipesAndNoFoldersPlace) {
+TEST(CommandLine, AnOutputTakesNoPipesAndNoFoldersPlace) {
   const TemporaryFolder folder;
   const auto pipe = folder.path() / "pipe";
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
   for (const std::string& target : {pipe.string(), folder.path().string()}) {
     expect_one_error_line(touchstone({"score", kTiny, "--logits", target}, R"({"ids":[1,2]})"), target);
+    expect_one_error_line(touchstone({"generate", kTiny, "--raw", "--prompt", "a", "--receipt", target}),
+                          target);
   }
   EXPECT_TRUE(std::filesystem::is_fifo(pipe));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
 }
 
-TEST(CommandLine, AChatReadsNoLineWithoutEndAndNoInputThatCannotBeRead) {
-  const auto chat = [](const std::string& input) {
-    return run_process({"/bin/sh", "-c", std::string(TOUCHSTONE_BINARY) + " chat demo:native <" + input});
-  };
-  expect_one_error_line(chat("/dev/zero"), "64 MiB");
-  expect_one_error_line(chat("/"), "cannot read standard input");
-  expect_one_error_line(chat("&-"), "cannot read standard input");
+TEST(CommandLine, AnOutputThatCannotBeCreatedEndsACommandBeforeItsWork) {
+  // Nothing was generated: expect_one_error_line() wants standard output empty.
+  expect_one_error_line(touchstone({"generate", kTiny, "--raw", "--prompt", "a", "--receipt", "/no/such/r"}),
+                        "/no/such/r");
+  // Before standard input is read, which is no JSON here.
+  expect_one_error_line(touchstone({"score", kTiny, "--logits", "/no/such/l.npy"}, "["), "/no/such/l.npy");
+}
+
+TEST(CommandLine, AnOutputNeverReplacesTheModelThatIsRead) {
+  const TemporaryFolder folder;
+  std::filesystem::copy(kTiny, folder.path(), std::filesystem::copy_options::recursive);
+  const std::string model = folder.path().string();
+  const std::string weights = (folder.path() / "model.safetensors").string();
+  const std::string before = read_file(weights);
+  expect_one_error_line(touchstone({"generate", model, "--raw", "--prompt", "a", "--receipt", weights}),
+                        "is the model itself");
+  expect_one_error_line(touchstone({"score", model, "--logits", weights}, R"({"ids":[1,2]})"),
+                        "is the model itself");
+  EXPECT_EQ(read_file(weights), before);
 }
 
 TEST(CommandLine, ThreadsThatTheSystemDoesNotGiveAreOneErrorLine) {
@@ -301,21 +315,13 @@ TEST(CommandLine, ThreadsThatTheSystemDoesNotGiveAreOneErrorLine) {
   expect_one_error_line(run_process({"/bin/sh", "-c", command}), "cannot start 512 threads");
 }
 
-TEST(CommandLine, AnOutputThatCannotBeCreatedEndsACommandBeforeItsWork) {
-  // Nothing was generated: expect_one_error_line() wants standard output empty.
-  expect_one_error_line(touchstone({"generate", kTiny, "--raw", "--prompt", "a", "--receipt", "/no/such/r"}),
-                        "/no/such/r");
-}
-
-TEST(CommandLine, AnOutputNeverReplacesTheModelThatIsRead) {
-  const TemporaryFolder folder;
-  std::filesystem::copy(kTiny, folder.path(), std::filesystem::copy_options::recursive);
-  const std::string model = folder.path().string();
-  const std::string weights = (folder.path() / "model.safetensors").string();
-  const std::string before = read_file(weights);
-  expect_one_error_line(touchstone({"generate", model, "--raw", "--prompt", "a", "--receipt", weights}),
-                        "is the model itself");
-  EXPECT_EQ(read_file(weights), before);
+TEST(CommandLine, AChatReadsNoLineWithoutEndAndNoInputThatCannotBeRead) {
+  const auto chat = [](const std::string& input) {
+    return run_process({"/bin/sh", "-c", std::string(TOUCHSTONE_BINARY) + " chat demo:native <" + input});
+  };
+  expect_one_error_line(chat("/dev/zero"), "64 MiB");
+  expect_one_error_line(chat("/"), "cannot read standard input");
+  expect_one_error_line(chat("&-"), "cannot read standard input");
 }
 
 TEST(CommandLine, AMissingModelIsOneErrorLine) {
