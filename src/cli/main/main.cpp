@@ -1,5 +1,7 @@
+#include <fcntl.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
@@ -33,7 +35,18 @@ int end_parsing(const CLI::App& app, const CLI::ParseError& error) {
   return cli::kExitUsage;
 }
 
+/// A file that is opened in the place of a closed standard stream would take what is printed there. Whoever
+/// reads or writes the stream still gets the error that it cannot be used.
+void keep_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(stream, F_GETFD) >= 0) continue;
+    // The lowest descriptor that is free: this one.
+    open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
 int run(int argc, char** argv) {
+  keep_standard_streams();
   // A write that fails is reported, or ends the work, in an orderly way: no partial file stays.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
