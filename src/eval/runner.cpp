@@ -199,7 +199,9 @@ class GradingQueue {
 struct GradingThreads {
   GradingQueue& queue;
   std::vector<std::thread> threads;
-  GradingThreads(GradingQueue& shared, std::size_t count) : queue(shared) {
+  explicit GradingThreads(GradingQueue& shared) : queue(shared) {}
+  // Delegates, so that those which started are joined when one cannot.
+  GradingThreads(GradingQueue& shared, std::size_t count) : GradingThreads(shared) {
     for (std::size_t i = 0; i < count; ++i) threads.emplace_back([this] { queue.work(); });
   }
   GradingThreads(const GradingThreads&) = delete;
