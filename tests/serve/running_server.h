@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
 
 #include <chrono>
 #include <future>
@@ -13,6 +14,10 @@
 #include "serve/server.h"
 
 namespace touchstone::serve {
+
+/// Makes the logger before there are threads: the thread sanitizer does not see the guard of its first use,
+/// which is in a library that it has not compiled.
+inline const bool kLoggerIsMade = spdlog::default_logger_raw() != nullptr;
 
 inline std::shared_ptr<LoadedModel> load_demo(const std::string& name) {
   LoadOptions options;
