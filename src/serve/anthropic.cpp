@@ -233,9 +233,7 @@ CompletionRequest read_request(const json::object& body, const RequestModel& mod
 }
 
 CompletionRequest read(const json::object& body, const RequestModel& model) {
-  RequestModel cutting = model;  // clients send limits that are far too high by habit
-  cutting.cuts_limits = true;
-  return read_request(body, cutting, true);
+  return read_request(body, with_cut_limits(model), true);
 }
 
 // ---- its answer ----
@@ -365,8 +363,7 @@ std::string write_stream_error(Response&, const HttpError& error) {
 
 CompletionRequest read_message_count(const json::object& body, RequestModel model) {
   model.max_sequence_tokens = std::numeric_limits<std::int32_t>::max();
-  model.cuts_limits = true;
-  return anthropic::read_request(body, model, false);
+  return anthropic::read_request(body, with_cut_limits(model), false);
 }
 
 const Dialect kAnthropic = {.read = anthropic::read,

@@ -45,6 +45,11 @@ void copy_tools(FieldReader& fields, ChatTranslation& to, const ToolForm& form) 
   to.chat["tools"] = std::move(functions);
 }
 
+RequestModel with_cut_limits(RequestModel model) {
+  model.cuts_limits = true;
+  return model;
+}
+
 void set_thinking(ChatTranslation& to, bool thinks) {
   to.chat["chat_template_kwargs"] = json::object{{"enable_thinking", thinks}};
   if (!thinks) to.chat["reasoning_budget"] = 0;

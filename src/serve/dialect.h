@@ -100,6 +100,10 @@ struct ToolForm {
 /// Takes the field `tools` over. Throws RequestError for tools of another type.
 void copy_tools(FieldReader& fields, ChatTranslation& to, const ToolForm& form);
 
+/// For APIs whose limit says how much is wanted at most, not how much there must be room for: their clients
+/// send limits that are far too high by habit.
+RequestModel with_cut_limits(RequestModel model);
+
 /// Whether the model may think: for templates that can be told, and for models that think unasked.
 void set_thinking(ChatTranslation& to, bool thinks);
 

@@ -66,12 +66,6 @@ void read_common(FieldReader& fields, ChatTranslation& to) {
   read_format(fields, to);
 }
 
-/// `num_predict` says how much is wanted at most, not how much there must be room for.
-RequestModel with_cut_limits(RequestModel model) {
-  model.cuts_limits = true;
-  return model;
-}
-
 json::value read_message(const json::value& value, const std::string& path, ChatTranslation& to) {
   FieldReader fields(need_object(value, path), path + ".");
   refuse_if_given(fields, "images");
