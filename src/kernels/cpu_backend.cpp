@@ -258,8 +258,8 @@ void CpuBackend::for_each_piece(Rows x, std::span<const Linear* const> linears, 
   const auto too_few = [&](std::int32_t each) {  // pieces for a thread: with few, some idle at the end
     return divide_up(all_panels, panels_each) * divide_up(x.count, tokens_each) < each * pool_.size();
   };
-  if (too_few(x.count == 1 ? 8 : 32))
-    panels_each = 3;  // one token's weights are read fastest in long streams
+  // One token's weights are read fastest in long streams.
+  if (too_few(x.count == 1 ? 8 : 32)) panels_each = 3;
   while (too_few(8) && tokens_each > 64) tokens_each = divide_up(tokens_each, 2);
   while (too_few(3) && tokens_each > 32) tokens_each = divide_up(tokens_each, 2);
   std::array<std::int32_t, 4> num_groups{};  // of each product

@@ -71,6 +71,14 @@ inline void prefetch(const std::uint8_t* from, std::size_t bytes) {
   for (std::size_t line = 0; line < bytes; line += 64) __builtin_prefetch(from + line, 0, 2);
 }
 
+/// The share of tokens [token, end) of num_tokens in asking for the `lines` lines from `from` on: spread over
+/// the tokens, since more at once than the core can have under way would hold up its loads.
+inline void prefetch_share(const std::uint8_t* from, int lines, int token, int end, int num_tokens) {
+  const auto first_byte = static_cast<std::size_t>(token * lines / num_tokens) * 64;
+  const auto end_byte = static_cast<std::size_t>(end * lines / num_tokens) * 64;
+  prefetch(from + first_byte, end_byte - first_byte);
+}
+
 /// Adds the sums of one block to those of the blocks before it.
 template <class V, int kTokens, int kPanels>
 void add_sums(const typename V::Vec (&sum)[kTokens][kPanels], bool first, float* sums) {

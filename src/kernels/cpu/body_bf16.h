@@ -58,14 +58,11 @@ void multiply_pair_panels(const std::uint8_t* panels, std::size_t panel_bytes, i
     const std::uint8_t* block = panels + static_cast<std::size_t>(begin) * kPairLine;
     const std::uint16_t* rows = x + static_cast<std::size_t>(2 * begin) * block_rows;
     for (int t = 0; t < num_tokens; t += kTokens) {
-      // The next block's weights, spread over the tokens: more at once than the core can have under way would
-      // hold up its loads. A single stream is better followed by the processor's own prefetcher.
+      // The next block's weights. A single stream is better followed by the processor's own prefetcher.
       const int end = t + kTokens < num_tokens ? t + kTokens : num_tokens;
-      const auto first_byte = static_cast<std::size_t>(t * kBlockPairs / num_tokens) * kPairLine;
-      const auto end_byte = static_cast<std::size_t>(end * kBlockPairs / num_tokens) * kPairLine;
       for (int p = 0; p < kPanels && num_tokens > 1; ++p) {
-        prefetch(block + static_cast<std::size_t>(p) * panel_bytes + kBlockPairs * kPairLine + first_byte,
-                 end_byte - first_byte);
+        prefetch_share(block + static_cast<std::size_t>(p) * panel_bytes + kBlockPairs * kPairLine,
+                       kBlockPairs, t, end, num_tokens);
       }
       if (x_is_far) {  // the rows of a later tile, of the next block where this one ends
         const int ahead = t + kTilesAhead * kTokens;

@@ -272,18 +272,15 @@ void multiply_int_panels(const std::uint8_t* panels, std::size_t panel_bytes, in
     const std::uint8_t* group = panels + static_cast<std::size_t>(index) * Panel::kGroupBytes;
     const int left = num_inputs - index * kIntGroup;
     const int steps = ((left < kIntGroup ? left : kIntGroup) + kIntDepth - 1) / kIntDepth;
-    // Spread over the tokens: more at once than the core can have under way would hold up its loads.
-    const auto prefetch_share = [&](int token, int count) {
+    const auto prefetch_ahead = [&](int token, int count) {
       if (num_tokens == 1) return;  // a single stream: the processor's own prefetcher follows it better
       const int end = token + count < num_tokens ? token + count : num_tokens;
-      const auto first_byte = static_cast<std::size_t>(token * kLines / num_tokens) * 64;
-      const auto end_byte = static_cast<std::size_t>(end * kLines / num_tokens) * 64;
       for (int p = 0; p < kPanels; ++p) {
         const std::uint8_t* ahead = group + static_cast<std::size_t>(p) * panel_bytes + kIntAhead;
         if (count >= num_tokens) {
           prefetch(ahead, Panel::kGroupBytes);
         } else {
-          prefetch(ahead + first_byte, end_byte - first_byte);
+          prefetch_share(ahead, kLines, token, end, num_tokens);
         }
       }
     };
@@ -291,10 +288,10 @@ void multiply_int_panels(const std::uint8_t* panels, std::size_t panel_bytes, in
       for (std::size_t p = 0; p < kPanels; ++p)
         Int4Panel::unpack(group + p * panel_bytes, tile + p * kInt8GroupBytes);
       multiply_int_group_of_all<V, Int8Panel, kTokens, kPanels>(tile, kInt8GroupBytes, steps, x, num_tokens,
-                                                                index, sums, prefetch_share);
+                                                                index, sums, prefetch_ahead);
     } else {
       multiply_int_group_of_all<V, Panel, kTokens, kPanels>(group, panel_bytes, steps, x, num_tokens, index,
-                                                            sums, prefetch_share);
+                                                            sums, prefetch_ahead);
     }
   }
 }
