@@ -26,6 +26,7 @@ constexpr std::array<std::pair<std::string_view, std::optional<KvFormat>>, 5> kK
 template <typename Table>
 std::vector<std::string> list_names(const Table& table) {
   std::vector<std::string> names;
+  names.reserve(table.size());
   for (const auto& [name, value] : table) names.emplace_back(name);
   return names;
 }
