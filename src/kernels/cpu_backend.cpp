@@ -29,16 +29,6 @@ void for_each_row(ThreadPool& pool, std::int32_t count, std::int32_t width, cons
   for_each(pool, count, [&](std::int32_t row, int) { work(row); });
 }
 
-/// Rotates the pairs (x[i], x[i + half]) by the angles of one position.
-void rotate(float* x, const float* cos, const float* sin, std::int32_t half) {
-  for (std::int32_t i = 0; i < half; ++i) {
-    const float a = x[i];
-    const float b = x[i + half];
-    x[i] = a * cos[i] - b * sin[i];
-    x[i + half] = b * cos[i] + a * sin[i];
-  }
-}
-
 template <class T>
 void write_number(std::byte* matrix, std::size_t index, T number) {
   std::memcpy(matrix + index * sizeof number, &number, sizeof number);
@@ -95,7 +85,19 @@ void add_bias(const Linear& linear, std::int32_t first_output, std::int32_t n, f
   for (std::int32_t o = 0; o < n; ++o) sums[o] += bias[o];
 }
 
+/// Where [blocks of kSumBlock inputs, num_rows, kSumBlock] has an input of a row.
+std::size_t place_in_blocks(std::int32_t row, std::int32_t input, std::int32_t num_rows) {
+  return (to_size(input / kSumBlock) * to_size(num_rows) + to_size(row)) * kSumBlock +
+         to_size(input % kSumBlock);
+}
+
 }  // namespace
+
+Rows as_input_of(const Linear& linear, Rows x) {
+  // Inputs of a last block that is not whole could take more room than x has.
+  x.in_bf16_blocks = linear.weight.format == PanelFormat::bf16_pairs && x.width % kSumBlock == 0;
+  return x;
+}
 
 void extend_rope_table(std::span<const double> inverse_frequencies, std::int32_t num_positions,
                        RopeTable& table) {
@@ -134,8 +136,8 @@ void extend_key_offsets(std::span<const float> key_bias, const RopeTable& rope, 
     assert(middle < to_size(rope.num_positions));
     offsets.insert(offsets.end(), key_bias.begin(), key_bias.end());
     for (std::size_t head = size; head < offsets.size(); head += to_size(head_dim)) {
-      rotate(offsets.data() + head, rope.cos.data() + middle * half, rope.sin.data() + middle * half,
-             head_dim / 2);
+      kScalarKernels.rotate(offsets.data() + head, rope.cos.data() + middle * half,
+                            rope.sin.data() + middle * half, head_dim / 2);
     }
   }
 }
@@ -178,7 +180,7 @@ float* CpuBackend::multiply_piece(const Linear& linear, Rows x, const Piece& pie
                            .panel_bytes = w.panel_bytes,
                            .panels = reinterpret_cast<const std::uint8_t*>(w.panels.data())};
   if (w.format == PanelFormat::bf16_pairs) {
-    kernels_.multiply_pairs(panels, piece.first_panel, piece.num_panels, bf16_rows(piece.first_token),
+    kernels_.multiply_pairs(panels, piece.first_panel, piece.num_panels, bf16_rows(x, piece.first_token),
                             to_size(x.count), piece.num_tokens, sums);
   } else if (is_integer(w.format)) {
     kernels_.multiply_ints(panels, piece.first_panel, piece.num_panels, int_rows(x, piece.first_token),
@@ -212,22 +214,28 @@ void CpuBackend::quantize(Rows x) {
 
 /// Rounds the activations to bfloat16, for products with weights that are.
 void CpuBackend::round_to_bf16(Rows x) {
-  const std::size_t rows = to_size(x.count);
+  constexpr std::int32_t kRows = 8;  // so that what is written to a block is longer
   const std::int32_t num_blocks = divide_up(x.width, kSumBlock);
-  int_values_.reserve(to_size(num_blocks) * rows * kSumBlock * sizeof(std::uint16_t), "activations");
-  for_each_row(pool_, x.count, x.width, [&](std::int32_t row) {
-    for (std::int32_t b = 0; b < num_blocks; ++b) {
-      auto* to = bf16_rows(row) + to_size(b) * rows * kSumBlock;
-      const std::int32_t n = std::min(kSumBlock, x.width - b * kSumBlock);
-      kernels_.round_to_bf16(x.row(row) + b * kSumBlock, n, to);
-      if (n % 2 != 0) to[n] = 0;
+  int_values_.reserve(to_size(num_blocks) * to_size(x.count) * kSumBlock * sizeof(std::uint16_t),
+                      "activations");
+  auto* rounded = reinterpret_cast<std::uint16_t*>(int_values_.data());
+  for_each_row(pool_, divide_up(x.count, kRows), kRows * x.width, [&](std::int32_t group) {
+    const std::int32_t end = std::min(x.count, (group + 1) * kRows);
+    for (std::int32_t input = 0; input < x.width; input += kSumBlock) {
+      const std::int32_t n = std::min(kSumBlock, x.width - input);
+      for (std::int32_t row = group * kRows; row < end; ++row) {
+        std::uint16_t* to = rounded + place_in_blocks(row, input, x.count);
+        kernels_.round_to_bf16(x.row(row) + input, n, to);
+        if (n % 2 != 0) to[n] = 0;
+      }
     }
   });
 }
 
-/// What round_to_bf16() made, from first_row on.
-std::uint16_t* CpuBackend::bf16_rows(std::int32_t first_row) const {
-  return reinterpret_cast<std::uint16_t*>(int_values_.data()) + to_size(first_row) * kSumBlock;
+/// x in bfloat16, as it came or as round_to_bf16() made it, from first_row on.
+const std::uint16_t* CpuBackend::bf16_rows(Rows x, std::int32_t first_row) const {
+  const void* blocks = x.in_bf16_blocks ? static_cast<const void*>(x.data) : int_values_.data();
+  return static_cast<const std::uint16_t*>(blocks) + place_in_blocks(first_row, 0, x.count);
 }
 
 /// What quantize() made of x, from first_row on.
@@ -254,7 +262,7 @@ void CpuBackend::for_each_piece(Rows x, std::span<const Linear* const> linears, 
     pairs = pairs || linear->weight.format == PanelFormat::bf16_pairs;
   }
   if (integers) quantize(x);
-  if (pairs) round_to_bf16(x);
+  if (pairs && !x.in_bf16_blocks) round_to_bf16(x);
   const auto too_few = [&](std::int32_t each) {  // pieces for a thread: with few, some idle at the end
     return divide_up(all_panels, panels_each) * divide_up(x.count, tokens_each) < each * pool_.size();
   };
@@ -316,12 +324,23 @@ void CpuBackend::add_projection(Rows x, const Linear& linear, Rows y) {
 void CpuBackend::gated_projection(Rows x, const Linear& gate, const Linear& up, Rows y) {
   const Linear* linears[] = {&gate};
   for_each_piece(x, linears, [&](std::size_t, const Piece& piece, int thread) {
-    const float* gates = multiply_piece(gate, x, piece, 0, thread);
+    float* gates = multiply_piece(gate, x, piece, 0, thread);
     const float* ups = multiply_piece(up, x, piece, 1, thread);
     const std::int32_t first_output = piece.first_panel * kLanes;
     const std::int32_t num_outputs = std::min(piece.num_panels * kLanes, gate.weight.rows - first_output);
     for (std::int32_t t = 0; t < piece.num_tokens; ++t, gates += kSumStride, ups += kSumStride) {
-      kernels_.gate(gates, ups, num_outputs, y.row(piece.first_token + t) + first_output);
+      const std::int32_t row = piece.first_token + t;
+      if (!y.in_bf16_blocks) {
+        kernels_.gate(gates, ups, num_outputs, y.row(row) + first_output);
+        continue;
+      }
+      kernels_.gate(gates, ups, num_outputs, gates);
+      for (std::int32_t o = 0, n = 0; o < num_outputs; o += n) {
+        n = std::min(num_outputs - o, kSumBlock - (first_output + o) % kSumBlock);
+        kernels_.round_to_bf16(
+            gates + o, n,
+            reinterpret_cast<std::uint16_t*>(y.data) + place_in_blocks(row, first_output + o, y.count));
+      }
     }
   });
 }
@@ -354,7 +373,7 @@ void CpuBackend::rotate_and_store(std::span<const PassSlice> slices, const Atten
     const float* sin = rope.sin.data() + to_size(position) * to_size(half);
     const auto finish_head = [&](float* head, std::span<const float> norm) {
       if (!norm.empty()) kernels_.rms_norm(head, norm.data(), dim, shape.eps, head);
-      rotate(head, cos, sin, half);
+      kernels_.rotate(head, cos, sin, half);
     };
     for (std::int32_t h = 0; h < shape.num_heads; ++h)
       finish_head(q.row(row) + std::ptrdiff_t{h} * dim, q_norm);

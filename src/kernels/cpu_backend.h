@@ -18,6 +18,8 @@ namespace touchstone {
 struct Rows {
   float* data = nullptr;
   std::int32_t count = 0, width = 0;
+  // Instead of rows, data holds bfloat16, [width / kSumBlock, count, kSumBlock].
+  bool in_bf16_blocks = false;
 
   float* row(std::int32_t i) const {
     return data + static_cast<std::size_t>(i) * static_cast<std::size_t>(width);
@@ -34,6 +36,9 @@ struct Projection {
   const Linear* linear;
   Rows y;
 };
+
+/// x in the form in which the product with `linear` reads it, where gated_projection() can write that.
+Rows as_input_of(const Linear& linear, Rows x);
 
 /// Tokens of one sequence in a pass: rows first_row… of all activations stand at positions first_position….
 struct PassSlice {
@@ -136,7 +141,7 @@ class CpuBackend {
   void quantize(Rows x);
   void round_to_bf16(Rows x);
   IntRows int_rows(Rows x, std::int32_t first_row) const;
-  std::uint16_t* bf16_rows(std::int32_t first_row) const;
+  const std::uint16_t* bf16_rows(Rows x, std::int32_t first_row) const;
   void plan_stores(std::span<const PassSlice> slices);
   void plan_attention(std::span<const PassSlice> slices, const AttentionShape& shape);
   void attend_rows(const AttentionItem& item, const PassSlice& slice, const AttentionShape& shape, Rows q,

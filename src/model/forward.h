@@ -50,8 +50,9 @@ void run_layer(Backend& on, const Config& config, const LayerWeights& w, const R
   on.add_projection(a.attended, w.o, a.x);
 
   on.rms_norm(a.x, w.mlp_norm, eps, a.normed);
-  on.gated_projection(a.normed, w.gate, w.up, a.gated);
-  on.add_projection(a.gated, w.down, a.x);
+  const Rows gated = as_input_of(w.down, a.gated);
+  on.gated_projection(a.normed, w.gate, w.up, gated);
+  on.add_projection(gated, w.down, a.x);
 }
 
 inline constexpr std::int32_t kEmbeddedRows = 64;  // between two drop_embedding_pages()

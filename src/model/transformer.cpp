@@ -95,8 +95,10 @@ ModelMemory plan_model_memory(const Checkpoint& checkpoint, const ModelOptions& 
   const Arithmetic arithmetic = arithmetic_of(
       plan_packing({head.dtype, config.vocab_size, config.hidden_size, {}}, pack_head_as(as)).format);
   const std::int32_t tokens = std::min(size.tokens, kMaxPassTokens);
-  const std::int32_t widest =
-      std::max({config.hidden_size, config.intermediate_size, config.num_heads * config.head_dim});
+  std::int32_t widest = std::max(config.hidden_size, config.num_heads * config.head_dim);
+  // Gated outputs in bfloat16 are written where they would stand as float32.
+  if (arithmetic != Arithmetic::bfloat16 || config.intermediate_size % kSumBlock != 0)
+    widest = std::max(widest, config.intermediate_size);
   const std::uint64_t scratch = to_size(choose_threads(options.num_threads)) *
                                 (2 * kMaxTokens * kSumStride + attention_scratch_floats(config.head_dim));
   const std::uint64_t logits = to_size(size.logits) * to_size(config.vocab_size);

@@ -498,7 +498,7 @@ TEST(CommandLine, MemoryOfARealModelIsPlannedWithinTwoPercentOfWhatIsMeasured) {
 #endif
   const auto model = std::filesystem::path(folder) / "smollm2-135m-instruct-q4_1.gguf";
   if (!std::filesystem::exists(model)) GTEST_SKIP() << model << " is not there";
-  for (const char* dtype : {"auto", "int8"}) {
+  for (const char* dtype : {"auto", "bf16", "int8"}) {
     const Memory memory = measure_memory(model.string(), {"--max-new-tokens", "4", "--dtype", dtype});
     EXPECT_NEAR(memory.peak_mb, memory.planned_mb, 0.02 * memory.peak_mb) << dtype;
   }

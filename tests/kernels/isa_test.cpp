@@ -457,6 +457,11 @@ TEST(Elementwise, HasTheSameBitsOnEveryInstructionSet) {
       scalar.gate(x.data(), w.data(), n, a.data());
       kernels->gate(x.data(), w.data(), n, b.data());
       EXPECT_EQ(bits_of(a), bits_of(b)) << kernels->isa << " gate " << n;
+      const Floats cos = random.normals(size), sin = random.normals(size);
+      a = b = random.normals(2 * size);
+      scalar.rotate(a.data(), cos.data(), sin.data(), n);
+      kernels->rotate(b.data(), cos.data(), sin.data(), n);
+      EXPECT_EQ(bits_of(a), bits_of(b)) << kernels->isa << " rotate " << n;
     }
   }
 }

@@ -327,6 +327,17 @@ void round_to_bf16(const float* x, std::int32_t n, std::uint16_t* y) {
 }
 
 template <class V>
+void rotate(float* x, const float* cos, const float* sin, std::int32_t half) {
+  for (std::int32_t i = 0; i < half; i += kLanes) {
+    const std::int32_t n = half - i;
+    const typename V::Vec a = V::load_first(x + i, n), b = V::load_first(x + half + i, n);
+    const typename V::Vec c = V::load_first(cos + i, n), s = V::load_first(sin + i, n);
+    V::store_first(x + i, V::sub(V::mul(a, c), V::mul(b, s)), n);
+    V::store_first(x + half + i, V::add(V::mul(b, c), V::mul(a, s)), n);
+  }
+}
+
+template <class V>
 void gate(const float* gates, const float* up, std::int32_t n, float* y) {
   for (std::int32_t i = 0; i < n; i += kLanes) {
     const typename V::Vec g = V::load_first(gates + i, n - i);

@@ -339,6 +339,7 @@ constexpr KernelTable make_table() {
           .multiply_ints = multiply_ints<V>,
           .multiply_pairs = multiply_pairs<V>,
           .rms_norm = rms_norm<V>,
+          .rotate = rotate<V>,
           .gate = gate<V>,
           .round_to_f16 = round_to_f16<V>,
           .round_to_bf16 = round_to_bf16<V>,

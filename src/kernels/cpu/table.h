@@ -146,7 +146,10 @@ struct KernelTable {
   /// y = x / sqrt(mean(x^2) + eps) * weight, over n numbers. y may be x.
   void (*rms_norm)(const float* x, const float* weight, std::int32_t n, float eps, float* y);
 
-  /// y = silu(gate) * up, silu(g) = g / (1 + exp(-g)).
+  /// Rotates the pairs (x[i], x[i + half]) by angles, of which cos and sin are given: [half].
+  void (*rotate)(float* x, const float* cos, const float* sin, std::int32_t half);
+
+  /// y = silu(gate) * up, silu(g) = g / (1 + exp(-g)). y may be gate.
   void (*gate)(const float* gate, const float* up, std::int32_t n, float* y);
 
   /// y = x to the nearest float16, at most ±65504, or bfloat16; ties to even.
