@@ -7,6 +7,8 @@
 #include <set>
 #include <string>
 
+#include "base/cgroups.h"
+
 namespace touchstone {
 namespace {
 
@@ -37,20 +39,6 @@ std::optional<double> quota_of(const fs::path& group) {
   return *quota / *period;
 }
 
-/// The folder of the hierarchy that a line of /proc/self/cgroup speaks of ("0::/user" of version 2,
-/// "4:cpu,cpuacct:/user" of version 1) and the group's path in it; an empty path for other controllers.
-std::pair<fs::path, fs::path> parse_group(const std::string& line, const fs::path& root) {
-  const std::size_t first = line.find(':');
-  const std::size_t second = line.find(':', first == std::string::npos ? first : first + 1);
-  if (second == std::string::npos) return {};
-  const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-  const fs::path path = fs::path(line.substr(second + 1)).relative_path();
-  const fs::path mount = root / "sys/fs/cgroup";
-  if (controllers == ",,") return {mount, path};
-  if (controllers.find(",cpu,") != std::string::npos) return {mount / "cpu", path};
-  return {};
-}
-
 }  // namespace
 
 std::vector<int> allowed_cpus() {
@@ -78,20 +66,20 @@ int physical_cores() {
 
 std::optional<double> cpu_quota(const fs::path& root) {
   std::optional<double> least;
-  std::ifstream groups(root / "proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
-    auto [mount, path] = parse_group(line, root);
-    if (mount.empty()) continue;
-    // A container may see its own group at the mount and the host's path in the line: folders that are not
-    // there set no limit.
-    while (true) {
-      const std::optional<double> quota = quota_of(mount / path);
-      if (quota) least = std::min(least.value_or(*quota), *quota);
-      if (path.empty()) break;
-      path = path.parent_path();
-    }
+  for (const fs::path& group : find_cgroup_folders("cpu", root)) {
+    const std::optional<double> quota = quota_of(group);
+    if (quota) least = std::min(least.value_or(*quota), *quota);
   }
   return least;
+}
+
+std::string cpu_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown";
 }
 
 int count_threads(int cores, std::optional<double> quota) {

@@ -3,12 +3,16 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace touchstone {
 
 /// CPUs that this process may run on.
 std::vector<int> allowed_cpus();
+
+/// What the processor calls itself; "unknown" where the system does not say.
+std::string cpu_name();
 
 /// Physical cores that this process may run on (SMT siblings counted once), at least 1.
 int physical_cores();

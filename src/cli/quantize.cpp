@@ -36,6 +36,11 @@ std::vector<std::vector<std::int32_t>> cut_text(const Checkpoint& checkpoint, st
   const Prompter prompter = make_prompter(checkpoint, true);
   const std::vector<std::int32_t> start = make_raw_prompt(prompter, "").ids;
   const std::vector<std::int32_t> ids = make_raw_prompt(prompter, text).ids;
+  if (static_cast<std::size_t>(length) <= start.size()) {
+    throw Error(
+        "a context of " + std::to_string(length) + " leaves no room behind the token that begins a text",
+        "take a model with a longer one, or raise --ctx");
+  }
   const std::size_t each = static_cast<std::size_t>(length) - start.size();
   std::vector<std::vector<std::int32_t>> sequences;
   for (std::size_t begin = start.size(); begin < ids.size(); begin += each) {

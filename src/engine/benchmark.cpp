@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <numeric>
 #include <optional>
 #include <random>
@@ -70,7 +69,7 @@ Cost cost_of(const Transformer& transformer) {
   const double q = static_cast<double>(c.num_heads) * c.head_dim;
   const double kv = static_cast<double>(c.num_kv_heads) * c.head_dim;
   const double layer = c.hidden_size * (2 * q + 2 * kv + 3.0 * c.intermediate_size);
-  return {.weight_bytes_per_step = static_cast<double>(transformer.weight_bytes_per_token()),
+  return {.weight_bytes_per_step = static_cast<double>(transformer.weight_bytes()),
           .flops_per_prompt_token = 2 * layer * c.num_layers,
           .head_flops = 2.0 * c.hidden_size * c.vocab_size};
 }
@@ -239,15 +238,7 @@ boost::json::object measure_stages(Transformer& transformer, std::int32_t batch,
 }
 
 boost::json::object describe_machine(const Transformer& transformer) {
-  std::string cpu = "unknown";
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    if (line.starts_with("model name")) {
-      cpu = line.substr(line.find(':') + 2);
-      break;
-    }
-  }
-  return {{"cpu", cpu},
+  return {{"cpu", cpu_name()},
           {"isa", transformer.isa()},
           {"threads", transformer.num_threads()},
           {"physical_cores", physical_cores()}};
@@ -400,7 +391,7 @@ boost::json::object run_benchmark(const std::string& model, const ModelOptions& 
   document["load"] = {{"load_ms", load_ms},
                       {"packed_cache", packed_cache_name(transformer.packed_cache_use())},
                       {"weight_bytes", transformer.weight_bytes()},
-                      {"weight_bytes_per_step", transformer.weight_bytes_per_token()},
+                      {"weight_bytes_per_step", transformer.weight_bytes()},
                       {"kv_bytes_per_token", transformer.kv_bytes_per_token()}};
   if (!is_shape && (checkpoint->tokenizer_json || checkpoint->gguf_tokenizer)) {
     progress("encoding text");

@@ -4,7 +4,8 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
-#include <sstream>
+
+#include "base/cgroups.h"
 
 namespace touchstone {
 namespace {
@@ -45,27 +46,6 @@ std::uint64_t find_room(std::uint64_t limit, std::uint64_t used, std::uint64_t r
   return limit - std::min(limit, used);
 }
 
-/// The folders of the group that this process is in, and of those around it.
-std::vector<fs::path> find_cgroup_folders() {
-  std::vector<fs::path> folders;
-  std::ifstream lines("/proc/self/cgroup");
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream fields(line);
-    std::string number, controllers, path;
-    std::getline(fields, number, ':');
-    std::getline(fields, controllers, ':');
-    std::getline(fields, path);
-    if (!controllers.empty() && controllers != "memory") continue;
-    const fs::path root = controllers.empty() ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
-    // In a container the path may be the host's: then only the root is there.
-    for (fs::path group = fs::path(path).relative_path(); !group.empty(); group = group.parent_path()) {
-      folders.push_back(root / group);
-    }
-    folders.push_back(root);
-  }
-  return folders;
-}
-
 // What a process has been seen to take. The tokenizer takes about what it is made from, which the process
 // holds before and gives back after.
 constexpr std::uint64_t kSamplerBytesPerToken = 16;
@@ -94,7 +74,8 @@ std::uint64_t find_cgroup_room(const fs::path& folder) {
 
 std::uint64_t available_memory_bytes() {
   std::uint64_t bytes = read_kilobytes("/proc/meminfo", "MemAvailable");
-  for (const fs::path& folder : find_cgroup_folders()) bytes = std::min(bytes, find_cgroup_room(folder));
+  for (const fs::path& folder : find_cgroup_folders("memory"))
+    bytes = std::min(bytes, find_cgroup_room(folder));
   return bytes;
 }
 

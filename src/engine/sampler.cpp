@@ -431,11 +431,14 @@ std::vector<TokenProbability> process_logits(std::span<float> logits, const Toke
   return probabilities;
 }
 
+// Quotients by less would reach infinity before they tell apart what is left to tell apart.
+constexpr float kLeastTemperature = 1e-5F;
+
 std::int32_t sample_token(std::span<float> logits, const TokenCounts& counts, const SamplingParams& params,
                           std::uint32_t sample, std::uint64_t position, SamplerBuffers& buffers) {
   assert(!logits.empty());
   adjust_logits(logits, counts, params);
-  if (params.temperature <= 0.0F) return find_likeliest(logits);
+  if (params.temperature < kLeastTemperature) return find_likeliest(logits);
   filter_logits(logits, params, buffers);
   const double target = uniform(params.seed, sample, position) * sum_weights(buffers.candidates);
   double sum = 0;

@@ -49,9 +49,9 @@ struct TokenProbability {
 std::vector<TokenProbability> process_logits(std::span<float> logits, const TokenCounts& counts,
                                              const SamplingParams& params);
 
-/// The next token. Greedy (temperature 0) takes the highest logit after the penalties, the lowest id among
-/// equals; otherwise the draw depends on (seed, sample, position) alone. NaN counts as minus infinity.
-/// Changes `logits`.
+/// The next token. Greedy (temperature 0, or below 1e-5) takes the highest logit after the penalties, the
+/// lowest id among equals; otherwise the draw depends on (seed, sample, position) alone. NaN counts as minus
+/// infinity. Changes `logits`.
 std::int32_t sample_token(std::span<float> logits, const TokenCounts& counts, const SamplingParams& params,
                           std::uint32_t sample, std::uint64_t position, SamplerBuffers& buffers);
 

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <ctime>
-#include <fstream>
 #include <set>
 #include <utility>
 
@@ -38,21 +37,12 @@ std::string format_time(const char* format) {
 
 /// "Name of the processor, 8 cores, 16.0 GB, Linux 6.1".
 std::string describe_machine() {
-  std::string cpu = "unknown processor";
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    const std::size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) {
-      cpu = line.substr(colon + 2);
-      break;
-    }
-  }
   const double memory =
       static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
   utsname system{};
   uname(&system);
-  return fmt::format("{}, {} cores, {:.1f} GB, {} {}", cpu, physical_cores(), memory / 1e9, system.sysname,
-                     system.release);
+  return fmt::format("{}, {} cores, {:.1f} GB, {} {}", cpu_name(), physical_cores(), memory / 1e9,
+                     system.sysname, system.release);
 }
 
 /// Letters that are safe in a folder's name everywhere.

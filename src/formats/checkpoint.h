@@ -42,7 +42,6 @@ struct GgufTokenizer {
 struct Checkpoint {
   std::string id;      // what the user named
   std::string format;  // "safetensors", "gguf", or "touchstone" (formats/quantized_file.h)
-  std::string sha256;  // of the weight files' bytes in order of name; empty until compute_sha256()
   boost::json::object
       config;  // config.json; for GGUF the same keys made from its metadata (model_type, hidden_size, …)
   boost::json::object generation_config;                     // generation_config.json, or empty

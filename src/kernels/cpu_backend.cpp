@@ -29,6 +29,22 @@ void for_each_row(ThreadPool& pool, std::int32_t count, std::int32_t width, cons
   for_each(pool, count, [&](std::int32_t row, int) { work(row); });
 }
 
+static_assert(kIntGroup == kSumBlock);
+
+/// Runs work(row, first_input, num_inputs) for all blocks of inputs of all rows, on all threads if that pays:
+/// some rows of one block after the other, since they are written side by side.
+template <class Work>
+void for_each_block(ThreadPool& pool, Rows x, const Work& work) {
+  const std::int32_t rows = std::clamp(divide_up(x.count, pool.size()), 1, 8);
+  for_each_row(pool, divide_up(x.count, rows), rows * x.width, [&](std::int32_t group) {
+    const std::int32_t end = std::min(x.count, (group + 1) * rows);
+    for (std::int32_t input = 0; input < x.width; input += kSumBlock) {
+      for (std::int32_t row = group * rows; row < end; ++row)
+        work(row, input, std::min(kSumBlock, x.width - input));
+    }
+  });
+}
+
 template <class T>
 void write_number(std::byte* matrix, std::size_t index, T number) {
   std::memcpy(matrix + index * sizeof number, &number, sizeof number);
@@ -45,7 +61,8 @@ struct TokenPlace {
 void store_token_int8(const float* x, std::size_t n, const TokenPlace& to) {
   const float most = find_magnitude({x, n});
   write_number(to.matrix + to.size, to.slot, most / 127.0F);  // what isn't finite is passed on by the scale
-  const float inverse = most > 0 ? 127.0F / most : 0.0F;      // a NaN is not > 0
+  const float quotient = most > 0 ? 127.0F / most : 0.0F;     // a NaN is not > 0
+  const float inverse = std::isfinite(quotient) ? quotient : 0;  // numbers this small become zeros
   for (std::size_t i = 0; i < n; ++i) {
     const float q = inverse > 0 ? std::nearbyint(x[i] * inverse) : 0.0F;
     write_number(to.matrix, to.first + i * to.step, static_cast<std::int8_t>(q));
@@ -204,31 +221,24 @@ void CpuBackend::quantize(Rows x) {
   int_values_.reserve(count * kIntGroup, "activations");
   int_scales_.reserve(count * sizeof(float), "activations");
   int_sums_.reserve(count * kIntSums * sizeof(std::int32_t), "activations");
-  for_each_row(pool_, x.count, x.width, [&](std::int32_t row) {
-    kernels_.quantize(x.row(row), x.width, rows,
-                      reinterpret_cast<std::int8_t*>(int_values_.data()) + to_size(row) * kIntGroup,
-                      int_scales_.floats() + row,
-                      reinterpret_cast<std::int32_t*>(int_sums_.data()) + to_size(row) * kIntSums);
+  for_each_block(pool_, x, [&](std::int32_t row, std::int32_t input, std::int32_t n) {
+    const std::size_t place = place_in_blocks(row, input, x.count) / kIntGroup;
+    kernels_.quantize(
+        x.row(row) + input, n, rows, reinterpret_cast<std::int8_t*>(int_values_.data()) + place * kIntGroup,
+        int_scales_.floats() + place, reinterpret_cast<std::int32_t*>(int_sums_.data()) + place * kIntSums);
   });
 }
 
 /// Rounds the activations to bfloat16, for products with weights that are.
 void CpuBackend::round_to_bf16(Rows x) {
-  constexpr std::int32_t kRows = 8;  // so that what is written to a block is longer
   const std::int32_t num_blocks = divide_up(x.width, kSumBlock);
   int_values_.reserve(to_size(num_blocks) * to_size(x.count) * kSumBlock * sizeof(std::uint16_t),
                       "activations");
   auto* rounded = reinterpret_cast<std::uint16_t*>(int_values_.data());
-  for_each_row(pool_, divide_up(x.count, kRows), kRows * x.width, [&](std::int32_t group) {
-    const std::int32_t end = std::min(x.count, (group + 1) * kRows);
-    for (std::int32_t input = 0; input < x.width; input += kSumBlock) {
-      const std::int32_t n = std::min(kSumBlock, x.width - input);
-      for (std::int32_t row = group * kRows; row < end; ++row) {
-        std::uint16_t* to = rounded + place_in_blocks(row, input, x.count);
-        kernels_.round_to_bf16(x.row(row) + input, n, to);
-        if (n % 2 != 0) to[n] = 0;
-      }
-    }
+  for_each_block(pool_, x, [&](std::int32_t row, std::int32_t input, std::int32_t n) {
+    std::uint16_t* to = rounded + place_in_blocks(row, input, x.count);
+    kernels_.round_to_bf16(x.row(row) + input, n, to);
+    if (n % 2 != 0) to[n] = 0;
   });
 }
 

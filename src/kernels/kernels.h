@@ -44,7 +44,7 @@ struct PackedMatrix {
   std::span<const std::byte> panels;
   std::shared_ptr<const void> owner;  // of the panels' memory
 
-  std::int32_t num_panels() const { return (rows + kLanes - 1) / kLanes; }
+  std::int32_t num_panels() const { return rows / kLanes + (rows % kLanes != 0 ? 1 : 0); }
   std::size_t bytes() const { return panel_bytes * static_cast<std::size_t>(num_panels()); }
 };
 

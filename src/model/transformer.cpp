@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -41,7 +42,13 @@ std::uint64_t plan_weight_bytes(const Checkpoint& checkpoint, const Config& conf
     if (tensor.shape.size() == 1) bytes += static_cast<std::uint64_t>(tensor.shape[0]) * sizeof(float);
     const bool is_head = name == head_name(config);
     const bool is_used = is_head || (name != kEmbeddingName && name != "lm_head.weight");
-    if (tensor.shape.size() != 2 || !is_used) continue;
+    const auto is_too_large = [](std::int64_t size) {
+      return size > std::numeric_limits<std::int32_t>::max();
+    };
+    // What loading refuses needs no plan.
+    if (tensor.shape.size() != 2 || !is_used ||
+        std::any_of(tensor.shape.begin(), tensor.shape.end(), is_too_large))
+      continue;
     const StoredMatrix stored{tensor.dtype, static_cast<std::int32_t>(tensor.shape[0]),
                               static_cast<std::int32_t>(tensor.shape[1]), tensor.bytes};
     bytes += plan_packing(stored, is_head ? pack_head_as(as) : as).bytes();
@@ -150,7 +157,6 @@ ThreadPool& Transformer::threads() { return impl_->backend.pool(); }
 Arithmetic Transformer::arithmetic() const { return arithmetic_of(impl_->weights.lm_head.weight.format); }
 PackedCacheUse Transformer::packed_cache_use() const { return impl_->weights.cache_use; }
 std::size_t Transformer::weight_bytes() const { return count_weight_bytes(impl_->weights); }
-std::size_t Transformer::weight_bytes_per_token() const { return count_weight_bytes(impl_->weights); }
 
 std::size_t Transformer::kv_bytes_per_token() const {
   return kv_token_bytes(impl_->config, impl_->config.num_layers, impl_->kv_format);

@@ -95,8 +95,7 @@ class Transformer {
   ThreadPool& threads();
   Arithmetic arithmetic() const;  // of products with weights
   PackedCacheUse packed_cache_use() const;
-  std::size_t weight_bytes() const;            // packed, in memory
-  std::size_t weight_bytes_per_token() const;  // read by one decode step
+  std::size_t weight_bytes() const;  // packed: what one decode step reads
   std::size_t kv_bytes_per_token() const;
 
   /// Allocates a pool of `num_blocks` blocks. Throws Error when the memory cannot be had.

@@ -60,7 +60,7 @@ Weights load_weights(const Checkpoint& checkpoint, const Config& config, PackAs 
 /// time.
 void drop_embedding_pages(const Weights& weights);
 
-/// Packed bytes, and those among them that one decode step reads.
+/// Packed bytes, all of which a decode step reads.
 std::size_t count_weight_bytes(const Weights& weights);
 
 }  // namespace touchstone

@@ -262,22 +262,40 @@ void add_list(Grammar& g, const JsonRules& rules, std::int32_t list, std::string
   g.end_rule(g.add_literal(open, brackets.substr(1)));
 }
 
+/// Texts as a tree, so that one state stands for all that begin alike.
+struct TreeNode {
+  std::uint32_t state;
+  std::map<std::uint8_t, std::size_t> children = {};
+  int missing = 0;  // bytes of a character that has begun
+  bool is_end = false;
+};
+
+/// Adds what the tree does not have of `text`, and gives the node at its end.
+std::size_t add_to_tree(Grammar& grammar, std::vector<TreeNode>& tree, std::string_view text) {
+  std::size_t at = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<std::uint8_t>(c);
+    const auto [child, is_new] = tree[at].children.try_emplace(byte, tree.size());
+    const std::size_t next = child->second;
+    if (is_new) {
+      const int missing = tree[at].missing > 0 ? tree[at].missing - 1
+                          : byte >= 0xF0       ? 3
+                          : byte >= 0xE0       ? 2
+                          : byte >= 0xC0       ? 1
+                                               : 0;
+      tree.push_back({grammar.add_bytes(tree[at].state, byte, byte), {}, missing});
+    }
+    at = next;
+  }
+  return at;
+}
+
 }  // namespace
 
 void add_texts(Grammar& grammar, std::uint32_t from, std::span<const std::string> texts, std::uint32_t to) {
-  // As a tree, so that one state stands for all texts that begin alike.
-  std::map<std::string, std::uint32_t, std::less<>> tree;
-  tree.emplace("", grammar.add_state());
-  grammar.add_skip(from, tree.begin()->second);
-  for (const std::string& text : texts) {
-    std::uint32_t at = tree.begin()->second;
-    for (std::size_t size = 1; size <= text.size(); ++size) {
-      const auto [node, is_new] = tree.try_emplace(text.substr(0, size), 0);
-      if (is_new) node->second = grammar.add_literal(at, std::string_view(text).substr(size - 1, 1));
-      at = node->second;
-    }
-    grammar.add_skip(at, to);
-  }
+  std::vector<TreeNode> tree{{grammar.add_state()}};
+  grammar.add_skip(from, tree.front().state);
+  for (const std::string& text : texts) grammar.add_skip(tree[add_to_tree(grammar, tree, text)].state, to);
 }
 
 void add_interval(Grammar& grammar, std::uint32_t from, const Interval& interval, bool fractions,
@@ -315,45 +333,21 @@ void add_string(Grammar& grammar, const JsonRules& rules, std::uint32_t from, st
 
 void add_other_string(Grammar& grammar, std::uint32_t from, std::span<const std::string> names,
                       std::uint32_t to) {
-  struct Node {
-    std::uint32_t state;
-    std::map<std::uint8_t, std::size_t> children;
-    bool is_name = false;
-    int missing = 0;  // bytes of a character that has begun
-  };
-  std::vector<Node> tree{{grammar.add_literal(from, "\""), {}}};
+  std::vector<TreeNode> tree{{grammar.add_literal(from, "\"")}};
   for (const std::string& name : names) {
     // Names that need escapes are no strings without escapes.
     if (boost::json::serialize(name).size() != name.size() + 2) continue;
-    std::size_t at = 0;
-    for (const char c : name) {
-      const auto byte = static_cast<std::uint8_t>(c);
-      const auto found = tree[at].children.find(byte);
-      if (found != tree[at].children.end()) {
-        at = found->second;
-        continue;
-      }
-      const int missing = tree[at].missing > 0 ? tree[at].missing - 1
-                          : byte >= 0xF0       ? 3
-                          : byte >= 0xE0       ? 2
-                          : byte >= 0xC0       ? 1
-                                               : 0;
-      const std::uint32_t state = grammar.add_bytes(tree[at].state, byte, byte);
-      tree[at].children.emplace(byte, tree.size());
-      at = tree.size();
-      tree.push_back({state, {}, false, missing});
-    }
-    tree[at].is_name = true;
+    tree[add_to_tree(grammar, tree, name)].is_end = true;
   }
   const std::uint32_t other = grammar.add_state();
   add_plain_character(
       grammar, other, [](std::uint8_t) { return false; }, other);
   grammar.add_bytes_to(other, kQuote, kQuote, to);
-  for (const Node& node : tree) {
+  for (const TreeNode& node : tree) {
     if (node.missing > 0) continue;
     add_plain_character(
         grammar, node.state, [&](std::uint8_t b) { return node.children.contains(b); }, other);
-    if (!node.is_name) grammar.add_bytes_to(node.state, kQuote, kQuote, to);
+    if (!node.is_end) grammar.add_bytes_to(node.state, kQuote, kQuote, to);
   }
 }
 

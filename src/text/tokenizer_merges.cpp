@@ -5,6 +5,8 @@
 #include <bit>
 #include <limits>
 
+#include "base/error.h"
+
 namespace touchstone {
 namespace {
 
@@ -97,18 +99,28 @@ void merge_long(const MergeTable& merges, std::vector<std::int32_t>& ids) {
 
 MergeTable::MergeTable(std::size_t count) : slots_(std::bit_ceil(count + count / 2 + 1)) {}
 
-std::size_t MergeTable::slot_of(std::int32_t left, std::int32_t right) const {
+std::size_t MergeTable::first_slot(std::int32_t left, std::int32_t right) const {
   const std::uint64_t key =
       std::uint64_t{static_cast<std::uint32_t>(left)} << 32 | static_cast<std::uint32_t>(right);
   const std::uint64_t mixed = (key ^ key >> 29) * 0x9E3779B97F4A7C15;
+  return (mixed ^ mixed >> 32) & (slots_.size() - 1);
+}
+
+std::size_t MergeTable::slot_of(std::int32_t left, std::int32_t right) const {
   const std::size_t mask = slots_.size() - 1;
-  std::size_t at = (mixed ^ mixed >> 32) & mask;
+  std::size_t at = first_slot(left, right);
   while (slots_[at].left >= 0 && (slots_[at].left != left || slots_[at].right != right)) at = (at + 1) & mask;
   return at;
 }
 
 void MergeTable::put(std::int32_t left, std::int32_t right, Merge merge) {
-  slots_[slot_of(left, right)] = {left, right, merge};
+  // Pairs that are not chosen for it stay within some dozens; a million that are would take a day.
+  constexpr std::size_t kMostSteps = 4096;
+  const std::size_t slot = slot_of(left, right);
+  if (((slot - first_slot(left, right)) & (slots_.size() - 1)) > kMostSteps) {
+    throw Error("the tokenizer's merges are chosen so that looking them up takes long", "take another file");
+  }
+  slots_[slot] = {left, right, merge};
 }
 
 const Merge* MergeTable::find(std::int32_t left, std::int32_t right) const {

@@ -20,6 +20,7 @@ class MergeTable {
   /// Makes room for `count` merges.
   explicit MergeTable(std::size_t count = 0);
   /// At most as many as there is room for. A pair that comes again takes the new merge, as in the reference.
+  /// Throws Error for pairs that were made to collide.
   void put(std::int32_t left, std::int32_t right, Merge merge);
   /// nullptr when the pair does not merge.
   const Merge* find(std::int32_t left, std::int32_t right) const;
@@ -31,6 +32,7 @@ class MergeTable {
     std::int32_t left = -1, right = -1;
     Merge merge{};
   };
+  std::size_t first_slot(std::int32_t left, std::int32_t right) const;
   std::size_t slot_of(std::int32_t left, std::int32_t right) const;
   std::vector<Slot> slots_;  // a power of two of them, at most two thirds full
 };

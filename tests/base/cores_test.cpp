@@ -7,6 +7,8 @@
 #include <fstream>
 #include <thread>
 
+#include "base/cgroups.h"
+
 namespace touchstone {
 namespace {
 

@@ -132,6 +132,15 @@ TEST(JsonSchemaGrammar, HoldsWhatPeopleWouldWrite) {
   EXPECT_FALSE(allows(others, R"({"a":1})"));
 }
 
+TEST(JsonSchemaGrammar, ALongTextTakesNoMoreThanItsLength) {
+  const std::string text(90'000, 'a');
+  const std::string schema = R"({"enum": [")" + text + R"(", ")" + text + R"(b", "a"]})";
+  EXPECT_TRUE(allows(schema, '"' + text + '"'));
+  EXPECT_TRUE(allows(schema, '"' + text + "b\""));
+  EXPECT_TRUE(allows(schema, "\"a\""));
+  EXPECT_FALSE(allows(schema, "\"aa\""));
+}
+
 TEST(JsonSchemaGrammar, IntegersKeepTheirBoundsExactly) {
   for (const auto& [low, high] : {std::pair{-12, 105}, {0, 0}, {7, 7}, {-1005, -98}, {1, 999}, {-1, 1}}) {
     const std::string schema = R"({"type":"integer","minimum":)" + std::to_string(low) + R"(,"maximum":)" +

@@ -225,6 +225,17 @@ TEST(Sampler, GreedyTakesTheLowestIdAmongTheHighest) {
   }
 }
 
+TEST(Sampler, ATemperatureNextToNothingIsGreedy) {
+  SamplingParams params = plain();
+  for (const float temperature : {1e-6F, 1e-30F, 1e-45F}) {
+    params.temperature = temperature;
+    for (std::uint64_t position = 0; position < 20; ++position) {
+      EXPECT_EQ(sample({7, 9, 8.999F, 5}, params, position), 1) << temperature;
+      EXPECT_EQ(sample({-9, -7, -7.001F, -kInfinity}, params, position), 1) << temperature;
+    }
+  }
+}
+
 TEST(Sampler, DamagedLogitsStillGiveATokenOfTheVocabulary) {
   for (const float top_p : {0.0F, 0.5F, 1.0F}) {
     for (const float temperature : {0.0F, 1e-30F, 0.6F, 100.0F}) {
