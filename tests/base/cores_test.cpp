@@ -25,6 +25,13 @@ class CpuQuota : public ::testing::Test {
     std::ofstream(root_ / path) << text << "\n";
   }
   std::optional<double> quota() const { return cpu_quota(root_); }
+  /// Relative to the root.
+  std::vector<std::string> folders(const char* controller) const {
+    std::vector<std::string> folders;
+    for (const fs::path& folder : find_cgroup_folders(controller, root_))
+      folders.push_back(folder.lexically_relative(root_));
+    return folders;
+  }
 
  private:
   const fs::path root_ =
@@ -62,6 +69,15 @@ TEST_F(CpuQuota, IsReadFromVersion1Too) {
   EXPECT_EQ(quota(), 3.0);
   write("sys/fs/cgroup/cpu/docker/0123/cpu.cfs_quota_us", "-1");
   EXPECT_EQ(quota(), std::nullopt);
+}
+
+TEST_F(CpuQuota, GroupsAreFoundAmongControllersThatShareAHierarchy) {
+  write("proc/self/cgroup", "5:cpuset,memory:/m/n\n4:cpu,cpuacct:/c\n0::/u");
+  using Folders = std::vector<std::string>;
+  EXPECT_EQ(folders("memory"), (Folders{"sys/fs/cgroup/memory/m/n", "sys/fs/cgroup/memory/m",
+                                        "sys/fs/cgroup/memory", "sys/fs/cgroup/u", "sys/fs/cgroup"}));
+  EXPECT_EQ(folders("cpu"),
+            (Folders{"sys/fs/cgroup/cpu/c", "sys/fs/cgroup/cpu", "sys/fs/cgroup/u", "sys/fs/cgroup"}));
 }
 
 TEST_F(CpuQuota, IsUnlimitedWhereTheFilesMakeNoSense) {
