@@ -108,7 +108,7 @@ struct AttentionTile {
   float* scratch;  // attention_scratch_floats(head_dim) floats
 };
 
-inline constexpr std::int32_t kAttentionRows = 64;  // the most rows of a tile
+inline constexpr std::int32_t kAttentionRows = 60;  // the most rows of a tile
 inline constexpr std::int32_t kKeysPerBlock = 32;
 
 /// Each row's maximum, sum, scores and weighted values.
