@@ -19,12 +19,13 @@ struct ScalarTiles : Scalar {
   static constexpr int kTilePanels = 3;
   static constexpr int kMatrixTokens = 16;
 
+  static inline std::int32_t tiles[kTilePanels][kMatrixTokens][kLanes];
+
   static void start_matrices() {}
   static void stop_matrices() {}
 
   template <int kPanels>
-  static void multiply_matrices(const std::uint8_t* lines, std::size_t panel_bytes, const std::int8_t* q,
-                                std::int32_t (*products)[kMatrixTokens][kLanes]) {
+  static void multiply_matrices(const std::uint8_t* lines, std::size_t panel_bytes, const std::int8_t* q) {
     for (std::size_t p = 0; p < kPanels; ++p) {
       for (std::size_t t = 0; t < kMatrixTokens; ++t) {
         for (std::size_t o = 0; o < kLanes; ++o) {
@@ -33,10 +34,15 @@ struct ScalarTiles : Scalar {
             sum += q[t * kIntGroup + k] *
                    lines[p * panel_bytes + k / kIntDepth * kIntLine + o * kIntDepth + k % kIntDepth];
           }
-          products[p][t][o] = sum;
+          tiles[p][t][o] = sum;
         }
       }
     }
+  }
+
+  template <int kPanels>
+  static void store_matrices(std::int32_t (*products)[kMatrixTokens][kLanes]) {
+    std::memcpy(products, tiles, kPanels * sizeof tiles[0]);
   }
 
   static Ints load_ints(const std::int32_t* p, std::int32_t more) {

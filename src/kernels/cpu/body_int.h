@@ -222,24 +222,87 @@ concept HasMatrices = requires {
   V::kMatrixTokens;
 };
 
-/// As multiply_int_group, for as many tokens from `token` on as V multiplies at once.
+/// Groups whose products are added to some tokens' sums, which are near then, before the next tokens come.
+inline constexpr int kMatrixGroups = 2;
+
+/// What matrix instructions made of one group and kMatrixTokens tokens, to be added to sums.
 template <class V, int kPanels>
-void multiply_int_matrices(const std::uint8_t* group, std::size_t panel_bytes, const IntRows& x, int token,
-                           int index, float* sums) {
+struct Products {
+  alignas(64) std::int32_t numbers[kPanels][V::kMatrixTokens][kLanes];
+  const std::uint8_t* group;
+  std::size_t panel_bytes;
+  const float* x_scales;
+  const std::int32_t* x_sums;
+  bool first;
+  float* sums;
+};
+
+template <class V, int kPanels>
+void add_products(const Products<V, kPanels>& products) {
   constexpr int kTokens = 4;
   static_assert(V::kMatrixTokens % kTokens == 0);
-  const std::size_t at = static_cast<std::size_t>(index) * x.group_rows + static_cast<std::size_t>(token);
-  alignas(64) std::int32_t products[kPanels][V::kMatrixTokens][kLanes];
-  V::template multiply_matrices<kPanels>(group + kIntScaleBytes, panel_bytes, x.q + at * kIntGroup, products);
-  const std::int32_t* totals = x.sums + at * kIntSums + kIntSums - 1;
+  const std::int32_t* totals = products.x_sums + kIntSums - 1;
   for (int t = 0; t < V::kMatrixTokens; t += kTokens) {
     typename V::Ints sum[kTokens][kPanels];
     for (int i = 0; i < kTokens; ++i) {
       for (int p = 0; p < kPanels; ++p)
-        sum[i][p] = V::load_ints(products[p][t + i], -128 * totals[(t + i) * kIntSums]);
+        sum[i][p] = V::load_ints(products.numbers[p][t + i], -128 * totals[(t + i) * kIntSums]);
     }
-    add_int_sums<V, kTokens, kPanels>(sum, group, panel_bytes, x.scales + at + t, index == 0,
-                                      sums + t * kSumStride);
+    add_int_sums<V, kTokens, kPanels>(sum, products.group, products.panel_bytes, products.x_scales + t,
+                                      products.first, products.sums + t * kSumStride);
+  }
+}
+
+/// kPanels panels times a multiple of kMatrixTokens tokens, with matrix instructions. While they compute, the
+/// products of the group before are added to sums.
+template <class V, class Panel, int kPanels>
+void multiply_int_matrices(const std::uint8_t* panels, std::size_t panel_bytes, const IntRows& x,
+                           int num_tokens, std::uint8_t* unpacked, float* sums) {
+  constexpr bool kUnpacks = std::is_same_v<Panel, Int4Panel>;
+  constexpr int kLines = Panel::kGroupBytes / 64;
+  const std::size_t group_bytes = kUnpacks ? kPanels * kInt8GroupBytes : kInt8GroupBytes;
+  const std::size_t stride = kUnpacks ? kInt8GroupBytes : panel_bytes;
+  Products<V, kPanels> products;
+  for (int begin = 0; begin < x.num_groups; begin += kMatrixGroups) {
+    const int count = x.num_groups - begin < kMatrixGroups ? x.num_groups - begin : kMatrixGroups;
+    const std::uint8_t* groups = panels + static_cast<std::size_t>(begin) * Panel::kGroupBytes;
+    const std::size_t first_row = static_cast<std::size_t>(begin) * x.group_rows;
+    const std::uint8_t* next = groups + static_cast<std::size_t>(count) * Panel::kGroupBytes;
+    if constexpr (kUnpacks) {
+      std::uint8_t* to = unpacked;
+      for (std::size_t g = 0; g < static_cast<std::size_t>(count); ++g) {
+        for (std::size_t p = 0; p < kPanels; ++p, to += kInt8GroupBytes)
+          Panel::unpack(groups + p * panel_bytes + g * Panel::kGroupBytes, to);
+      }
+      groups = unpacked;
+    }
+    const int num_steps = num_tokens / V::kMatrixTokens * count;
+    int step = 0;
+    for (int t = 0; t < num_tokens; t += V::kMatrixTokens) {
+      for (int g = 0; g < count; ++g, ++step) {
+        for (std::size_t p = 0; p < kPanels; ++p)
+          prefetch_share(next + p * panel_bytes, kMatrixGroups * kLines, step, step + 1, num_steps);
+        const std::uint8_t* group = groups + static_cast<std::size_t>(g) * group_bytes;
+        const std::size_t at =
+            first_row + static_cast<std::size_t>(g) * x.group_rows + static_cast<std::size_t>(t);
+        const std::int8_t* q = x.q + at * kIntGroup;
+        // The activations of the step after this one.
+        const std::int8_t* next_q =
+            g + 1 < count ? q + x.group_rows * kIntGroup
+                          : x.q + (first_row + static_cast<std::size_t>(t + V::kMatrixTokens)) * kIntGroup;
+        prefetch_near(next_q, V::kMatrixTokens * kIntGroup);
+        V::template multiply_matrices<kPanels>(group + kIntScaleBytes, stride, q);
+        if (step > 0) add_products<V, kPanels>(products);
+        V::template store_matrices<kPanels>(products.numbers);
+        products.group = group;
+        products.panel_bytes = stride;
+        products.x_scales = x.scales + at;
+        products.x_sums = x.sums + at * kIntSums;
+        products.first = begin + g == 0;
+        products.sums = sums + t * kSumStride;
+      }
+    }
+    add_products<V, kPanels>(products);
   }
 }
 
@@ -248,14 +311,7 @@ template <class V, class Panel, int kTokens, int kPanels, class Before>
 void multiply_int_group_of_all(const std::uint8_t* group, std::size_t panel_bytes, int steps,
                                const IntRows& x, int num_tokens, int index, float* sums,
                                const Before& before) {
-  int t = 0;
-  if constexpr (HasMatrices<V> && std::is_same_v<Panel, Int8Panel>) {
-    for (; t + V::kMatrixTokens <= num_tokens; t += V::kMatrixTokens) {
-      before(t, V::kMatrixTokens);
-      multiply_int_matrices<V, kPanels>(group, panel_bytes, x, t, index, sums + t * kSumStride);
-    }
-  }
-  for (; t < num_tokens; t += kTokens) {
+  for (int t = 0; t < num_tokens; t += kTokens) {
     before(t, kTokens);
     multiply_int_group_of<V, Panel, kTokens, kPanels>(num_tokens - t, group, panel_bytes, steps, x, t, index,
                                                       sums + t * kSumStride);
@@ -266,6 +322,20 @@ void multiply_int_group_of_all(const std::uint8_t* group, std::size_t panel_byte
 template <class V, class Panel, int kTokens, int kPanels>
 void multiply_int_panels(const std::uint8_t* panels, std::size_t panel_bytes, int num_inputs,
                          const IntRows& x, int num_tokens, std::uint8_t* tile, float* sums) {
+  if constexpr (HasMatrices<V>) {
+    const int in_matrices = num_tokens / V::kMatrixTokens * V::kMatrixTokens;
+    if (in_matrices > 0) {
+      multiply_int_matrices<V, Panel, kPanels>(panels, panel_bytes, x, in_matrices, tile, sums);
+      if (in_matrices == num_tokens) return;
+      IntRows rest = x;
+      rest.q += in_matrices * kIntGroup;
+      rest.scales += in_matrices;
+      rest.sums += in_matrices * kIntSums;
+      return multiply_int_panels<V, Panel, kTokens, kPanels>(panels, panel_bytes, num_inputs, rest,
+                                                             num_tokens - in_matrices, tile,
+                                                             sums + in_matrices * kSumStride);
+    }
+  }
   constexpr bool kUnpacks = std::is_same_v<Panel, Int4Panel>;
   constexpr int kLines = Panel::kGroupBytes / 64;
   for (int index = 0; index < x.num_groups; ++index) {

@@ -14,12 +14,11 @@ struct Amx : Avx512 {
   static void start_matrices() { start_tiles(); }
   static void stop_matrices() { stop_tiles(); }
 
-  /// products[p][t][o] = sum of q[t][k] * panel p's weight (o, k) over a group, for kMatrixTokens tokens. A
+  /// Sums of q[t][k] * panel p's weight (o, k) over a group, for kMatrixTokens tokens, for store_matrices. A
   /// tile has 64 inputs, so that a group is two of them: `lines` [kPanels][2][16][16 outputs][4], q:
   /// [16][128].
   template <int kPanels>
-  static void multiply_matrices(const std::uint8_t* lines, std::size_t panel_bytes, const std::int8_t* q,
-                                std::int32_t (*products)[kTileRows][16]) {
+  static void multiply_matrices(const std::uint8_t* lines, std::size_t panel_bytes, const std::int8_t* q) {
     static_assert(kPanels == 1 || kPanels == 3);
     constexpr std::size_t kTileBytes = std::size_t{kTileRows} * kTileRowBytes;
     asm volatile("" ::: "memory");  // to GCC the loads of tiles don't read memory
@@ -40,13 +39,20 @@ struct Amx : Avx512 {
     _tile_loadd(7, q + kTileRowBytes, 2 * kTileRowBytes);
     _tile_loadd(3, lines + kTileBytes, kTileRowBytes);
     _tile_dpbsud(0, 7, 3);
-    _tile_stored(0, products[0], kTileRowBytes);
     if constexpr (kPanels == 3) {
       _tile_loadd(4, lines + panel_bytes + kTileBytes, kTileRowBytes);
       _tile_dpbsud(1, 7, 4);
-      _tile_stored(1, products[1], kTileRowBytes);
       _tile_loadd(5, lines + 2 * panel_bytes + kTileBytes, kTileRowBytes);
       _tile_dpbsud(2, 7, 5);
+    }
+  }
+
+  /// products[p][t][o] = what multiply_matrices summed up.
+  template <int kPanels>
+  static void store_matrices(std::int32_t (*products)[kTileRows][16]) {
+    _tile_stored(0, products[0], kTileRowBytes);
+    if constexpr (kPanels == 3) {
+      _tile_stored(1, products[1], kTileRowBytes);
       _tile_stored(2, products[2], kTileRowBytes);
     }
     asm volatile("" ::: "memory");
