@@ -13,7 +13,8 @@ struct ModelHashes {
   std::string weights;        // of the weight files' bytes, as `touchstone inspect` shows it
   std::string tokenizer;      // Tokenizer::sha256()
   std::string chat_template;  // of its source; empty: there is none
-  std::string engine;         // of all that decides bytes besides: versions and number formats, not the CPU
+  std::string engine;  // of all that decides bytes besides: versions, number formats, and whether sums are
+                       // those of matrix tiles
 
   bool operator==(const ModelHashes&) const = default;
 };

@@ -159,8 +159,11 @@ void extend_key_offsets(std::span<const float> key_bias, const RopeTable& rope, 
   }
 }
 
-CpuBackend::CpuBackend(int num_threads, std::string_view isa)
-    : pool_(num_threads), kernels_(choose_kernels(isa)), scratch_(static_cast<std::size_t>(num_threads)) {
+CpuBackend::CpuBackend(int num_threads, std::string_view isa, bool may_sum_in_tiles)
+    : pool_(num_threads),
+      kernels_(choose_kernels(isa)),
+      sums_in_tiles_(may_sum_in_tiles && kernels_.multiply_pairs_in_tiles != nullptr),
+      scratch_(static_cast<std::size_t>(num_threads)) {
   constexpr std::size_t kTileBytes = std::size_t{3} * kSumBlock * kLanes * sizeof(float);
   constexpr std::size_t kSumsBytes = std::size_t{2} * kMaxTokens * kSumStride * sizeof(float);
   for (ThreadScratch& scratch : scratch_) {
@@ -197,8 +200,9 @@ float* CpuBackend::multiply_piece(const Linear& linear, Rows x, const Piece& pie
                            .panel_bytes = w.panel_bytes,
                            .panels = reinterpret_cast<const std::uint8_t*>(w.panels.data())};
   if (w.format == PanelFormat::bf16_pairs) {
-    kernels_.multiply_pairs(panels, piece.first_panel, piece.num_panels, bf16_rows(x, piece.first_token),
-                            to_size(x.count), piece.num_tokens, sums);
+    const auto multiply = sums_in_tiles_ ? kernels_.multiply_pairs_in_tiles : kernels_.multiply_pairs;
+    multiply(panels, piece.first_panel, piece.num_panels, bf16_rows(x, piece.first_token), to_size(x.count),
+             piece.num_tokens, sums);
   } else if (is_integer(w.format)) {
     kernels_.multiply_ints(panels, piece.first_panel, piece.num_panels, int_rows(x, piece.first_token),
                            piece.num_tokens, scratch.tile.floats(), sums);

@@ -85,11 +85,13 @@ void extend_key_offsets(std::span<const float> key_bias, const RopeTable& rope, 
 
 class CpuBackend {
  public:
-  /// Throws Error for an instruction set that is not there.
-  CpuBackend(int num_threads, std::string_view isa);
+  /// Throws Error for an instruction set that is not there. With may_sum_in_tiles, products of bfloat16 are
+  /// those of KernelTable::multiply_pairs_in_tiles where the instruction set has them.
+  CpuBackend(int num_threads, std::string_view isa, bool may_sum_in_tiles = false);
 
   ThreadPool& pool() { return pool_; }
   const KernelTable& kernels() const { return kernels_; }
+  bool sums_in_tiles() const { return sums_in_tiles_; }
 
   /// x = rows `ids` of the table.
   void embed(const StoredMatrix& table, std::span<const std::int32_t> ids, Rows x);
@@ -152,6 +154,7 @@ class CpuBackend {
 
   ThreadPool pool_;
   const KernelTable& kernels_;
+  const bool sums_in_tiles_;
   std::vector<ThreadScratch> scratch_;
   std::vector<StoreItem> store_items_;
   std::vector<AttentionItem> attention_items_;

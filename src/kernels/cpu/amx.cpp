@@ -5,10 +5,15 @@
 #endif
 
 #include "kernels/cpu/body_int.h"
+#include "kernels/cpu/tiles_bf16.h"
 #include "kernels/cpu/vec_amx.h"
 
 namespace touchstone {
 
-const KernelTable kAmxKernels = make_table<Amx>();
+constinit const KernelTable kAmxKernels = [] {
+  KernelTable table = make_table<Amx>();
+  table.multiply_pairs_in_tiles = multiply_pairs_in_tiles;
+  return table;
+}();
 
 }  // namespace touchstone

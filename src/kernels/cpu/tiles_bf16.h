@@ -1,0 +1,156 @@
+// Products of bfloat16 in matrix tiles. As body.h, internal to each file that includes it.
+#pragma once
+
+#include "kernels/cpu/body.h"
+#include "kernels/cpu/tiles.h"
+
+namespace touchstone {
+namespace {
+
+inline constexpr int kTileInputs = kTileRowBytes / 2;
+inline constexpr std::size_t kTileBytes = std::size_t{kTileRows} * kTileRowBytes;
+inline constexpr std::size_t kBlockRowBytes = kSumBlock * sizeof(std::uint16_t);
+
+/// One step: tiles 0 and 1 (2 and 3) get the products of the first (second) 16 tokens with one and another
+/// panel, of 32 inputs. a: rows of row_bytes, the second 16 tokens' ones behind the first's.
+template <int kTokenTiles, int kPanels>
+void multiply_tile_step(const std::uint8_t* panel, std::size_t panel_bytes, const std::uint16_t* a,
+                        std::size_t row_bytes) {
+  const std::uint8_t* second = reinterpret_cast<const std::uint8_t*>(a) + kTileRows * row_bytes;
+  _tile_loadd(6, panel, kTileRowBytes);
+  _tile_loadd(4, a, row_bytes);
+  _tile_dpbf16ps(0, 4, 6);
+  if constexpr (kPanels == 2) {
+    _tile_loadd(7, panel + panel_bytes, kTileRowBytes);
+    _tile_dpbf16ps(1, 4, 7);
+  }
+  if constexpr (kTokenTiles == 2) {
+    _tile_loadd(5, second, row_bytes);
+    _tile_dpbf16ps(2, 5, 6);
+    if constexpr (kPanels == 2) _tile_dpbf16ps(3, 5, 7);
+  }
+}
+
+/// The last inputs of rows that don't fill a tile, filled up with zeros.
+template <int kTokenTiles, int kPanels>
+void multiply_last_tile_step(const std::uint8_t* panel, std::size_t panel_bytes, const std::uint16_t* a,
+                             int num_rows, int num_pairs) {
+  alignas(64) std::uint8_t panels[kPanels][kTileBytes] = {};
+  alignas(64) std::uint16_t rows[kTokenTiles * kTileRows][kTileInputs] = {};
+  for (std::size_t p = 0; p < kPanels; ++p) {
+    __builtin_memcpy(panels[p], panel + p * panel_bytes, static_cast<std::size_t>(num_pairs) * kTileRowBytes);
+  }
+  for (int row = 0; row < num_rows; ++row) {
+    __builtin_memcpy(rows[row], a + std::ptrdiff_t{row} * kSumBlock, static_cast<std::size_t>(num_pairs) * 4);
+  }
+  asm volatile("" ::: "memory");
+  multiply_tile_step<kTokenTiles, kPanels>(panels[0], kTileBytes, rows[0], sizeof rows[0]);
+}
+
+/// Sums of some inputs, added to `sums` unless they are the first ones. All tiles of tokens have num_rows
+/// rows.
+template <int kTokenTiles, int kPanels>
+void multiply_tiles(const std::uint8_t* panels, std::size_t panel_bytes, int num_pairs,
+                    const std::uint16_t* x, std::size_t block_rows, int num_rows, bool first, float* sums) {
+  constexpr std::size_t kStride = kSumStride * sizeof(float);
+  float* second = sums + std::ptrdiff_t{kTileRows} * kSumStride;
+  if (first) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  } else {
+    _tile_loadd(0, sums, kStride);
+    if constexpr (kPanels == 2) _tile_loadd(1, sums + kLanes, kStride);
+    if constexpr (kTokenTiles == 2) _tile_loadd(2, second, kStride);
+    if constexpr (kTokenTiles == 2 && kPanels == 2) _tile_loadd(3, second + kLanes, kStride);
+  }
+  constexpr int kPairs = kTileInputs / 2;
+  constexpr int kBlockSteps = kSumBlock / kTileInputs;
+  int pair = 0;
+  for (int step = 0; pair + kPairs <= num_pairs; pair += kPairs, panels += kTileBytes) {
+    multiply_tile_step<kTokenTiles, kPanels>(panels, panel_bytes, x + step * kTileInputs, kBlockRowBytes);
+    if (++step == kBlockSteps) {
+      step = 0;
+      x += block_rows * kSumBlock;
+    }
+  }
+  if (pair < num_pairs) {
+    multiply_last_tile_step<kTokenTiles, kPanels>(panels, panel_bytes, x + (2 * pair) % kSumBlock,
+                                                  kTokenTiles * num_rows, num_pairs - pair);
+  }
+  _tile_stored(0, sums, kStride);
+  if constexpr (kPanels == 2) _tile_stored(1, sums + kLanes, kStride);
+  if constexpr (kTokenTiles == 2) _tile_stored(2, second, kStride);
+  if constexpr (kTokenTiles == 2 && kPanels == 2) _tile_stored(3, second + kLanes, kStride);
+}
+
+/// Pairs of inputs that meet all tokens before the next ones do: weights of two panels stay near meanwhile.
+inline constexpr int kNearPairs = kSumBlock;
+
+/// kPanels panels times tokens in tiles of num_rows, over the inputs of num_pairs.
+template <int kPanels>
+void multiply_tile_panels(const std::uint8_t* panels, std::size_t panel_bytes, int num_pairs,
+                          const std::uint16_t* x, std::size_t block_rows, int num_tokens, int num_rows,
+                          bool first, float* sums) {
+  for (int t = 0; t < num_tokens;) {
+    const int n = t + 2 * num_rows <= num_tokens ? 2 * num_rows : num_rows;
+    for (std::size_t p = 0; p < kPanels && n < num_tokens; ++p) {  // the weights after these
+      prefetch_share(panels + p * panel_bytes + static_cast<std::size_t>(num_pairs) * kTileRowBytes,
+                     kNearPairs, t, t + n, num_tokens);
+    }
+    const auto multiply = n > num_rows ? multiply_tiles<2, kPanels> : multiply_tiles<1, kPanels>;
+    multiply(panels, panel_bytes, num_pairs, x + std::ptrdiff_t{t} * kSumBlock, block_rows, num_rows, first,
+             sums + std::ptrdiff_t{t} * kSumStride);
+    t += n;
+  }
+}
+
+/// All panels times tokens in tiles of num_rows.
+void multiply_tile_rows(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t num_panels,
+                        const std::uint16_t* x, std::size_t block_rows, int num_tokens, int num_rows,
+                        float* sums) {
+  const std::size_t stride = weights.panel_bytes;
+  const int num_pairs = (weights.num_inputs + 1) / 2;
+  const int pairs_each = num_tokens > 2 * num_rows ? kNearPairs : num_pairs;
+  for (int begin = 0; begin < num_pairs; begin += pairs_each) {
+    const int count = num_pairs - begin < pairs_each ? num_pairs - begin : pairs_each;
+    const std::uint8_t* panels = weights.panels + static_cast<std::size_t>(first_panel) * stride +
+                                 static_cast<std::size_t>(begin) * kTileRowBytes;
+    const std::uint16_t* rows = x + static_cast<std::size_t>(2 * begin) * block_rows;
+    const bool first = begin == 0;
+    int panel = 0;
+    // One token reads a single stream, which memory delivers fastest.
+    for (; num_tokens > 1 && panel + 2 <= num_panels; panel += 2, panels += 2 * stride) {
+      multiply_tile_panels<2>(panels, stride, count, rows, block_rows, num_tokens, num_rows, first,
+                              sums + panel * kLanes);
+    }
+    for (; panel < num_panels; ++panel, panels += stride) {
+      multiply_tile_panels<1>(panels, stride, count, rows, block_rows, num_tokens, num_rows, first,
+                              sums + panel * kLanes);
+    }
+  }
+}
+
+/// As KernelTable has it.
+void multiply_pairs_in_tiles(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t num_panels,
+                             const std::uint16_t* x, std::size_t block_rows, std::int32_t num_tokens,
+                             float* sums) {
+  const int whole = num_tokens / kTileRows * kTileRows;
+  asm volatile("" ::: "memory");  // to GCC the loads of tiles don't read memory
+  if (whole > 0) {
+    start_tiles();
+    multiply_tile_rows(weights, first_panel, num_panels, x, block_rows, whole, kTileRows, sums);
+  }
+  if (whole < num_tokens) {
+    const int rest = num_tokens - whole;
+    start_tiles(rest);
+    multiply_tile_rows(weights, first_panel, num_panels, x + std::ptrdiff_t{whole} * kSumBlock, block_rows,
+                       rest, rest, sums + std::ptrdiff_t{whole} * kSumStride);
+  }
+  stop_tiles();
+  asm volatile("" ::: "memory");
+}
+
+}  // namespace
+}  // namespace touchstone
