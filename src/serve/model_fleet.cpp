@@ -21,11 +21,21 @@ namespace {
 constexpr std::chrono::milliseconds kMostHeldOn{1000};
 constexpr std::chrono::milliseconds kBetweenLooks{5};
 
+/// Adds what only grows.
+void add_counts(RunnerLoad& to, const RunnerLoad& from) {
+  to.busy_s += from.busy_s;
+  to.forward_s += from.forward_s;
+  to.choosing_s += from.choosing_s;
+  to.idle_tokens += from.idle_tokens;
+  to.evicted_blocks += from.evicted_blocks;
+}
+
 }  // namespace
 
 struct ModelFleet::Impl {
   struct Entry {
-    Lease runner;  // null: not loaded
+    Lease runner;     // null: not loaded
+    RunnerLoad past;  // counts of the runners that it had before
     std::uint64_t last_use = 0;
     std::vector<Waiter> waiters;
   };
@@ -170,6 +180,7 @@ bool ModelFleet::Impl::wait_for_room(std::uint64_t bytes, std::unique_lock<std::
 void ModelFleet::Impl::unload(std::size_t model, std::unique_lock<std::mutex>& lock) {
   Lease runner = std::move(entries[model].runner);
   entries[model].runner = nullptr;
+  add_counts(entries[model].past, runner->load());
   lock.unlock();
   runner.reset();
   malloc_trim(0);  // the tokenizer's small pieces
@@ -234,6 +245,14 @@ ModelFleet::Lease ModelFleet::lease(int model) {
 void ModelFleet::look(int model, const std::function<void(const ModelRunner&)>& view) const {
   const std::scoped_lock lock(impl_->mutex);
   if (const Lease& runner = impl_->entries[static_cast<std::size_t>(model)].runner) view(*runner);
+}
+
+RunnerLoad ModelFleet::load(int model) const {
+  const std::scoped_lock lock(impl_->mutex);
+  const Impl::Entry& entry = impl_->entries[static_cast<std::size_t>(model)];
+  RunnerLoad load = entry.runner ? entry.runner->load() : RunnerLoad();
+  add_counts(load, entry.past);
+  return load;
 }
 
 void ModelFleet::wait_for(int model, Waiter waiter) {

@@ -60,6 +60,8 @@ class ModelFleet {
   Lease lease(int model);
   /// Calls `view` with the runner, if the model is loaded; is no use of it.
   void look(int model, const std::function<void(const ModelRunner&)>& view) const;
+  /// What there is now, and what has been counted since the start, however often the model was unloaded.
+  RunnerLoad load(int model) const;
   /// Has the model loaded if it is not, and calls `waiter` once, on the loading thread or this one.
   void wait_for(int model, Waiter waiter);
 

@@ -89,20 +89,17 @@ HttpResponse show_ready(Api& api, const HttpRequest&) {
 
 HttpResponse show_metrics(Api& api, const HttpRequest&) {
   for (int i = 0; i < static_cast<int>(api.fleet->models().size()); ++i) {
-    ModelGauges gauges;
-    api.fleet->look(i, [&](const ModelRunner& runner) {
-      const RunnerLoad load = runner.load();
-      gauges = {.running = static_cast<double>(load.running),
-                .waiting = static_cast<double>(load.waiting),
-                .kv_blocks_used = static_cast<double>(load.used_blocks),
-                .kv_blocks = static_cast<double>(load.num_blocks),
-                .busy_s = load.busy_s,
-                .forward_s = load.forward_s,
-                .choosing_s = load.choosing_s,
-                .idle_tokens = static_cast<double>(load.idle_tokens),
-                .evicted_blocks = static_cast<double>(load.evicted_blocks)};
-    });
-    api.metrics.set_model(api.fleet->models()[static_cast<std::size_t>(i)].id, gauges);
+    const RunnerLoad load = api.fleet->load(i);
+    api.metrics.set_model(api.fleet->models()[static_cast<std::size_t>(i)].id,
+                          {.running = static_cast<double>(load.running),
+                           .waiting = static_cast<double>(load.waiting),
+                           .kv_blocks_used = static_cast<double>(load.used_blocks),
+                           .kv_blocks = static_cast<double>(load.num_blocks),
+                           .busy_s = load.busy_s,
+                           .forward_s = load.forward_s,
+                           .choosing_s = load.choosing_s,
+                           .idle_tokens = static_cast<double>(load.idle_tokens),
+                           .evicted_blocks = static_cast<double>(load.evicted_blocks)});
   }
   api.metrics.set_connections(api.num_connections);
   return {.content_type = "text/plain; version=0.0.4; charset=utf-8",

@@ -99,6 +99,21 @@ TEST(Fleet, AModelIsLoadedWhenItIsAskedForInPlaceOfTheOneThatNobodyUses) {
   EXPECT_EQ(server.metric_of("touchstone_model_loads_total", kFirst), 2);
 }
 
+TEST(Fleet, WhatIsCountedOfAModelStaysAndGoesOnGrowingWhenItIsUnloadedAndLoadedAgain) {
+  const FleetServer server(pair_of(1), 1);
+  const auto model_seconds = [&] {
+    return server.metric("touchstone_engine_seconds_total{model=\"demo:distilled\",part=\"model\"}");
+  };
+  ASSERT_EQ(server.ask(chat_with(kFirst, R"(,"max_tokens":64,"ignore_eos":true)")).status, 200);
+  ASSERT_EQ(server.ask(chat_with(kSecond)).status, 200);
+  ASSERT_FALSE(server.is_loaded(kFirst));
+  const double unloaded = model_seconds();
+  EXPECT_GT(unloaded, 0);
+  ASSERT_EQ(server.ask(chat_with(kFirst, R"(,"max_tokens":1)")).status, 200);
+  ASSERT_EQ(server.ask(chat_with(kSecond)).status, 200);  // now it has counted all that it did
+  EXPECT_GT(model_seconds(), unloaded);
+}
+
 TEST(Fleet, WhoHasReadAnAnswersEndIsNotToldThatItsModelIsBusy) {
   const FleetServer server(pair_of(1), 1);
   for (int i = 0; i < 10; ++i) {
