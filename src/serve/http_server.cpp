@@ -123,10 +123,10 @@ struct Reply::Exchange {
 
 Reply::Reply(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)) {}
 
-Reply::~Reply() {          // NOLINT(bugprone-exception-escape): only memory that runs out throws here
-  if (!exchange_) return;  // moved from
+Reply::~Reply() {  // NOLINT(bugprone-exception-escape): only memory that runs out throws here
   if (!answered_)
     send(make_error(500, "server_error", "the request was dropped; this is a fault of the server"));
+  end();
 }
 
 void Reply::add_header(std::string name, std::string value) {
@@ -134,7 +134,9 @@ void Reply::add_header(std::string name, std::string value) {
 }
 
 void Reply::begin(HttpResponse head, bool streams) {
+  if (!exchange_ || answered_) return;
   answered_ = true;
+  streams_ = streams;
   std::move(headers_.begin(), headers_.end(), std::back_inserter(head.headers));
   asio::post(exchange_->executor, [exchange = exchange_, head = std::move(head), streams]() mutable {
     exchange->head = std::move(head);
@@ -147,7 +149,7 @@ void Reply::send(HttpResponse response) { begin(std::move(response), false); }
 void Reply::begin_stream(HttpResponse head) { begin(std::move(head), true); }
 
 void Reply::write(std::string bytes) {
-  if (abandoned()) return;
+  if (!exchange_ || exchange_->gone) return;
   asio::post(exchange_->executor, [exchange = exchange_, bytes = std::move(bytes)] {
     if (exchange->gone) return;
     exchange->pending += bytes;
@@ -157,13 +159,14 @@ void Reply::write(std::string bytes) {
 }
 
 void Reply::end() {
+  if (!exchange_ || !std::exchange(streams_, false)) return;
   asio::post(exchange_->executor, [exchange = exchange_] {
     exchange->ended = true;
     exchange->news->notify();
   });
 }
 
-bool Reply::abandoned() const { return exchange_->gone; }
+bool Reply::abandoned() const { return !exchange_ || exchange_->gone; }
 
 // ---- connections ----
 

@@ -57,8 +57,9 @@ HttpResponse make_loading_error();
 HttpResponse make_shutdown_error();
 
 /// Where a request's answer goes: send() once, or begin_stream(), write()s and end(). Any thread may use it,
-/// one at a time. What is written to a client that has left goes nowhere. One that is dropped unanswered
-/// answers 500.
+/// one at a time. What is written to a client that has left goes nowhere, and so does what is sent behind an
+/// answer, or through a Reply that another one was made of. One that is dropped unanswered answers 500; a
+/// stream that is dropped ends.
 class Reply {
  public:
   struct Exchange;
@@ -81,7 +82,7 @@ class Reply {
 
   std::shared_ptr<Exchange> exchange_;
   std::vector<std::pair<std::string, std::string>> headers_;
-  bool answered_ = false;
+  bool answered_ = false, streams_ = false;  // streams_: until its end
 };
 
 struct HttpLimits {
