@@ -193,8 +193,12 @@ void finish_job(const std::shared_ptr<Completion>& completion, std::size_t first
   log_completion(c);
   expect_next_turn(c);
   if (!c.response.receipt) return send_end(c);
-  c.runner.hashes().when_known([completion](const ModelHashes& hashes) {
-    completion->response.receipt->hashes = hashes;
+  c.runner.hashes().when_known([completion](const ModelHashes* hashes) {
+    if (hashes == nullptr) {
+      return send_failure(
+          *completion, make_error(503, "server_error", "the model's hashes for the receipt cannot be had"));
+    }
+    completion->response.receipt->hashes = *hashes;
     send_end(*completion);
   });
 }

@@ -305,8 +305,11 @@ void ModelRunner::prefill_when_idle(ExpectedPrompt prompt) {
 }
 
 void ModelRunner::cancel_all() {
-  const std::scoped_lock lock(impl_->mutex);
-  impl_->cancelled = true;
+  {
+    const std::scoped_lock lock(impl_->mutex);
+    impl_->cancelled = true;
+  }
+  impl_->hashes.stop();
 }
 
 RunnerLoad ModelRunner::load() const {

@@ -71,7 +71,7 @@ class ModelRunner {
   /// Computes the text's keys and values when no request has been there for a moment; the first one that
   /// comes interrupts it, until it is quiet again. Of many texts the newest are kept.
   void prefill_when_idle(ExpectedPrompt prompt);
-  /// Ends all jobs as cancelled, now and from now on.
+  /// Ends all jobs as cancelled, now and from now on; hashes that are not known yet cannot be had any more.
   void cancel_all();
   RunnerLoad load() const;
 
