@@ -6,6 +6,9 @@
 #include <array>
 #include <functional>
 
+#include "base/error.h"
+#include "base/parse_json.h"
+
 namespace touchstone::serve {
 
 namespace json = boost::json;
@@ -51,9 +54,11 @@ json::value read_tool_call(const json::value& value, const std::string& path, co
   json::object call = value.get_object();
   const json::value* arguments = parts.find("arguments");
   if (arguments != nullptr && arguments->is_string()) {
-    boost::system::error_code error;
-    json::value parsed = json::parse(std::string(arguments->get_string()), error);
-    if (!error && parsed.is_object()) call["function"].as_object()["arguments"] = std::move(parsed);
+    try {
+      json::value parsed = parse_json(std::string(arguments->get_string()), "the arguments");
+      if (parsed.is_object()) call["function"].as_object()["arguments"] = std::move(parsed);
+    } catch (const Error&) {  // templates are given it as it is
+    }
   }
   for (const char* name : {"id", "type", "index"}) fields.find(name);
   note(fields);

@@ -4,6 +4,8 @@
 #include <boost/json.hpp>
 #include <optional>
 
+#include "base/error.h"
+#include "base/parse_json.h"
 #include "text/tool_call_grammar.h"
 
 namespace touchstone::serve {
@@ -69,9 +71,13 @@ std::optional<Head> read_streamed_head(std::string_view text) {
 
 /// A whole call in any other order of its members.
 std::optional<ToolCallDelta> parse_whole_call(std::string_view text) {
-  boost::system::error_code error;
-  const auto value = boost::json::parse(text, error);
-  if (error || !value.is_object()) return std::nullopt;
+  boost::json::value value;
+  try {
+    value = parse_json(std::string(text), "the call");
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+  if (!value.is_object()) return std::nullopt;
   const boost::json::object& call = value.get_object();
   const boost::json::value* name = call.if_contains("name");
   if (name == nullptr || !name->is_string()) return std::nullopt;

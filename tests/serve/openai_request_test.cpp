@@ -128,6 +128,10 @@ TEST(OpenAiRequest, ArgumentsOfCallsFitTemplatesOfBothKinds) {
       "{% for m in messages %}{% for c in m.tool_calls or [] %}{{ '<' + c.function.arguments + '>' }}{% "
       "endfor %}{% endfor %}");
   EXPECT_EQ(joined.read(calls).prompts.at(0).text, R"(<{"x":1}>)");
+  const std::string numbers =
+      R"({"messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":)"
+      R"("{\"far\":1e999,\"near\":0.1000000000000000055511151231257827}"}}]}]})";
+  EXPECT_EQ(as_json.read(numbers).prompts.at(0).text, R"({"far": 1.7976931348623157e+308, "near": 0.1})");
 }
 
 TEST(OpenAiRequest, ToolsBecomeTheFormOfTheAnswer) {

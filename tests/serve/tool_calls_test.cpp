@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
+#include <limits>
 
 namespace touchstone::serve {
 namespace {
@@ -75,6 +76,16 @@ TEST(ToolCalls, ComeOutTheSameHoweverTheTextIsCut) {
       ASSERT_EQ(read_in_pieces(c.text, size), c.expected) << c.name << ", pieces of " << size;
     }
   }
+}
+
+TEST(ToolCalls, OfAnyOrderKeepTheirNumbersAsNearAsDoublesAre) {
+  const Read read = read_in_pieces(
+      R"(<tool_call>{"arguments": {"far": 1e999, "near": 0.1000000000000000055511151231257827}, "name": "f"}</tool_call>)",
+      7);
+  ASSERT_EQ(read.calls.size(), 1U);
+  const boost::json::value arguments = boost::json::parse(read.calls[0].second);
+  EXPECT_EQ(arguments.at("far").as_double(), std::numeric_limits<double>::max());
+  EXPECT_EQ(arguments.at("near").as_double(), 0.1);
 }
 
 TEST(ToolCalls, ArgumentsArePassedOnBeforeTheCallIsComplete) {
