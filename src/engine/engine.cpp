@@ -185,37 +185,93 @@ ChosenToken Engine::Impl::choose_token(Sequence& sequence, std::span<float> row,
   return token;
 }
 
-/// The token of each sequence's first row, where it has one, and samples those behind it. No sequence looks
-/// at another, so each thread chooses for those that it draws.
+/// The token of each sequence's first row for one, where it has any, and samples those behind it. No sequence
+/// looks at another, so each thread chooses for those that it draws.
 std::vector<ChosenToken> Engine::Impl::choose_tokens(std::span<Sequence* const> scheduled,
-                                                     std::span<const ForwardSlice> slices,
+                                                     std::span<const SliceRows> slice_rows,
                                                      std::span<float> rows) {
   const auto start = Clock::now();
   const auto vocab_size = static_cast<std::size_t>(model->transformer->config().vocab_size);
-  struct Task {
-    std::size_t sequence, row;
-  };
-  std::vector<Task> tasks;
-  std::size_t row = 0;
+  std::vector<std::size_t> choosing;  // their places among the scheduled
   for (std::size_t i = 0; i < scheduled.size(); ++i) {
-    if (slices[i].num_logits > 0) tasks.push_back({i, row});
-    row += static_cast<std::size_t>(slices[i].num_logits);
+    if (slice_rows[i].num_tokens > 0 && !request_of(*scheduled[i]).input.prompt_only) choosing.push_back(i);
   }
   std::vector<ChosenToken> tokens(scheduled.size());
-  for_each(model->transformer->threads(), static_cast<std::int32_t>(tasks.size()), [&](int item, int thread) {
-    const Task task = tasks[static_cast<std::size_t>(item)];
-    Sequence& sequence = *scheduled[task.sequence];
-    ChoosingBuffers& buffers = choosing_buffers[static_cast<std::size_t>(thread)];
-    try {
-      const std::span<float> own = rows.subspan(task.row * vocab_size);
-      tokens[task.sequence] = choose_token(sequence, own.first(vocab_size), buffers, std::nullopt);
-      sample_ahead(sequence, tokens[task.sequence].id, own, buffers.sampler);
-    } catch (...) {
-      tokens[task.sequence].error = std::current_exception();
-    }
-  });
+  for_each(model->transformer->threads(), static_cast<std::int32_t>(choosing.size()),
+           [&](int item, int thread) {
+             const std::size_t place = choosing[static_cast<std::size_t>(item)];
+             Sequence& sequence = *scheduled[place];
+             ChoosingBuffers& buffers = choosing_buffers[static_cast<std::size_t>(thread)];
+             try {
+               const SliceRows& slice = slice_rows[place];
+               const std::span<float> own = rows.subspan((slice.first + slice.num_scores) * vocab_size);
+               tokens[place] = choose_token(sequence, own.first(vocab_size), buffers, std::nullopt);
+               sample_ahead(sequence, tokens[place].id, own, buffers.sampler);
+             } catch (...) {
+               tokens[place].error = std::current_exception();
+             }
+           });
   choosing_s += seconds_since(start);
   return tokens;
+}
+
+/// Whether the prompt that the sequence computes is to be scored.
+bool Engine::Impl::scores_prompt(const Sequence& sequence) {
+  return sequence.sample == 0 && !sequence.generating() && request_of(sequence).input.on_prompt;
+}
+
+/// Of the sequence's next `num_ids` positions those that are still to be scored. They end where the ids do,
+/// or before the last, behind which nothing stands yet.
+std::size_t Engine::Impl::count_scores(const Sequence& sequence, std::size_t num_ids) {
+  if (!scores_prompt(sequence)) return 0;
+  const std::size_t begin = std::max(sequence.computed, request_of(sequence).scores.size());
+  const std::size_t end = std::min(sequence.computed + num_ids, sequence.prompt_size - 1);
+  return end > begin ? end - begin : 0;
+}
+
+std::vector<SliceRows> Engine::Impl::list_rows(std::span<Sequence* const> scheduled,
+                                               std::span<const ForwardSlice> slices) {
+  std::vector<SliceRows> list;
+  std::size_t first = 0;
+  for (std::size_t i = 0; i < scheduled.size(); ++i) {
+    const std::size_t num_scores = count_scores(*scheduled[i], slices[i].ids.size());
+    list.push_back({first, num_scores, to_size(slices[i].num_logits) - num_scores});
+    first += to_size(slices[i].num_logits);
+  }
+  return list;
+}
+
+/// Adds to the scores of the scheduled prompts what the rows say.
+void Engine::Impl::score_prompts(std::span<Sequence* const> scheduled, std::span<const SliceRows> slice_rows,
+                                 std::span<const float> rows) {
+  const auto start = Clock::now();
+  const std::size_t vocab_size = to_size(model->transformer->config().vocab_size);
+  for (std::size_t i = 0; i < scheduled.size(); ++i) {
+    const SliceRows& slice = slice_rows[i];
+    if (slice.num_scores == 0) continue;
+    Request& request = request_of(*scheduled[i]);
+    const std::size_t begin = request.scores.size();
+    std::vector<std::exception_ptr> errors(slice.num_scores);
+    request.scores.resize(begin + slice.num_scores);
+    for_each(model->transformer->threads(), static_cast<std::int32_t>(slice.num_scores), [&](int item, int) {
+      const std::size_t n = to_size(item);
+      try {
+        const std::span<const float> row = rows.subspan((slice.first + n) * vocab_size, vocab_size);
+        check_logits(row, "model " + model->id);
+        request.scores[begin + n] = score_row(row, request.input.prompt_ids[begin + n + 1],
+                                              std::max(request.input.sampling.num_logprobs, 0));
+      } catch (...) {
+        errors[n] = std::current_exception();
+      }
+    });
+    const auto failed =
+        std::find_if(errors.begin(), errors.end(), [](const auto& e) { return e != nullptr; });
+    if (failed != errors.end()) {
+      request.scores.resize(begin);
+      std::rethrow_exception(*failed);
+    }
+  }
+  choosing_s += seconds_since(start);
 }
 
 /// What the token, already appended, adds to the text, and why the answer ends with it, if it does.
@@ -409,7 +465,7 @@ Engine::RequestId Engine::submit(GenerateRequest input) {
                 "ask for 1 to " + std::to_string(kMostSamples) + " samples");
   }
   check_sampling(input.sampling);
-  if (prompt_size >= most) {
+  if (prompt_size + (input.prompt_only ? 0 : 1) > most) {
     throw Error("the prompt has " + std::to_string(prompt_size) + " tokens, but there is room for " +
                     std::to_string(most) + " with the answer",
                 "shorten it, or raise --ctx where the model and the memory allow");
@@ -482,32 +538,39 @@ void Engine::Impl::run(std::span<Sequence* const> scheduled, std::span<const For
     num_rows += static_cast<std::size_t>(slice.num_logits);
     num_tokens += slice.ids.size();
   }
-  assert(num_rows * vocab_size * sizeof(float) <= logits.size());
+  const std::size_t num_bytes = num_rows * vocab_size * sizeof(float);
+  if (num_bytes > logits.size()) logits = Buffer(num_bytes, "logits");  // for prompts to be scored
   const std::span<float> rows{logits.floats(), num_rows * vocab_size};
   const auto start = Clock::now();
   model->transformer->forward(*kv, slices, rows);
   const double seconds = seconds_since(start);
   forward_s += seconds;
   pass_times.record(num_tokens, seconds);
-  const std::vector<ChosenToken> tokens = choose_tokens(scheduled, slices, rows);
+  const std::vector<SliceRows> slice_rows = list_rows(scheduled, slices);
+  score_prompts(scheduled, slice_rows, rows);
+  const std::vector<ChosenToken> tokens = choose_tokens(scheduled, slice_rows, rows);
 
-  std::size_t row = 0;
   for (std::size_t i = 0; i < scheduled.size(); ++i) {
     Sequence& sequence = *scheduled[i];
-    const std::size_t first_row = row;
-    const auto own_rows = static_cast<std::size_t>(slices[i].num_logits);
-    row += own_rows;
+    const SliceRows& own = slice_rows[i];
     if (sequence.status != Status::running) continue;  // cancelled by another sample's callback
     sequence.computed += sequence.draft.empty() ? slices[i].ids.size() : 1;
     keep_prefix(sequence, sequence.computed / kKvBlockTokens * kKvBlockTokens);
     const bool first_prompt = sequence.sample == 0 && !sequence.generating();
     if (first_prompt) request_of(sequence).prefilled_tokens += slices[i].ids.size();
-    if (own_rows == 0) continue;
-    if (first_prompt) {
-      count_cached(sequence);
-      share_prompt(sequence);
+    if (own.num_tokens == 0) continue;
+    Request& request = request_of(sequence);
+    if (first_prompt) count_cached(sequence);
+    if (first_prompt && request.input.on_prompt) {
+      std::exchange(request.input.on_prompt, {})(std::exchange(request.scores, {}));
     }
-    take_rows(sequence, rows.subspan(first_row * vocab_size, own_rows * vocab_size), tokens[i]);
+    if (request.input.prompt_only) {
+      end(request, FinishReason::length);
+      continue;
+    }
+    if (first_prompt) share_prompt(sequence);
+    const std::size_t first_row = own.first + own.num_scores;
+    take_rows(sequence, rows.subspan(first_row * vocab_size, own.num_tokens * vocab_size), tokens[i]);
   }
 }
 

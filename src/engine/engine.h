@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/score.h"
 #include "formats/checkpoint.h"
 #include "model/transformer.h"
 #include "text/chat_template.h"
@@ -88,6 +89,10 @@ struct GenerateRequest {
   std::function<bool(const TokenEvent&)> on_token = {};  // false cancels the request
   // A sample has ended by itself; false cancels the others.
   std::function<bool(int sample, const GeneratedSample&)> on_sample = {};
+  // What the model expected at each place of the prompt but its last, with num_logprobs likeliest ids: called
+  // once, when the prompt is computed. Of such a prompt nothing is taken from the prefix cache.
+  std::function<void(std::span<const ScoredPosition>)> on_prompt = {};
+  bool prompt_only = false;     // each sample ends, empty, when the prompt is computed
   std::string cache_salt = {};  // prompts share cached keys and values only with those of the same salt
   std::optional<std::chrono::steady_clock::time_point> deadline = {};  // what is not done by then is cut off
   // What the answer must follow (text/json_schema.h), behind the thinking where there is any. An answer that

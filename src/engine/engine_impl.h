@@ -93,6 +93,12 @@ struct Request {
   std::size_t prefilled_tokens = 0;  // of the prompt, by the first sample
   std::int32_t cached_tokens = 0;
   std::int64_t drafted_tokens = 0, accepted_tokens = 0;
+  std::vector<ScoredPosition> scores;  // of the prompt so far, where they are asked for
+};
+
+/// The logits that a slice brings: first those that score its prompt, then those that choose tokens.
+struct SliceRows {
+  std::size_t first = 0, num_scores = 0, num_tokens = 0;
 };
 
 /// Memory in which one thread chooses tokens.
@@ -135,6 +141,12 @@ struct Engine::Impl {
   void adopt(Sequence& sequence, PrefixCache::Match&& match);
   void let_go(const PrefixCache::Match& match);
   void keep_prefix(Sequence& sequence, std::size_t tokens);
+  bool scores_prompt(const Sequence& sequence);
+  std::size_t count_scores(const Sequence& sequence, std::size_t num_ids);
+  std::vector<SliceRows> list_rows(std::span<Sequence* const> scheduled,
+                                   std::span<const ForwardSlice> slices);
+  void score_prompts(std::span<Sequence* const> scheduled, std::span<const SliceRows> slice_rows,
+                     std::span<const float> rows);
   void draft(std::span<Sequence* const> decoding);
   void drop_draft(Sequence& sequence);
   void preempt(Sequence& sequence);
@@ -147,7 +159,7 @@ struct Engine::Impl {
   ChosenToken choose_token(Sequence& sequence, std::span<float> row, ChoosingBuffers& buffers,
                            std::optional<std::int32_t> known);
   std::vector<ChosenToken> choose_tokens(std::span<Sequence* const> scheduled,
-                                         std::span<const ForwardSlice> slices, std::span<float> rows);
+                                         std::span<const SliceRows> slice_rows, std::span<float> rows);
   void run(std::span<Sequence* const> scheduled, std::span<const ForwardSlice> slices);
   void append(Sequence& sequence, const ChosenToken& token);
   void take_rows(Sequence& sequence, std::span<float> rows, const ChosenToken& first);

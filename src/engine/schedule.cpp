@@ -4,6 +4,12 @@
 #include "engine/share_chunk.h"
 
 namespace touchstone {
+namespace {
+
+// Positions of prompts to be scored: 64 rows of logits of a large vocabulary are 40 MB.
+constexpr std::size_t kMostScoredInPass = 64;
+
+}  // namespace
 
 void Engine::Impl::release(Sequence& sequence) {
   keep_prefix(sequence, sequence.computed);
@@ -19,11 +25,13 @@ std::optional<std::int32_t> Engine::Impl::take_block() {
   return pool.take();
 }
 
-/// What is there of the sequence's ids, all but the last, which it runs itself for its logits.
+/// What is there of the sequence's ids, all but those that it runs itself for their logits: the last, and
+/// those that are still to be scored.
 PrefixCache::Match Engine::Impl::find_prefix(const Sequence& sequence) {
-  if (!options.prefix_cache) return {};
-  return cache.find(request_of(sequence).input.cache_salt,
-                    std::span(sequence.ids).first(sequence.ids.size() - 1));
+  const Request& request = request_of(sequence);
+  const std::size_t most = scores_prompt(sequence) ? request.scores.size() : sequence.ids.size() - 1;
+  if (!options.prefix_cache || most == 0) return {};
+  return cache.find(request.input.cache_salt, std::span(sequence.ids).first(most));
 }
 
 void Engine::Impl::let_go(const PrefixCache::Match& match) {
@@ -109,8 +117,14 @@ std::vector<std::pair<Sequence*, std::size_t>> Engine::Impl::choose_prompts(
   }
   const auto counts = share_chunk(left, static_cast<std::size_t>(options.prefill_chunk));
   std::vector<std::pair<Sequence*, std::size_t>> chosen;
+  std::size_t room = kMostScoredInPass;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    if (counts[i] > 0) chosen.emplace_back(prompts[i], counts[i]);
+    std::size_t count = counts[i];
+    if (scores_prompt(*prompts[i])) {
+      count = std::min(count, room);
+      room -= count;
+    }
+    if (count > 0) chosen.emplace_back(prompts[i], count);
   }
   return chosen;
 }
@@ -147,8 +161,9 @@ std::vector<Sequence*> Engine::Impl::schedule(std::vector<ForwardSlice>& slices)
       continue;
     }
     const auto ids = std::span<const std::int32_t>(sequence->ids).subspan(sequence->computed, count);
-    const bool whole = sequence->computed + count == sequence->ids.size();
-    slices.push_back({ids, first, sequence->blocks, whole ? 1 : 0});
+    const std::size_t num_tokens = sequence->computed + count == sequence->ids.size() ? 1 : 0;
+    const auto num_logits = static_cast<std::int32_t>(count_scores(*sequence, count) + num_tokens);
+    slices.push_back({ids, first, sequence->blocks, num_logits});
   }
   return scheduled;
 }

@@ -14,6 +14,8 @@ namespace {
 // Positions whose logits are held at once: 64 rows of a large vocabulary are 40 MB.
 constexpr std::size_t kChunk = 64;
 
+}  // namespace
+
 ScoredPosition score_row(std::span<const float> logits, std::int32_t next, int top_count) {
   const double normalizer = log_sum_exp(logits);
   const auto logprob = [&](std::int32_t id) { return logits[static_cast<std::size_t>(id)] - normalizer; };
@@ -21,8 +23,6 @@ ScoredPosition score_row(std::span<const float> logits, std::int32_t next, int t
   for (const std::int32_t id : find_top(logits, top_count)) position.top.emplace_back(id, logprob(id));
   return position;
 }
-
-}  // namespace
 
 void score_ids(Transformer& transformer, std::span<const std::int32_t> ids, int top_count,
                const std::function<void(const ScoredPosition&)>& on_position,

@@ -17,7 +17,12 @@ struct ScoredPosition {
   double logprob;
   std::vector<std::pair<std::int32_t, double>>
       top;  // most likely ids with their log-probabilities, best first
+
+  bool operator==(const ScoredPosition&) const = default;
 };
+
+/// What `logits`, a position's, say of the token `next` that follows it.
+ScoredPosition score_row(std::span<const float> logits, std::int32_t next, int top_count);
 
 /// Runs `ids` once and calls `on_position` for each position i < ids.size() - 1 (it predicts ids[i + 1]) and
 /// `on_logits` (may be empty) with the float32 logits [vocab_size] of every position, both in order. Throws

@@ -27,10 +27,13 @@ Choice::Choice(const CompletionRequest& request, const Prompt& prompt, std::size
     : is_chat_(request.is_chat),
       reads_tools_(request.reads_tools),
       wants_logprobs_(request.sampling.num_logprobs >= 0),
+      lists_all_(request.scores_prompt()),
       index_(index),
       echo_(request.echo ? prompt.text : ""),
       stop_ids_(request.sampling.ignore_eos ? std::vector<std::int32_t>() : request.sampling.stop_ids),
-      splitter_(prompt.reasoning_opened) {}
+      splitter_(prompt.reasoning_opened) {
+  if (lists_all_) logprobs_.push_back({.id = prompt.ids.front(), .logprob = {}, .top = {}});
+}
 
 void Choice::add(Kind kind, std::string text, AnswerDelta& delta) {
   if (text.empty()) return;
@@ -61,7 +64,10 @@ void Choice::add_answer(ToolText text, AnswerDelta& delta) {
 
 void Choice::read(std::string_view text, bool at_end, AnswerDelta& delta) {
   delta.is_first = !std::exchange(begun_, true);
-  if (delta.is_first) add(Kind::text, std::move(echo_), delta);
+  if (delta.is_first) {
+    add(Kind::text, std::move(echo_), delta);
+    delta.logprobs = logprobs_;  // the prompt's
+  }
   if (!is_chat_) return add(Kind::text, std::string(text), delta);
   ReasoningText parts = splitter_.push(text);
   if (at_end) {
@@ -75,22 +81,35 @@ void Choice::read(std::string_view text, bool at_end, AnswerDelta& delta) {
   if (at_end) add_answer(tools_.finish(), delta);
 }
 
-std::optional<TokenLogprob> Choice::read_logprob(const TokenEvent& event, const Tokenizer& tokenizer) {
-  const bool is_end = std::find(stop_ids_.begin(), stop_ids_.end(), event.id) != stop_ids_.end();
-  if (!wants_logprobs_ || is_end) return std::nullopt;
-  logprobs_.push_back({.id = event.id,
-                       .logprob = event.logprob,
-                       .top = {event.top.begin(), event.top.end()},
-                       .text_offset = text_offset_});
-  text_offset_ += count_characters(tokenizer.token_bytes(event.id));
-  return logprobs_.back();
+void Choice::add_logprob(TokenLogprob logprob, const Tokenizer& tokenizer) {
+  logprob.text_offset = text_offset_;
+  text_offset_ += count_characters(tokenizer.token_bytes(logprob.id));
+  logprobs_.push_back(std::move(logprob));
+}
+
+void Choice::take_prompt(std::span<const ScoredPosition> scores, const Tokenizer& tokenizer) {
+  // What the tokenizer puts before a text is not in it.
+  const std::string_view first = tokenizer.token_bytes(logprobs_.front().id);
+  if (echo_.starts_with(first)) text_offset_ = count_characters(first);
+  for (const ScoredPosition& score : scores) {
+    add_logprob({.id = score.id, .logprob = score.logprob, .top = score.top}, tokenizer);
+  }
+}
+
+/// Whether the generated token is among those that log-probabilities are listed of.
+bool Choice::lists(std::int32_t id) const {
+  if (!wants_logprobs_ || lists_all_) return wants_logprobs_;
+  return std::find(stop_ids_.begin(), stop_ids_.end(), id) == stop_ids_.end();
 }
 
 AnswerDelta Choice::push(const TokenEvent& event, const Tokenizer& tokenizer) {
   ++num_tokens_;
   AnswerDelta delta;
   read(event.text, false, delta);
-  delta.logprob = read_logprob(event, tokenizer);
+  if (!lists(event.id)) return delta;
+  add_logprob({.id = event.id, .logprob = event.logprob, .top = {event.top.begin(), event.top.end()}},
+              tokenizer);
+  delta.logprobs.push_back(logprobs_.back());
   return delta;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,17 +34,17 @@ struct AnswerPiece {
 
 struct TokenLogprob {
   std::int32_t id = 0;
-  float logprob = 0;
-  std::vector<std::pair<std::int32_t, float>> top;
+  std::optional<double> logprob;  // nothing: of a text's first token
+  std::vector<std::pair<std::int32_t, double>> top;
   std::int64_t text_offset = 0;  // of the token in the answer, in characters
 };
 
 /// What is new in an answer.
 struct AnswerDelta {
   std::vector<AnswerPiece> pieces;
-  std::optional<TokenLogprob> logprob;
+  std::vector<TokenLogprob> logprobs;
   bool is_first = false, is_last = false;
-  bool says_nothing() const { return pieces.empty() && !logprob && !is_first && !is_last; }
+  bool says_nothing() const { return pieces.empty() && logprobs.empty() && !is_first && !is_last; }
 };
 
 /// What it gives piece by piece is, put together, the whole answer: there is one way to read an answer,
@@ -52,6 +53,8 @@ class Choice {
  public:
   Choice(const CompletionRequest& request, const Prompt& prompt, std::size_t index);
 
+  /// The prompt's tokens behind its first, which are listed before the answer's. Before all else.
+  void take_prompt(std::span<const ScoredPosition> scores, const Tokenizer& tokenizer);
   AnswerDelta push(const TokenEvent& event, const Tokenizer& tokenizer);
   /// What was held back, and how the finished sample ended.
   AnswerDelta finish(const GeneratedSample& sample);
@@ -79,9 +82,11 @@ class Choice {
   void add_call(ToolCallDelta call, AnswerDelta& delta);
   void add_answer(ToolText text, AnswerDelta& delta);
   void read(std::string_view text, bool at_end, AnswerDelta& delta);
-  std::optional<TokenLogprob> read_logprob(const TokenEvent& event, const Tokenizer& tokenizer);
+  void add_logprob(TokenLogprob logprob, const Tokenizer& tokenizer);
+  bool lists(std::int32_t id) const;
 
   bool is_chat_, reads_tools_, wants_logprobs_;
+  bool lists_all_;  // tokens, those of the prompt and the one that ends the answer, too
   std::size_t index_;
   std::string echo_;                    // text that stands before the answer
   std::vector<std::int32_t> stop_ids_;  // that end the answer, and are not part of it

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "engine/receipt.h"
@@ -223,6 +224,87 @@ std::optional<Clock::time_point> find_deadline(const CompletionRequest& request,
   return call.received + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
+HttpResponse refuse_for_queue(const ModelRunner& runner, const Dialect& dialect) {
+  HttpResponse busy =
+      make_error(429, "rate_limit_error", "the queue is full; try again later", {}, "queue_full");
+  busy.headers.emplace_back("Retry-After", std::to_string(runner.seconds_to_retry()));
+  busy.body = dialect.write_error(*busy.error);
+  return busy;
+}
+
+Response begin_response(CompletionRequest& request, const CompletionCall& call, const LoadedModel& model) {
+  Response response{.request_id = call.request_id,
+                    .model = model.id,
+                    .created = std::chrono::system_clock::now(),
+                    .seed = request.sampling.seed,
+                    .include_usage = request.include_usage,
+                    .reasoning_form = request.reasoning_form.value_or(call.caller.reasoning_form),
+                    .repeated = std::move(request.repeated),
+                    .tokenizer = &model.tokenizer,
+                    .choices = {},
+                    .usage = {},
+                    .vote = {},
+                    .receipt = {}};
+  for (const Prompt& prompt : request.prompts) {
+    response.usage.prompt_tokens += std::ssize(prompt.ids);
+    for (std::int32_t i = 0; i < request.n; ++i)
+      response.choices.emplace_back(request, prompt, response.choices.size());
+  }
+  return response;
+}
+
+void take_prompt(Completion& c, std::size_t first_choice, std::span<const ScoredPosition> scores) {
+  for (std::size_t i = 0; i < static_cast<std::size_t>(c.request.n); ++i) {
+    c.response.choices[first_choice + i].take_prompt(scores, c.runner.model().tokenizer);
+  }
+}
+
+/// What the engine is asked for one of the prompts, which it takes.
+GenerateRequest make_generate_request(const std::shared_ptr<Completion>& completion, Prompt& prompt,
+                                      std::size_t first_choice) {
+  Completion& c = *completion;
+  GenerateRequest request;
+  request.prompt_ids = std::move(prompt.ids);
+  request.sampling = c.request.sampling;
+  request.n = c.request.n;
+  request.reasoning_opened = prompt.reasoning_opened;
+  request.loop_guard = c.request.loop_guard;
+  request.constraint = c.request.form.grammar;
+  request.deadline = find_deadline(c.request, c.call);
+  request.prompt_only = c.request.prompt_only;
+  request.cache_salt = make_salt(c.call.caller);
+  request.on_token = [completion, first_choice](const TokenEvent& event) {
+    return take_token(*completion, first_choice, event);
+  };
+  if (c.request.scores_prompt()) {
+    request.on_prompt = [completion, first_choice](std::span<const ScoredPosition> scores) {
+      take_prompt(*completion, first_choice, scores);
+    };
+  }
+  if (c.ballot) {
+    request.on_sample = [completion](int sample, const GeneratedSample& result) {
+      return !completion->ballot->take(static_cast<std::size_t>(sample), result.text);
+    };
+  }
+  return request;
+}
+
+Job make_job(const std::shared_ptr<Completion>& completion, std::size_t prompt,
+             const std::shared_ptr<const AnswerNow>& answer_now) {
+  Completion& c = *completion;
+  const std::size_t first_choice = prompt * static_cast<std::size_t>(c.request.n);
+  Job job;
+  job.request = make_generate_request(completion, c.request.prompts[prompt], first_choice);
+  job.tenant = c.call.caller.tenant;
+  job.answer_now = answer_now;
+  job.abandoned = [completion] { return is_abandoned(*completion); };
+  job.on_done = [completion, first_choice](const GenerateResult& result) {
+    finish_job(completion, first_choice, result);
+  };
+  job.on_error = [completion](const std::exception_ptr& error) { fail_job(*completion, error); };
+  return job;
+}
+
 }  // namespace
 
 RequestModel describe_for_requests(const ModelRunner& runner) {
@@ -242,31 +324,11 @@ void start_completion(const boost::json::object& body, const CompletionCall& cal
   ModelRunner::Place place = runner.take_place();
   if (!place) {
     metrics.count_rejection("queue_full");
-    HttpResponse busy =
-        make_error(429, "rate_limit_error", "the queue is full; try again later", {}, "queue_full");
-    busy.headers.emplace_back("Retry-After", std::to_string(runner.seconds_to_retry()));
-    busy.body = call.dialect->write_error(*busy.error);
-    return reply.send(std::move(busy));
+    return reply.send(refuse_for_queue(runner, *call.dialect));
   }
   CompletionRequest request = call.dialect->read(body, describe_for_requests(runner));
   name_ignored(request.ignored, reply);
-  Response response{.request_id = call.request_id,
-                    .model = runner.model().id,
-                    .created = std::chrono::system_clock::now(),
-                    .seed = request.sampling.seed,
-                    .include_usage = request.include_usage,
-                    .reasoning_form = request.reasoning_form.value_or(call.caller.reasoning_form),
-                    .repeated = std::move(request.repeated),
-                    .tokenizer = &runner.model().tokenizer,
-                    .choices = {},
-                    .usage = {},
-                    .vote = {},
-                    .receipt = {}};
-  for (const Prompt& prompt : request.prompts) {
-    response.usage.prompt_tokens += std::ssize(prompt.ids);
-    for (std::int32_t i = 0; i < request.n; ++i)
-      response.choices.emplace_back(request, prompt, response.choices.size());
-  }
+  Response response = begin_response(request, call, runner.model());
   const auto completion = std::make_shared<Completion>(Completion{.request = std::move(request),
                                                                   .call = call,
                                                                   .response = std::move(response),
@@ -283,40 +345,12 @@ void start_completion(const boost::json::object& body, const CompletionCall& cal
   const auto answer_now = call.answers != nullptr
                               ? call.answers->add(kChatIdPrefix + call.request_id, call.caller.tenant)
                               : nullptr;
-  std::vector<Job>
-      jobs;  // all made before the first runs: from then on the engine's thread has the completion
-  for (std::size_t p = 0; p < c.request.prompts.size(); ++p) {
-    const std::size_t first_choice = p * static_cast<std::size_t>(c.request.n);
-    Prompt& prompt = c.request.prompts[p];
-    Job job;
-    job.request.prompt_ids = std::move(prompt.ids);
-    job.request.sampling = c.request.sampling;
-    job.request.n = c.request.n;
-    job.request.reasoning_opened = prompt.reasoning_opened;
-    job.request.loop_guard = c.request.loop_guard;
-    job.request.constraint = c.request.form.grammar;
-    job.request.deadline = find_deadline(c.request, call);
-    job.request.on_token = [completion, first_choice](const TokenEvent& event) {
-      return take_token(*completion, first_choice, event);
-    };
-    if (c.ballot) {
-      job.request.on_sample = [completion](int sample, const GeneratedSample& result) {
-        return !completion->ballot->take(static_cast<std::size_t>(sample), result.text);
-      };
-    }
-    job.tenant = call.caller.tenant;
-    job.answer_now = answer_now;
-    job.request.cache_salt = make_salt(call.caller);
-    job.abandoned = [completion] { return is_abandoned(*completion); };
-    job.on_done = [completion, first_choice](const GenerateResult& result) {
-      finish_job(completion, first_choice, result);
-    };
-    job.on_error = [completion](const std::exception_ptr& error) { fail_job(*completion, error); };
-    if (c.request.wants_receipt) {
-      c.response.receipt = begin_receipt(runner.model(), job.request, runner.max_sequence_tokens());
-      c.response.receipt->response_format = c.request.form.json;
-    }
-    jobs.push_back(std::move(job));
+  // All are made before the first runs: from then on the engine's thread has the completion.
+  std::vector<Job> jobs;
+  for (std::size_t i = 0; i < c.jobs_left; ++i) jobs.push_back(make_job(completion, i, answer_now));
+  if (c.request.wants_receipt) {
+    c.response.receipt = begin_receipt(runner.model(), jobs.front().request, runner.max_sequence_tokens());
+    c.response.receipt->response_format = c.request.form.json;
   }
   for (Job& job : jobs) runner.submit(place, std::move(job));
 }

@@ -109,12 +109,11 @@ void ModelRunner::Impl::expect(ExpectedPrompt prompt) {
   expected.push_back(std::move(prompt));
 }
 
-/// One token is generated, since a prompt alone cannot be asked for, and thrown away.
 Waiting ModelRunner::Impl::make_idle_work(ExpectedPrompt prompt) {
   Job job;
   job.request.prompt_ids = prompt.make_ids(prompter);
   job.request.cache_salt = prompt.cache_salt;
-  job.request.sampling.max_new_tokens = 1;
+  job.request.prompt_only = true;
   job.abandoned = [this] { return requests_wait; };
   job.on_done = [this, prompt = std::move(prompt)](const GenerateResult& result) {
     const std::scoped_lock lock(mutex);

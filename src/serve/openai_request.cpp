@@ -100,11 +100,14 @@ void read_sampling(FieldReader& fields, const RequestModel& model, CompletionReq
   if (const auto budget = fields.integer("reasoning_budget", 0, kMost32)) {
     params.reasoning_budget = static_cast<std::int32_t>(*budget);
   }
-  const auto old_limit = fields.integer("max_tokens", 1, kMost32);
-  const auto limit = fields.integer("max_completion_tokens", 1, kMost32);
+  const std::int64_t least = request.is_chat ? 1 : 0;
+  const auto old_limit = fields.integer("max_tokens", least, kMost32);
+  const auto limit = fields.integer("max_completion_tokens", least, kMost32);
   // A chat goes on as far as the context reaches: an answer is never cut off by a number that nobody chose.
   const std::int64_t otherwise = request.is_chat ? kMost32 : kTextTokens;
-  params.max_new_tokens = static_cast<std::int32_t>(limit.value_or(old_limit.value_or(otherwise)));
+  const std::int64_t wanted = limit.value_or(old_limit.value_or(otherwise));
+  request.prompt_only = wanted == 0;
+  params.max_new_tokens = static_cast<std::int32_t>(std::max<std::int64_t>(wanted, 1));
 }
 
 void read_common(FieldReader& fields, const RequestModel& model, CompletionRequest& request) {
@@ -123,9 +126,10 @@ void read_common(FieldReader& fields, const RequestModel& model, CompletionReque
   }
 }
 
-void check_length(const Prompt& prompt, const char* field, const RequestModel& model) {
+void check_length(const Prompt& prompt, const char* field, const RequestModel& model, bool prompt_only) {
   if (prompt.ids.empty()) refuse_field(field, std::string(field) + " is empty");
-  if (prompt.ids.size() < static_cast<std::size_t>(model.max_sequence_tokens)) return;
+  const std::int64_t room = std::int64_t{model.max_sequence_tokens} - (prompt_only ? 0 : 1);
+  if (std::ssize(prompt.ids) <= room) return;
   throw RequestError(400,
                      fmt::format("the prompt has {} tokens, but there is room for {} with the answer",
                                  prompt.ids.size(), model.max_sequence_tokens),
@@ -138,7 +142,7 @@ void check_limit(FieldReader& fields, const Prompt& prompt, const RequestModel& 
   const bool is_new = fields.find("max_completion_tokens") != nullptr;
   const char* field = is_new ? "max_completion_tokens" : "max_tokens";
   const std::int64_t room = model.max_sequence_tokens - std::ssize(prompt.ids);
-  const std::int64_t limit = fields.integer(field, 1, kMost32).value_or(1);
+  const std::int64_t limit = fields.integer(field, 0, kMost32).value_or(1);
   if (limit <= room) return;
   throw RequestError(400,
                      fmt::format("{} is {}, but the context of {} tokens leaves {} behind the prompt's {}",
@@ -286,7 +290,7 @@ CompletionRequest read_chat_request(const json::object& body, const RequestModel
   if (request.reads_tools) request.form = wishes.form;
   begin_answer(prompt, begun, model.prompter.tokenizer);
   if (begun.content.empty()) request.template_input = std::move(input);
-  check_length(prompt, "messages", model);
+  check_length(prompt, "messages", model, false);
   check_limit(fields, prompt, model);
   request.prompts.push_back(std::move(prompt));
   request.ignored.add(fields);
@@ -302,16 +306,16 @@ CompletionRequest read_text_request(const json::object& body, const RequestModel
     request.sampling.num_logprobs = static_cast<std::int32_t>(*logprobs);
   }
   request.echo = fields.boolean("echo").value_or(false);
-  if (request.echo && request.sampling.num_logprobs >= 0) {
-    refuse_field("echo", "echo cannot be had together with logprobs");
-  }
   request.prompts = read_prompts(fields, model);
   for (const Prompt& prompt : request.prompts) {
-    check_length(prompt, "prompt", model);
+    check_length(prompt, "prompt", model, request.prompt_only);
     check_limit(fields, prompt, model);
   }
   if (request.wants_receipt && request.prompts.size() > 1) {
     refuse_field("receipt", "receipt needs a single prompt");
+  }
+  if (request.wants_receipt && request.prompt_only) {
+    refuse_field("receipt", "receipt needs an answer of at least one token");
   }
   request.ignored.add(fields);
   return request;

@@ -35,6 +35,7 @@ struct CompletionRequest {
   bool include_usage = false;
   std::optional<ReasoningForm> reasoning_form;  // nothing: as the caller's key says
   bool echo = false;                            // text only: the prompt before the answer
+  bool prompt_only = false;                     // no token is wanted: max_tokens is 0
   bool reads_tools = false;                     // <tool_call> in the answer is a call
   AnswerForm form;                              // that the answers have
   bool loop_guard = true;  // thinking that goes round in circles is taken back, then closed
@@ -44,6 +45,9 @@ struct CompletionRequest {
   std::optional<double> timeout_s;
   IgnoredFields ignored;
   boost::json::object repeated;  // members that the response repeats, in APIs that do so
+
+  /// Whether log-probabilities are wanted of the prompt's tokens, too.
+  bool scores_prompt() const { return echo && sampling.num_logprobs >= 0; }
 };
 
 /// Both throw RequestError, which names the field.

@@ -15,7 +15,7 @@ namespace {
 
 using Kind = AnswerBlock::Kind;
 
-json::object describe_token(std::int32_t id, float logprob, const Tokenizer& tokenizer) {
+json::object describe_token(std::int32_t id, double logprob, const Tokenizer& tokenizer) {
   const std::string_view raw = tokenizer.token_bytes(id);
   json::array bytes;
   for (const char byte : raw) bytes.push_back(static_cast<unsigned char>(byte));
@@ -26,7 +26,7 @@ json::object describe_token(std::int32_t id, float logprob, const Tokenizer& tok
 json::object list_chat_logprobs(std::span<const TokenLogprob> tokens, const Tokenizer& tokenizer) {
   json::array entries;
   for (const TokenLogprob& token : tokens) {
-    json::object entry = describe_token(token.id, token.logprob, tokenizer);
+    json::object entry = describe_token(token.id, token.logprob.value(), tokenizer);
     json::array& top = entry["top_logprobs"].emplace_array();
     for (const auto& [id, logprob] : token.top) top.push_back(describe_token(id, logprob, tokenizer));
     entries.push_back(std::move(entry));
@@ -39,12 +39,12 @@ json::object list_text_logprobs(std::span<const TokenLogprob> tokens, const Toke
   json::array names, logprobs, tops, offsets;
   for (const TokenLogprob& token : tokens) {
     names.emplace_back(to_valid_utf8(tokenizer.token_bytes(token.id)));
-    logprobs.emplace_back(token.logprob);
+    offsets.emplace_back(token.text_offset);
     json::object top;
     for (const auto& [id, logprob] : token.top)
       top.emplace(to_valid_utf8(tokenizer.token_bytes(id)), logprob);
-    tops.emplace_back(std::move(top));
-    offsets.emplace_back(token.text_offset);
+    logprobs.push_back(token.logprob ? json::value(*token.logprob) : json::value());
+    tops.push_back(token.logprob ? json::value(std::move(top)) : json::value());
   }
   return {{"tokens", std::move(names)},
           {"token_logprobs", std::move(logprobs)},
@@ -177,9 +177,9 @@ std::string write_chat_delta(Response& response, const Choice& choice, const Ans
   if (delta.says_nothing()) return {};
   json::object chunk = {{"index", choice.index()},
                         {"delta", make_chat_delta(response.reasoning_form, choice, delta)}};
-  chunk["logprobs"] = delta.logprob
-                          ? json::value(list_chat_logprobs({&*delta.logprob, 1}, *response.tokenizer))
-                          : json::value();
+  chunk["logprobs"] = delta.logprobs.empty()
+                          ? json::value()
+                          : json::value(list_chat_logprobs(delta.logprobs, *response.tokenizer));
   add_end(chunk, choice);
   return format_chunk(response, make_chat(response, true, {std::move(chunk)}));
 }
@@ -189,9 +189,9 @@ std::string write_text_delta(Response& response, const Choice& choice, const Ans
   std::string text;
   for (const AnswerPiece& piece : delta.pieces) text += piece.text;
   json::object chunk = {{"index", choice.index()}, {"text", text}};
-  chunk["logprobs"] = delta.logprob
-                          ? json::value(list_text_logprobs({&*delta.logprob, 1}, *response.tokenizer))
-                          : json::value();
+  chunk["logprobs"] = delta.logprobs.empty()
+                          ? json::value()
+                          : json::value(list_text_logprobs(delta.logprobs, *response.tokenizer));
   add_end(chunk, choice);
   return format_chunk(response, make_text(response, {std::move(chunk)}));
 }
