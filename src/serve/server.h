@@ -28,7 +28,8 @@ struct ServerOptions {
   double drain_seconds = 30;                        // what is under way may take so long after drain()
 };
 
-/// Three threads, and one more a loaded model.
+/// Connections are served on run()'s thread; one more reads requests, one loads models, and each loaded model
+/// has its own, with one that hashes its files when somebody asks for that.
 class Server {
  public:
   /// Listens already; what comes is answered while run() runs. Throws Error: names that are not unique, files
