@@ -48,7 +48,9 @@ struct Response {
 
 /// How an API reads and writes. All but `read` return bytes for the wire.
 struct Dialect {
-  /// What a request gets that wants no more than its model loaded, which it is; nothing: another request.
+  /// Whether the request's model is to be unloaded behind the answer; null: never. Throws RequestError.
+  bool (*unloads)(FieldReader& fields) = nullptr;
+  /// What a request gets that wants no more than its model loaded, or unloaded; nothing: another request.
   /// null: the API has none such. Throws RequestError.
   std::optional<std::string> (*answer_load)(FieldReader& fields, const std::string& model) = nullptr;
   /// Throws RequestError, which names the field.

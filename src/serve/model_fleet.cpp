@@ -37,6 +37,7 @@ struct ModelFleet::Impl {
     Lease runner;     // null: not loaded
     RunnerLoad past;  // counts of the runners that it had before
     std::uint64_t last_use = 0;
+    bool unwanted = false;  // to be unloaded when nobody uses it
     std::vector<Waiter> waiters;
   };
 
@@ -70,6 +71,8 @@ struct ModelFleet::Impl {
   bool make_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock);
   bool wait_for_room(std::uint64_t bytes, std::unique_lock<std::mutex>& lock);
   void unload(std::size_t model, std::unique_lock<std::mutex>& lock);
+  bool has_unwanted() const;
+  void unload_unwanted(std::unique_lock<std::mutex>& lock);
   void answer(std::size_t model, const Lease& lease, Refusal refusal, std::unique_lock<std::mutex>& lock);
 };
 
@@ -107,9 +110,13 @@ void ModelFleet::Impl::run(const std::function<void(std::exception_ptr)>& on_loa
   on_loaded(failure);
   std::unique_lock lock(mutex);
   while (true) {
-    wake.wait(lock, [&] { return stopped || !wanted.empty(); });
+    wake.wait(lock, [&] { return stopped || !wanted.empty() || has_unwanted(); });
     if (stopped) break;
-    serve_next(lock);
+    if (wanted.empty()) {
+      unload_unwanted(lock);
+    } else {
+      serve_next(lock);
+    }
   }
   for (std::size_t i = 0; i < entries.size(); ++i) answer(i, nullptr, Refusal::ending, lock);
 }
@@ -191,6 +198,20 @@ void ModelFleet::Impl::unload(std::size_t model, std::unique_lock<std::mutex>& l
   used_bytes -= models[model].bytes;
 }
 
+bool ModelFleet::Impl::has_unwanted() const {
+  return std::any_of(entries.begin(), entries.end(), [](const Entry& entry) { return entry.unwanted; });
+}
+
+/// Those that nobody uses; waits a little where others are still in use.
+void ModelFleet::Impl::unload_unwanted(std::unique_lock<std::mutex>& lock) {
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (!entries[i].unwanted || entries[i].runner.use_count() > 1) continue;
+    entries[i].unwanted = false;
+    if (entries[i].runner) unload(i, lock);
+  }
+  if (has_unwanted()) wake.wait_for(lock, kBetweenLooks, [&] { return stopped || !wanted.empty(); });
+}
+
 void ModelFleet::Impl::answer(std::size_t model, const Lease& lease, Refusal refusal,
                               std::unique_lock<std::mutex>& lock) {
   const std::vector<Waiter> waiters = std::exchange(entries[model].waiters, {});
@@ -239,7 +260,16 @@ ModelFleet::Lease ModelFleet::lease(int model) {
   const std::scoped_lock lock(impl_->mutex);
   Impl::Entry& entry = impl_->entries[static_cast<std::size_t>(model)];
   entry.last_use = ++impl_->uses;
+  entry.unwanted = false;
   return entry.runner;
+}
+
+void ModelFleet::unload(int model) {
+  {
+    const std::scoped_lock lock(impl_->mutex);
+    impl_->entries[static_cast<std::size_t>(model)].unwanted = true;
+  }
+  impl_->wake.notify_one();
 }
 
 void ModelFleet::look(int model, const std::function<void(const ModelRunner&)>& view) const {

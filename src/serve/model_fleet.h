@@ -65,6 +65,9 @@ class ModelFleet {
   /// Has the model loaded if it is not, and calls `waiter` once, on the loading thread or this one.
   void wait_for(int model, Waiter waiter);
 
+  /// Has the model unloaded as soon as nobody uses it, unless somebody comes for it before.
+  void unload(int model);
+
   /// Ends all jobs of the loaded models as cancelled, and refuses all who wait.
   void cancel_all();
   /// Ends the loading thread when the model that it is loading is there; those who wait are refused.

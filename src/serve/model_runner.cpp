@@ -268,7 +268,7 @@ const LoadedModel& ModelRunner::model() const { return *impl_->model; }
 const Prompter& ModelRunner::prompter() const { return impl_->prompter; }
 std::int32_t ModelRunner::max_sequence_tokens() const { return impl_->max_sequence_tokens; }
 
-BackgroundHashes& ModelRunner::hashes() { return impl_->hashes; }
+BackgroundHashes& ModelRunner::hashes() const { return impl_->hashes; }
 
 ModelRunner::Place ModelRunner::take_place() {
   const std::int32_t most = impl_->options.engine.max_batch + impl_->options.max_queue;

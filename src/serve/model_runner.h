@@ -59,7 +59,7 @@ class ModelRunner {
   const LoadedModel& model() const;
   const Prompter& prompter() const;
   std::int32_t max_sequence_tokens() const;
-  BackgroundHashes& hashes();
+  BackgroundHashes& hashes() const;
 
   /// A place among those that run or wait, given back when the last copy goes; nothing when all are taken.
   using Place = std::shared_ptr<void>;

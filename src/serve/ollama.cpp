@@ -29,6 +29,22 @@ void refuse_if_given(FieldReader& fields, std::string_view name) {
   if (!is_empty) refuse_field(path, path + " cannot be had here");
 }
 
+/// With a keep_alive of 0: a number of seconds, or one with a unit.
+bool unloads(FieldReader& fields) {
+  const json::value* keep_alive = fields.find("keep_alive");
+  if (keep_alive == nullptr) return false;
+  if (keep_alive->is_number()) return keep_alive->to_number<double>() == 0;
+  if (!keep_alive->is_string()) refuse_field("keep_alive", "keep_alive must be a number or a string");
+  const std::string_view text = keep_alive->get_string();
+  return text.starts_with('0') && text.find_first_of("123456789") == std::string_view::npos;
+}
+
+/// Models stay as long as there is room for them: only a keep_alive of 0 is understood.
+void read_keep_alive(const json::object& body, FieldReader& fields) {
+  FieldReader alone(body);
+  if (unloads(alone)) fields.find("keep_alive");
+}
+
 void read_options(FieldReader& fields, ChatTranslation& to) {
   const json::object* object = fields.object("options");
   if (object == nullptr) return;
@@ -87,6 +103,7 @@ CompletionRequest read_chat(const json::object& body, const RequestModel& model)
   FieldReader fields(body);
   ChatTranslation to;
   read_common(fields, to);
+  read_keep_alive(body, fields);
   copy_field(fields, "tools", to);
   const json::array* messages = fields.array("messages");
   json::array& read = to.chat["messages"].emplace_array();
@@ -116,6 +133,7 @@ CompletionRequest read_generate(const json::object& body, const RequestModel& mo
     to.names.emplace_back("messages", "prompt");
   }
   read_common(fields, to);
+  read_keep_alive(body, fields);
   to.ignored.add(fields);
   return read_translated(to, with_cut_limits(model), is_raw ? read_text_request : read_chat_request);
 }
@@ -212,18 +230,12 @@ std::optional<std::string> answer_load(FieldReader& fields, const std::string& m
   const bool asks =
       is_chat ? messages != nullptr && !messages->empty() : !fields.string("prompt").value_or("").empty();
   if (asks) return std::nullopt;
-  const json::value* keep_alive = fields.find("keep_alive");
-  if (keep_alive != nullptr && (*keep_alive == json::value(0) || *keep_alive == json::value("0"))) {
-    refuse_field(
-        "keep_alive",
-        "keep_alive: a model cannot be unloaded by request; it is when another one needs its memory");
-  }
   Response response;
   response.model = model;
   response.created = std::chrono::system_clock::now();
   json::object line = make_line(response, is_chat, {});
   line["done"] = true;
-  line["done_reason"] = "load";
+  line["done_reason"] = unloads(fields) ? "unload" : "load";
   return json::serialize(line) + "\n";
 }
 
@@ -262,12 +274,12 @@ std::string format_start_time() {
 }  // namespace
 }  // namespace ollama
 
-json::object describe_ollama_tag(const LoadedModel& model) {
+json::object describe_ollama_tag(const LoadedModel& model, const std::optional<ModelHashes>& hashes) {
   return {{"name", model.id},
           {"model", model.id},
           {"modified_at", ollama::format_start_time()},
           {"size", model.transformer->weight_bytes()},
-          {"digest", ""},  // hashing the weights takes seconds: receipts do
+          {"digest", hashes ? hashes->weights : ""},
           {"details", ollama::describe_details(model)}};
 }
 
@@ -290,6 +302,7 @@ json::object describe_ollama_model(const LoadedModel& model, std::int32_t max_se
 }
 
 const Dialect kOllamaChat = {
+    .unloads = ollama::unloads,
     .answer_load = [](FieldReader& f, const std::string& m) { return ollama::answer_load(f, m, true); },
     .read = ollama::read_chat,
     .stream_type = "application/x-ndjson",
@@ -302,6 +315,7 @@ const Dialect kOllamaChat = {
     .write_stream_error = ollama::write_stream_error};
 
 const Dialect kOllamaGenerate = {
+    .unloads = ollama::unloads,
     .answer_load = [](FieldReader& f, const std::string& m) { return ollama::answer_load(f, m, false); },
     .read = ollama::read_generate,
     .stream_type = "application/x-ndjson",

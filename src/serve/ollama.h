@@ -3,13 +3,15 @@
 #pragma once
 
 #include <boost/json.hpp>
+#include <optional>
 
 #include "engine/engine.h"
+#include "engine/model_hashes.h"
 
 namespace touchstone::serve {
 
-/// An entry of /api/tags.
-boost::json::object describe_ollama_tag(const LoadedModel& model);
+/// An entry of /api/tags, with what is known of the hashes.
+boost::json::object describe_ollama_tag(const LoadedModel& model, const std::optional<ModelHashes>& hashes);
 /// What /api/show says. `max_sequence_tokens`: prompt and answer together.
 boost::json::object describe_ollama_model(const LoadedModel& model, std::int32_t max_sequence_tokens);
 

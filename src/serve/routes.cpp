@@ -157,7 +157,9 @@ HttpResponse list_ollama_tags(Api& api, const HttpRequest&) {
     const FleetModel& model = models[static_cast<std::size_t>(i)];
     json::object tag = {
         {"name", model.id}, {"model", model.id}, {"size", model.bytes}};  // all that is known yet
-    api.fleet->look(i, [&](const ModelRunner& runner) { tag = describe_ollama_tag(runner.model()); });
+    api.fleet->look(i, [&](const ModelRunner& runner) {
+      tag = describe_ollama_tag(runner.model(), runner.hashes().look());
+    });
     list.push_back(std::move(tag));
   }
   return to_response(json::object{{"models", std::move(list)}});
@@ -187,15 +189,31 @@ double header_timeout(const HttpRequest& request) {
   return seconds;
 }
 
+/// The lease, with whose end the model is to be unloaded.
+ModelFleet::Lease unload_behind(Api& api, int model, ModelFleet::Lease lease) {
+  ModelRunner* const runner = lease.get();
+  return {runner, [fleet = api.fleet.get(), model, lease = std::move(lease)](ModelRunner*) mutable {
+            fleet->unload(model);  // which is there as long as the lease is
+            lease.reset();
+          }};
+}
+
 void complete(Api& api, const PostCall& call, Reply& reply) {
   const json::object body = parse_body(call.request.body);
   FieldReader fields(body);
-  const ModelFleet::Lease runner = find_runner(api, fields.string("model").value_or(""));
+  const std::string name = fields.string("model").value_or("");
+  const int model = find_model(api, name);
+  const bool unloads = call.dialect->unloads != nullptr && call.dialect->unloads(fields);
   if (call.dialect->answer_load != nullptr) {
-    if (auto answer = call.dialect->answer_load(fields, runner->model().id)) {
+    const std::string& id = api.fleet->models()[static_cast<std::size_t>(model)].id;
+    if (auto answer = call.dialect->answer_load(fields, id)) {
+      if (unloads) api.fleet->unload(model);
+      if (!unloads) find_runner(api, name);
       return reply.send({.body = std::move(*answer), .headers = {}});
     }
   }
+  ModelFleet::Lease runner = find_runner(api, name);
+  if (unloads) runner = unload_behind(api, model, std::move(runner));
   start_completion(body,
                    {.dialect = call.dialect,
                     .caller = call.caller,

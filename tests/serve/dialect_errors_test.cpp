@@ -88,7 +88,7 @@ TEST_F(DialectErrors, OllamasFieldsAreChecked) {
                      members + "}",
                  400, part);
   }
-  expect_error("/api/chat", R"({"keep_alive":0})", 400, "keep_alive");
+  expect_error("/api/chat", R"({"keep_alive":[0]})", 400, "keep_alive");
   expect_error("/api/generate", R"({"prompt":5})", 400, "prompt");
   expect_error("/api/generate", R"({"prompt":"a","suffix":"b"})", 400, "suffix");
   expect_error("/api/generate", R"({"prompt":"a","raw":true,"options":{"top_p":2}})", 400, "options.top_p");

@@ -182,6 +182,13 @@ TEST(Ollama, ModelsAreListedAndShown) {
   ASSERT_EQ(tags.at("models").as_array().size(), 2U);
   EXPECT_EQ(tags.at("models").at(1).at("model"), "demo:native");
   EXPECT_GT(tags.at("models").at(1).at("size").to_number<double>(), 0);
+  const auto digest = [&] {
+    return text_of(server.ask(get("/api/tags")).json().at("models").at(1).at("digest"));
+  };
+  for (int i = 0; i < 3000 && digest().empty(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(digest(), hash_model(*load_demo("native")).weights);
   EXPECT_FALSE(text_of(server.ask(get("/api/version")).json().at("version")).empty());
   const json::value shown = server.ask(post("/api/show", R"({"model":"demo:native"})")).json();
   EXPECT_EQ(shown.at("model_info").at("general.architecture"), "qwen2");

@@ -123,6 +123,64 @@ TEST(Fleet, WhoHasReadAnAnswersEndIsNotToldThatItsModelIsBusy) {
   EXPECT_EQ(server.metric("touchstone_rejections_total{cause=\"models_busy\"}"), -1);
 }
 
+/// Whether the model is unloaded within a while.
+::testing::AssertionResult goes(const FleetServer& server, const std::string& model) {
+  for (int i = 0; i < 3000 && server.is_loaded(model); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return server.is_loaded(model) ? ::testing::AssertionFailure() << model << " stays"
+                                 : ::testing::AssertionSuccess();
+}
+
+TEST(Fleet, OllamasKeepAliveOfZeroUnloadsTheModelBehindTheAnswer) {
+  const FleetServer server(pair_of(1), 2);
+  const std::string begin = R"({"model":"demo:native","options":{"num_predict":3},)";
+  const std::string asked = R"("prompt":"hi","messages":[{"role":"user","content":"hi"}],)";
+  int loads = 0;
+  for (const std::string keep_alive : {"0", "\"0\"", "\"0s\"", "0.0"}) {
+    for (const std::string path : {"/api/generate", "/api/chat"}) {
+      SCOPED_TRACE(path + keep_alive);
+      const TestResponse answer =
+          server.ask(post(path, begin + asked + R"("stream":false,"keep_alive":)" + keep_alive + "}"));
+      EXPECT_EQ(answer.status, 200);
+      EXPECT_EQ(answer.json().at("eval_count"), 3);
+      EXPECT_EQ(answer.header("x-touchstone-ignored").find("keep_alive"), std::string::npos);
+      EXPECT_TRUE(goes(server, kSecond));
+      EXPECT_EQ(server.metric_of("touchstone_model_loads_total", kSecond), ++loads);
+    }
+  }
+  EXPECT_TRUE(server.is_loaded(kFirst));
+}
+
+TEST(Fleet, OllamasKeepAliveOfZeroThatAsksNothingUnloadsTheModelAndLoadsNone) {
+  const FleetServer server(pair_of(1), 2);
+  for (const std::string path : {"/api/generate", "/api/chat"}) {
+    const std::string body = R"({"model":"demo:native","keep_alive":)";
+    for (int again = 0; again < 2; ++again) {
+      const TestResponse answer = server.ask(post(path, body + "0}"));
+      EXPECT_EQ(answer.status, 200);
+      EXPECT_EQ(answer.json().at("done_reason"), "unload");
+      EXPECT_TRUE(goes(server, kSecond));
+    }
+    EXPECT_EQ(server.ask(post(path, body + "\"5m\"}")).json().at("done_reason"), "load");
+    EXPECT_TRUE(server.is_loaded(kSecond));
+  }
+  EXPECT_EQ(server.metric_of("touchstone_model_loads_total", kSecond), 3);
+}
+
+TEST(Fleet, AModelInUseIsUnloadedByWishOnlyWhenItsAnswersAreThere) {
+  const FleetServer server(pair_of(1), 2);
+  TestClient busy(server.port());
+  busy.send(long_request(true));
+  ASSERT_TRUE(busy.wait_for("data: "));
+  const std::string unload = post("/api/chat", R"({"model":"demo:distilled","keep_alive":0})");
+  ASSERT_EQ(server.ask(unload).status, 200);
+  EXPECT_EQ(server.ask(chat_with(kSecond)).status, 200);
+  EXPECT_TRUE(server.is_loaded(kFirst));
+  busy.leave();
+  EXPECT_TRUE(goes(server, kFirst));
+}
+
 TEST(Fleet, TextIsTokenizedByAModelThatHasToBeLoadedFirst) {
   const FleetServer server(pair_of(1), 1);
   const TestResponse ids =
