@@ -14,7 +14,7 @@ using testing::some_model;
 using Scores = std::vector<ScoredPosition>;
 
 /// What `touchstone score` says.
-Scores score(const LoadedModel& model, const std::vector<std::int32_t>& ids, int top_count) {
+Scores scores_of(const LoadedModel& model, const std::vector<std::int32_t>& ids, int top_count) {
   Scores scores;
   score_ids(*model.transformer, ids, top_count, [&](const ScoredPosition& p) { scores.push_back(p); }, {});
   return scores;
@@ -51,7 +51,7 @@ TEST(PromptScores, AreThoseOfScoreInAnyBatchAndChunks) {
     engine.submit(greedy_request(prompts[0], 30));  // others go on beside them
     while (!engine.idle()) engine.step();
     for (std::size_t i = 0; i < prompts.size(); ++i) {
-      EXPECT_TRUE(scores[i] == score(*model, prompts[i], 3)) << "prompt " << i;
+      EXPECT_TRUE(scores[i] == scores_of(*model, prompts[i], 3)) << "prompt " << i;
     }
     EXPECT_EQ(engine.free_blocks(), engine.num_blocks());
   }
@@ -67,7 +67,7 @@ TEST(PromptScores, AreWholeThoughThePromptIsInThePrefixCache) {
   const std::vector<std::int32_t> plain = engine.generate(greedy_request(prompt, 4)).samples[0].ids;
   Scores scores;
   const GenerateResult result = engine.generate(scored_request(prompt, scores, 4));
-  EXPECT_TRUE(scores == score(*model, prompt, 3));
+  EXPECT_TRUE(scores == scores_of(*model, prompt, 3));
   EXPECT_EQ(result.samples[0].ids, plain);
   EXPECT_EQ(result.cached_tokens, 0);
   EXPECT_GT(engine.generate(greedy_request(prompt, 4)).cached_tokens, 100) << "others take what it computed";
@@ -85,7 +85,7 @@ TEST(PromptScores, AreWholeWhereTheirSequencesGaveWayForMemory) {
   }
   while (!engine.idle()) engine.step();
   for (std::size_t i = 0; i < scores.size(); ++i) {
-    EXPECT_TRUE(scores[i] == score(*model, prompts[i], 3)) << "prompt " << i;
+    EXPECT_TRUE(scores[i] == scores_of(*model, prompts[i], 3)) << "prompt " << i;
   }
 }
 
@@ -97,7 +97,7 @@ TEST(PromptScores, ComeOnceForAllSamples) {
   GenerateRequest request = scored_request(prompt, scores, 3);
   request.n = 3;
   const GenerateResult result = engine.generate(request);
-  EXPECT_TRUE(scores == score(*model, prompt, 3));
+  EXPECT_TRUE(scores == scores_of(*model, prompt, 3));
   for (const GeneratedSample& sample : result.samples) EXPECT_EQ(sample.ids.size(), 3U);
 }
 
@@ -114,7 +114,7 @@ TEST(PromptOnly, SamplesEndEmptyWhenThePromptIsComputedAndThereIsRoomForItAlone)
   request.n = 2;
   request.on_token = [](const TokenEvent&) { return ADD_FAILURE() << "a token", true; };
   const GenerateResult result = engine.generate(request);
-  EXPECT_TRUE(scores == score(*model, prompt, 3));
+  EXPECT_TRUE(scores == scores_of(*model, prompt, 3));
   ASSERT_EQ(result.samples.size(), 2U);
   for (const GeneratedSample& sample : result.samples) {
     EXPECT_TRUE(sample.ids.empty());
