@@ -1,5 +1,6 @@
 /** Side by side: one prompt, two answers at once, and a vote. */
 import { computed, signal } from '@preact/signals';
+import { keepDraft } from './drafts.ts';
 import { generateReply } from './generate.ts';
 import { t } from './i18n.ts';
 import { newId } from './ids.ts';
@@ -56,6 +57,7 @@ function publishReply(side: 0 | 1, reply: Reply): void {
 export async function startRound(prompt: string): Promise<void> {
   controller.abort();
   controller = new AbortController();
+  keepDraft('expected', undefined);
   const { signal: stop } = controller;
   const shown = servedContenders();
   if (blind.value && Math.random() < 0.5) shown.reverse();

@@ -15,6 +15,7 @@ import {
   stepSibling,
   toApiMessages,
 } from './conversation.ts';
+import { keepDraft } from './drafts.ts';
 import { generateReply } from './generate.ts';
 import { t } from './i18n.ts';
 import { newId } from './ids.ts';
@@ -172,6 +173,7 @@ export function renameConversation(conversation: Conversation, title: string): v
 export function deleteConversation(conversation: Conversation): void {
   conversations.value = conversations.value.filter((other) => other !== conversation);
   unsaved.delete(conversation.id);
+  keepDraft(`chat/${conversation.id}`, undefined);
   if (activeId.value === conversation.id) activeId.value = conversations.value[0]?.id ?? '';
   remove('conversations', conversation.id).catch(() => (keepsConversations.value = false));
 }

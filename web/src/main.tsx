@@ -8,6 +8,7 @@ import { render } from 'preact';
 import { startArena } from './arena.ts';
 import { startChat } from './chat.ts';
 import { App, pageTitle } from './components/app.tsx';
+import { keepFocus } from './focus.ts';
 import { language, startLanguage } from './i18n.ts';
 import { connect, startStore } from './store.ts';
 
@@ -17,7 +18,9 @@ effect(() => {
   document.title = pageTitle();
   document.documentElement.lang = language.value === 'zh' ? 'zh-CN' : 'en';
 });
-render(<App />, document.getElementById('app')!);
+const root = document.getElementById('app')!;
+render(<App />, root);
+keepFocus(root);
 void startChat();
 void startArena();
 void connect();

@@ -88,11 +88,13 @@ export function ArenaView() {
             icon="sliders"
             label={t('parameters')}
             expanded={parametersOpen}
+            opens="parameters"
             onClick={() => setParametersOpen(!parametersOpen)}
           />
         </div>
         {models.value.length === 1 && <p class="hint">{t('arenaOneModel')}</p>}
         <Composer
+          draft="arena"
           label={t('arenaPrompt')}
           placeholder={t('arenaPlaceholder')}
           sendLabel={t('arenaRun')}

@@ -74,6 +74,7 @@ export function ChatView() {
             class="only-narrow"
             label={t('showConversations')}
             expanded={listOpen}
+            opens="conversations"
             onClick={() => setListOpen(!listOpen)}
           />
           <ModelChoice label={t('model')} value={chatModel.value} onChange={(id) => (chatModel.value = id)} />
@@ -81,6 +82,7 @@ export function ChatView() {
             icon="sliders"
             label={t('parameters')}
             expanded={parametersOpen}
+            opens="parameters"
             onClick={() => setParametersOpen(!parametersOpen)}
           />
         </div>
@@ -91,6 +93,7 @@ export function ChatView() {
         </div>
         <div class="column">
           <Composer
+            draft={`chat/${conversation}`}
             label={t('messageLabel')}
             placeholder={t('messagePlaceholder')}
             sendLabel={t('send')}

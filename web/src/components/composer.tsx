@@ -1,9 +1,11 @@
 /** Where a message is written: Enter sends, Shift+Enter breaks the line, Esc stops the answer. */
-import { useState } from 'preact/hooks';
+import { useDraft } from '../drafts.ts';
 import { t } from '../i18n.ts';
 import { Icon } from './icon.tsx';
 
 interface ComposerProps {
+  /** Under which name the text is kept until it is sent. */
+  draft: string;
   label: string;
   placeholder: string;
   sendLabel: string;
@@ -15,14 +17,16 @@ interface ComposerProps {
   onStop: () => void;
 }
 
-export function Composer({ label, placeholder, sendLabel, busy, disabled, keepsText = false, onSend, onStop }: ComposerProps) {
-  const [text, setText] = useState('');
+export function Composer(props: ComposerProps) {
+  const { draft, label, placeholder, sendLabel, busy, disabled, keepsText = false, onSend, onStop } = props;
+  const [text, setText] = useDraft(draft, '');
   const canSend = !busy && !disabled && text.trim() !== '';
   const send = (event: Event) => {
     event.preventDefault();
     if (!canSend) return;
+    // First, since sending the first message of a chat gives it a name of its own.
+    if (!keepsText) setText(undefined);
     onSend(text);
-    if (!keepsText) setText('');
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === 'Escape' && busy) onStop();

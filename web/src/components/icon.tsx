@@ -41,10 +41,12 @@ interface IconButtonProps {
   disabled?: boolean;
   pressed?: boolean;
   expanded?: boolean;
+  /** Name of what it opens; focus comes back here when that closes. */
+  opens?: string;
 }
 
 /** A button that is only an icon; its label is its name and its tooltip. */
-export function IconButton({ icon, label, onClick, class: className = '', disabled, pressed, expanded }: IconButtonProps) {
+export function IconButton({ icon, label, onClick, class: className = '', disabled, pressed, expanded, opens }: IconButtonProps) {
   return (
     <button
       type="button"
@@ -53,6 +55,7 @@ export function IconButton({ icon, label, onClick, class: className = '', disabl
       title={label}
       aria-pressed={pressed}
       aria-expanded={expanded}
+      data-opens={opens}
       disabled={disabled ?? false}
       onClick={onClick}
     >

@@ -1,8 +1,9 @@
 /** One message of a conversation and what can be done with it. */
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { active, answerNow, continueReply, regenerate, resendEdited, showSibling, streaming } from '../chat.ts';
 import { copyText } from '../clipboard.ts';
 import { type AssistantMessage, childrenOf, type Message, type UserMessage } from '../conversation.ts';
+import { findDraft, useDraft } from '../drafts.ts';
 import { t } from '../i18n.ts';
 import { clipText } from '../markdown.ts';
 import { shortName } from '../store.ts';
@@ -36,28 +37,44 @@ function Branches({ message }: { message: Message }) {
   );
 }
 
+const editDraft = (message: UserMessage) => `edit/${message.id}`;
+
 function EditForm({ message, onClose }: { message: UserMessage; onClose: () => void }) {
-  const [text, setText] = useState(message.content);
+  const [text, setText] = useDraft(editDraft(message), message.content);
+  const field = useRef<HTMLTextAreaElement>(null);
+  useEffect(() => {
+    // One that a reload brought back does not take the focus.
+    if (findDraft(editDraft(message)) === undefined) field.current!.focus();
+  }, []);
+  const close = () => {
+    setText(undefined);
+    onClose();
+  };
   const submit = (event: Event) => {
     event.preventDefault();
     if (text.trim() === '') return;
-    onClose();
+    close();
     void resendEdited(message, text);
   };
   return (
-    <form class="edit" onSubmit={submit} onKeyDown={(event) => event.key === 'Escape' && onClose()}>
+    <form
+      class="edit"
+      data-opened-by={editDraft(message)}
+      onSubmit={submit}
+      onKeyDown={(event) => event.key === 'Escape' && close()}
+    >
       <textarea
         aria-label={t('messageLabel')}
         rows={3}
         value={text}
         onInput={(event) => setText(event.currentTarget.value)}
-        ref={(element) => element?.focus()}
+        ref={field}
       />
       <div class="row">
         <button type="submit" class="primary">
           {t('save')}
         </button>
-        <button type="button" onClick={onClose}>
+        <button type="button" onClick={close}>
           {t('cancel')}
         </button>
       </div>
@@ -66,7 +83,7 @@ function EditForm({ message, onClose }: { message: UserMessage; onClose: () => v
 }
 
 function UserView({ message }: { message: UserMessage }) {
-  const [editing, setEditing] = useState(false);
+  const [editing, setEditing] = useState(findDraft(editDraft(message)) !== undefined);
   return (
     <article class="message user" aria-label={t('you')}>
       {editing ? (
@@ -79,7 +96,13 @@ function UserView({ message }: { message: UserMessage }) {
           <div class="actions">
             <Branches message={message} />
             <CopyButton text={message.content} />
-            <IconButton icon="edit" label={t('edit')} disabled={streaming.value} onClick={() => setEditing(true)} />
+            <IconButton
+              icon="edit"
+              label={t('edit')}
+              disabled={streaming.value}
+              opens={editDraft(message)}
+              onClick={() => setEditing(true)}
+            />
           </div>
         </>
       )}

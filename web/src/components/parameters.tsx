@@ -44,7 +44,12 @@ export function Parameters({ model, onClose }: { model: string; onClose: () => v
   const [resets, setResets] = useState(0);
   const current = settings.value;
   return (
-    <aside class="parameters" aria-label={t('parameters')} onKeyDown={(event) => event.key === 'Escape' && onClose()}>
+    <aside
+      class="parameters"
+      data-opened-by="parameters"
+      aria-label={t('parameters')}
+      onKeyDown={(event) => event.key === 'Escape' && onClose()}
+    >
       <header class="row spread">
         <h2>{t('parameters')}</h2>
         <IconButton icon="close" label={t('close')} onClick={onClose} />

@@ -1,5 +1,5 @@
 /** The list of conversations. */
-import { useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import {
   activeId,
   addConversations,
@@ -9,47 +9,72 @@ import {
   renameConversation,
 } from '../chat.ts';
 import type { Conversation } from '../conversation.ts';
+import { findDraft, useDraft } from '../drafts.ts';
 import { t } from '../i18n.ts';
 import { newId } from '../ids.ts';
 import { downloadText } from '../storage.ts';
 import { exportConversations, importConversations } from '../transfer.ts';
 import { Icon, IconButton } from './icon.tsx';
 
+const renameDraft = (conversation: Conversation) => `rename/${conversation.id}`;
+const deletion = (conversation: Conversation) => `delete/${conversation.id}`;
+
 function RenameForm({ conversation, onClose }: { conversation: Conversation; onClose: () => void }) {
-  const [title, setTitle] = useState(conversation.title);
+  const [title, setTitle] = useDraft(renameDraft(conversation), conversation.title);
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    if (findDraft(renameDraft(conversation)) === undefined) field.current!.focus();
+  }, []);
+  const close = () => {
+    setTitle(undefined);
+    onClose();
+  };
   const submit = (event: Event) => {
     event.preventDefault();
     renameConversation(conversation, title.trim());
-    onClose();
+    close();
   };
   return (
-    <form class="rename" onSubmit={submit} onKeyDown={(event) => event.key === 'Escape' && onClose()}>
+    <form
+      class="rename"
+      data-opened-by={renameDraft(conversation)}
+      onSubmit={submit}
+      onKeyDown={(event) => {
+        if (event.key !== 'Escape') return;
+        event.stopPropagation();
+        close();
+      }}
+    >
       <input
         aria-label={t('renameTo')}
         value={title}
         onInput={(event) => setTitle(event.currentTarget.value)}
-        ref={(element) => element?.focus()}
+        ref={field}
       />
-      <IconButton icon="close" label={t('cancel')} onClick={onClose} />
+      <IconButton icon="close" label={t('cancel')} onClick={close} />
     </form>
   );
 }
 
+function DeleteForm({ conversation, onClose }: { conversation: Conversation; onClose: () => void }) {
+  const button = useRef<HTMLButtonElement>(null);
+  useEffect(() => button.current!.focus(), []);
+  return (
+    <div class="entry confirm" data-opened-by={deletion(conversation)}>
+      <button type="button" class="danger" onClick={() => deleteConversation(conversation)} ref={button}>
+        {t('deleteReally')}
+      </button>
+      <IconButton icon="close" label={t('cancel')} onClick={onClose} />
+    </div>
+  );
+}
+
 function Entry({ conversation, onChoose }: { conversation: Conversation; onChoose: () => void }) {
-  const [mode, setMode] = useState<'plain' | 'rename' | 'delete'>('plain');
+  const [mode, setMode] = useState<'plain' | 'rename' | 'delete'>(findDraft(renameDraft(conversation)) === undefined ? 'plain' : 'rename');
   const close = () => setMode('plain');
   const isActive = conversation.id === activeId.value;
   if (mode === 'rename') return <RenameForm conversation={conversation} onClose={close} />;
-  if (mode === 'delete') {
-    return (
-      <div class="entry confirm">
-        <button type="button" class="danger" onClick={() => deleteConversation(conversation)} ref={(element) => element?.focus()}>
-          {t('deleteReally')}
-        </button>
-        <IconButton icon="close" label={t('cancel')} onClick={close} />
-      </div>
-    );
-  }
+  if (mode === 'delete') return <DeleteForm conversation={conversation} onClose={close} />;
   return (
     <div class={isActive ? 'entry active' : 'entry'}>
       <button
@@ -63,8 +88,8 @@ function Entry({ conversation, onChoose }: { conversation: Conversation; onChoos
       >
         {conversation.title || t('untitled')}
       </button>
-      <IconButton icon="edit" label={t('rename')} onClick={() => setMode('rename')} />
-      <IconButton icon="trash" label={t('delete')} onClick={() => setMode('delete')} />
+      <IconButton icon="edit" label={t('rename')} opens={renameDraft(conversation)} onClick={() => setMode('rename')} />
+      <IconButton icon="trash" label={t('delete')} opens={deletion(conversation)} onClick={() => setMode('delete')} />
     </div>
   );
 }
@@ -119,7 +144,12 @@ function Transfer() {
 
 export function Sidebar({ open, onClose }: { open: boolean; onClose: () => void }) {
   return (
-    <aside class={open ? 'sidebar open' : 'sidebar'} aria-label={t('conversations')} onKeyDown={(event) => event.key === 'Escape' && onClose()}>
+    <aside
+      class={open ? 'sidebar open' : 'sidebar'}
+      data-opened-by="conversations"
+      aria-label={t('conversations')}
+      onKeyDown={(event) => event.key === 'Escape' && onClose()}
+    >
       <button
         type="button"
         class="new-chat"

@@ -1,6 +1,7 @@
 /** The vote on two answers, and the tally of all votes. */
 import { useState } from 'preact/hooks';
 import { deleteVotes, namesShown, round, vote, votes } from '../arena.ts';
+import { useDraft } from '../drafts.ts';
 import { formatNumber, formatPercent, t, type WordKey } from '../i18n.ts';
 import { downloadText } from '../storage.ts';
 import { shortName } from '../store.ts';
@@ -14,7 +15,7 @@ const CHOICES: [Verdict, WordKey][] = [
 ];
 
 export function VotePanel() {
-  const [expected, setExpected] = useState('');
+  const [expected, setExpected] = useDraft('expected', '');
   const current = round.value;
   if (!current) return null;
   if (namesShown.value && current.verdict) {

@@ -1,0 +1,78 @@
+import { answers, ask, composer, expect, send, test } from './fixture.ts';
+import type { Page } from '@playwright/test';
+
+const focused = (page: Page) =>
+  page.evaluate(() => document.activeElement?.getAttribute('aria-label') || document.activeElement?.textContent?.trim() || document.activeElement?.tagName);
+
+test('what is typed outlives other views, other chats, other models and a reload', async ({ page }) => {
+  await ask(page, 'first');
+  await composer(page).fill('half a thought');
+  await page.getByRole('combobox', { name: 'Model' }).selectOption('demo/native');
+  await expect(composer(page)).toHaveValue('half a thought');
+  await page.getByRole('link', { name: 'Side by side' }).click();
+  await composer(page).fill('for both');
+  await page.getByRole('link', { name: 'Chat' }).click();
+  await expect(composer(page)).toHaveValue('half a thought');
+  await page.getByRole('button', { name: 'New chat' }).click();
+  await expect(composer(page)).toHaveValue('');
+  await composer(page).fill('another chat');
+  await page.locator('.entry-title').click();
+  await expect(composer(page)).toHaveValue('half a thought');
+  await page.reload();
+  await expect(composer(page)).toHaveValue('half a thought');
+  await ask(page, 'half a thought');
+  await page.reload();
+  await expect(composer(page)).toHaveValue('');
+  await page.getByRole('link', { name: 'Side by side' }).click();
+  await expect(composer(page)).toHaveValue('for both');
+});
+
+test('an edit that is not sent outlives other views and a reload, until it is given up', async ({ page }) => {
+  await ask(page, 'first');
+  const edit = page.locator('.edit textarea');
+  await page.locator('.message.user').getByRole('button', { name: 'Edit' }).click();
+  await edit.fill('a long correction');
+  await page.getByRole('link', { name: 'Comparison' }).click();
+  await page.getByRole('link', { name: 'Chat' }).click();
+  await expect(edit).toHaveValue('a long correction');
+  await page.reload();
+  await expect(edit).toHaveValue('a long correction');
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await page.reload();
+  await expect(answers(page)).toHaveCount(1);
+  await expect(edit).toHaveCount(0);
+});
+
+test('focus goes back to what opened a part of the page', async ({ page }) => {
+  await ask(page, 'first');
+  for (const name of ['Edit', 'Rename', 'Delete', 'Parameters']) {
+    await page.getByRole('button', { name, exact: true }).focus();
+    await page.keyboard.press('Enter');
+    const close = page.getByRole('button', { name: /^(Cancel|Close)$/ });
+    await close.focus();
+    await page.keyboard.press('Enter');
+    await expect.poll(() => focused(page), name).toBe(name);
+  }
+});
+
+test('focus stays near when a button that has it goes', async ({ page }) => {
+  await send(page, 'count');
+  await page.getByRole('button', { name: 'Stop' }).focus();
+  await page.keyboard.press('Enter');
+  await expect(answers(page)).toContainText('Stopped.');
+  await expect.poll(() => focused(page)).toBe('Message');
+  await page.getByRole('button', { name: 'Regenerate' }).focus();
+  await page.keyboard.press('Enter');
+  await expect(answers(page)).toContainText('10 11');
+  await expect.poll(() => focused(page)).not.toBe('BODY');
+  expect(await page.evaluate(() => document.activeElement === document.body)).toBe(false);
+});
+
+test('a half-written edit keeps the focus where it is while the page is drawn anew', async ({ page }) => {
+  await ask(page, 'first');
+  await page.getByRole('button', { name: 'Edit' }).click();
+  await page.locator('.edit textarea').fill('changed');
+  await page.locator('.edit').getByRole('button', { name: 'Cancel' }).focus();
+  await page.getByRole('button', { name: '中文' }).dispatchEvent('click');
+  await expect(page.locator('.edit').getByRole('button', { name: '取消' })).toBeFocused();
+});
