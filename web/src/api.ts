@@ -40,6 +40,7 @@ export interface ApiLogprob {
 
 /** One event of a streamed chat completion. */
 export interface ChatChunk {
+  id?: string;
   choices?: {
     delta?: { content?: string | null; reasoning_content?: string | null };
     logprobs?: { content?: ApiLogprob[] | null } | null;
@@ -55,6 +56,7 @@ export class ApiError extends Error {
     readonly kind: ErrorKind,
     message: string,
     readonly retryAfterSeconds?: number,
+    readonly status?: number,
   ) {
     super(message);
   }
@@ -94,6 +96,7 @@ async function send(path: string, key: string, init: RequestInit): Promise<Respo
     kindOfStatus(response.status),
     errorText(body, response.status),
     Number.isFinite(seconds) ? seconds : undefined,
+    response.status,
   );
 }
 
@@ -123,6 +126,15 @@ export async function listModels(key: string, signal?: AbortSignal): Promise<Mod
   const body = (await response.json()) as { data?: unknown };
   if (!Array.isArray(body.data)) throw new ApiError('server', 'The list of models has no data.');
   return body.data.map((entry) => parseModel(entry as Record<string, unknown>));
+}
+
+/** Ends the thinking of the answer `id`, which goes on in its own stream. An answer that has ended meanwhile needs none of it. */
+export async function endThinking(id: string, key: string): Promise<void> {
+  try {
+    await send(`v1/chat/completions/${encodeURIComponent(id)}/answer_now`, key, { method: 'POST' });
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 404)) throw error;
+  }
 }
 
 function parseChunk(data: string): ChatChunk {

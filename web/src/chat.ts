@@ -84,12 +84,12 @@ export async function startChat(): Promise<void> {
 }
 
 /** Has the model answer the message `parent`, from the beginning or onward from `prefix`. */
-async function answer(conversationId: string, parent: string, prefix?: Fork, extra: object = {}): Promise<void> {
+async function answer(conversationId: string, parent: string, prefix?: Fork): Promise<void> {
   const conversation = find(conversationId);
   const model = chatModel.value;
   if (!conversation || model === '') return;
   const messages = toApiMessages(pathTo(conversation, parent), settings.value.system);
-  const request: ChatRequest = { model, messages, ...requestFields(settings.value), ...extra };
+  const request: ChatRequest = { model, messages, ...requestFields(settings.value) };
   if (prefix) {
     const { content, reasoning } = prefix;
     messages.push({ role: 'assistant', content, ...(reasoning === '' ? {} : { reasoning_content: reasoning }) });
@@ -144,13 +144,6 @@ export function regenerate(message: AssistantMessage): Promise<void> {
 export function continueReply(message: AssistantMessage): Promise<void> {
   const { content, reasoning, tokens } = message.reply;
   return answer(activeId.value, message.parent, { content, reasoning, tokens });
-}
-
-/** Ends the thinking that goes on, and has the model answer from what it has thought so far. */
-export function answerNow(message: AssistantMessage): Promise<void> {
-  running.get(message.id)?.abort();
-  const { reasoning, tokens } = message.reply;
-  return answer(activeId.value, message.parent, { content: '', reasoning, tokens }, { reasoning_budget: 0 });
 }
 
 /** Goes on from token `index`, which `instead` replaces, in a new branch. */

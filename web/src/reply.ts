@@ -25,6 +25,8 @@ export interface ReplyError {
 
 export interface Reply {
   model: string;
+  /** The server's name for it, once its first chunk has come. */
+  id?: string;
   content: string;
   reasoning: string;
   state: ReplyState;
@@ -62,6 +64,7 @@ function toAlternative(given: ApiLogprob): Alternative {
 
 /** Adds a chunk to a reply, in place. */
 export function addChunk(reply: Reply, chunk: ChatChunk, nowMs: number): void {
+  if (chunk.id !== undefined) reply.id = chunk.id;
   if (chunk.usage) reply.usage = chunk.usage;
   const choice = chunk.choices?.[0];
   if (!choice) return;

@@ -1,6 +1,6 @@
 /** One message of a conversation and what can be done with it. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { active, answerNow, continueReply, regenerate, resendEdited, showSibling, streaming } from '../chat.ts';
+import { active, continueReply, regenerate, resendEdited, showSibling, streaming } from '../chat.ts';
 import { copyText } from '../clipboard.ts';
 import { type AssistantMessage, childrenOf, type Message, type UserMessage } from '../conversation.ts';
 import { findDraft, useDraft } from '../drafts.ts';
@@ -120,13 +120,6 @@ function AssistantView({ message }: { message: AssistantMessage }) {
     <article class="message assistant" aria-label={shortName(reply.model)} aria-busy={isLive}>
       <h3 class="speaker">{shortName(reply.model)}</h3>
       <ReplyBody reply={reply} />
-      {isLive && reply.reasoning !== '' && reply.content === '' && (
-        <p>
-          <button type="button" onClick={() => void answerNow(message)}>
-            {t('answerNow')}
-          </button>
-        </p>
-      )}
       {reply.state === 'failed' && (
         <p class="row">
           <button type="button" class="primary" onClick={() => void regenerate(message)}>

@@ -1,8 +1,9 @@
 /** An answer: thinking folded, text, how it ended, and what it took. Used by the chat and side by side. */
 import { useState } from 'preact/hooks';
+import { endThinking } from '../api.ts';
 import { formatMs, formatNumber, t } from '../i18n.ts';
 import { contextUsed, type Reply, type ReplyError, reasoningTokenCount, tokenCount, tokensPerSecond } from '../reply.ts';
-import { findModel } from '../store.ts';
+import { apiKey, findModel } from '../store.ts';
 import { MarkdownView } from './markdown_view.tsx';
 
 function errorTitle(error: ReplyError): string {
@@ -55,11 +56,35 @@ function Thinking({ reply }: { reply: Reply }) {
   );
 }
 
+/** Has the server end the thinking that goes on. */
+function AnswerNow({ id }: { id: string }) {
+  const [state, setState] = useState<'idle' | 'asked' | { failure: string }>('idle');
+  const ask = () => {
+    setState('asked');
+    endThinking(id, apiKey.value).catch((error: Error) => setState({ failure: error.message }));
+  };
+  return (
+    <p class="row">
+      <button type="button" aria-disabled={state === 'asked'} onClick={() => state !== 'asked' && ask()}>
+        {t(state === 'asked' ? 'answerNowAsked' : 'answerNow')}
+      </button>
+      {typeof state === 'object' && (
+        <span class="bad" role="alert">
+          {t('answerNowFailed', { reason: state.failure })}
+        </span>
+      )}
+    </p>
+  );
+}
+
 export function ReplyBody({ reply }: { reply: Reply }) {
   const isEmpty = reply.content === '' && reply.reasoning === '';
   return (
     <>
       {reply.reasoning !== '' && <Thinking reply={reply} />}
+      {reply.id !== undefined && reply.state === 'streaming' && reply.thoughtMs === undefined && reply.reasoning !== '' && (
+        <AnswerNow key={reply.id} id={reply.id} />
+      )}
       {reply.content !== '' && <MarkdownView text={reply.content} />}
       {isEmpty && reply.state === 'streaming' && <p class="waiting">{t('waiting')}</p>}
       <Ending reply={reply} />

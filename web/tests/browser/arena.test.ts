@@ -73,6 +73,18 @@ test.describe('with one model slower than the other', () => {
   });
 });
 
+test.describe('with two models that think for long', () => {
+  test.use({ mockOptions: { delayMs: 120 } });
+  test('the thinking of one of them is cut short, and the other goes on', async ({ page, mock }) => {
+    await openArena(page, false);
+    await send(page, 'think');
+    await answer(page, 'B').getByRole('button', { name: 'Answer now' }).click();
+    await expect(answer(page, 'B')).toContainText('You said');
+    await expect(answer(page, 'A').getByRole('button', { name: 'Answer now' })).toBeVisible();
+    expect(mock.endedThinking).toHaveLength(1);
+  });
+});
+
 const REPORT = {
   report_version: 1,
   title: 'demo:distilled against demo:native',

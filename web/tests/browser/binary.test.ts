@@ -58,6 +58,17 @@ test('the built-in pair chats, with its tokens', async ({ page }) => {
   await expect(page.locator('.token-detail')).toContainText('probability');
 });
 
+test('the server names its answers and knows how their thinking is ended', async ({ request, server }) => {
+  const url = `http://127.0.0.1:${server.port}/v1/chat/completions`;
+  const answer = await request.post(url, { data: { model: 'demo:distilled', messages: [{ role: 'user', content: 'hello' }], stream: true, max_tokens: 4 } });
+  const id = JSON.parse((await answer.text()).split('\n')[0]!.replace('data: ', '')).id;
+  expect(id).toMatch(/^chatcmpl-/);
+  // It has ended: no such answer is under way, which is another thing than no such path.
+  const ended = await request.post(`${url}/${id}/answer_now`);
+  expect(ended.status()).toBe(404);
+  expect((await ended.json()).error.message).toContain('under way');
+});
+
 test('both models answer side by side', async ({ page }) => {
   await page.getByRole('link', { name: 'Side by side' }).click();
   await send(page, 'Jo has 12 apples, then doubles them. How many apples does Jo have now?');

@@ -100,8 +100,22 @@ test('thinking is cut short on demand', async ({ page, mock }) => {
   await send(page, 'slow think');
   await page.getByRole('button', { name: 'Answer now' }).click();
   await expect(answers(page)).toContainText('You said: slow think');
-  expect(mock.requests[1]).toMatchObject({ reasoning_budget: 0, continue_final_message: true });
-  expect(mock.requests[1].messages.at(-1)).toMatchObject({ role: 'assistant', content: '' });
+  await expect(answers(page)).toHaveCount(1);
+  await expect(answers(page)).not.toContainText('2 of 2');
+  // In the stream that was under way, by the server's own way of ending it.
+  expect(mock.endedThinking).toHaveLength(1);
+  expect(mock.requests).toHaveLength(1);
+  expect(mock.aborted).toBe(0);
+  await answers(page).locator('.thinking summary').click();
+  await expect(answers(page).locator('.thinking')).not.toContainText('it is.');
+});
+
+test('thinking that cannot be cut short goes on, and why is said', async ({ page }) => {
+  await page.route('**/answer_now', (route) => route.fulfill({ status: 500, body: '{"error": {"message": "the engine is gone"}}' }));
+  await send(page, 'slow think');
+  await page.getByRole('button', { name: 'Answer now' }).click();
+  await expect(page.getByRole('alert')).toContainText('The thinking goes on: the engine is gone.');
+  await expect(answers(page)).toContainText('You said: slow think');
 });
 
 test('a reload in mid-stream keeps what has come, and says so', async ({ page }) => {

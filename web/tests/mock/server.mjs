@@ -57,12 +57,16 @@ function planAnswer(body) {
   const thought = /think|tour/.test(prompt) ? 'First I look at the question. Then I look again, and $x = 7$ it is.' : '';
   if (!begun) return { prompt, thought, content: whole };
   if (begun.reasoning_content !== undefined && begun.content === '') {
-    return { prompt, thought: body.reasoning_budget === 0 ? '' : ' and so on', content: whole };
+    return { prompt, thought: ' and so on', content: whole };
   }
   // A beginning that the model would not have written is followed by a remark.
   const content = whole.startsWith(begun.content) ? whole.slice(begun.content.length) : ' (goes on)';
   return { prompt, thought: '', content };
 }
+
+/** Ids of the answers under way, and whether their thinking is to end. */
+const underWay = new Map();
+let answerCount = 0;
 
 async function streamAnswer(body, response, options) {
   const { prompt, thought, content } = planAnswer(body);
@@ -71,9 +75,12 @@ async function streamAnswer(body, response, options) {
     ...splitTokens(thought).map((text) => ({ reasoning_content: text })),
     ...splitTokens(content).map((text) => ({ content: text })),
   ];
+  const id = `chatcmpl-${++answerCount}`;
+  underWay.set(id, false);
+  response.on('close', () => underWay.delete(id));
   const limit = body.max_tokens ?? Infinity;
   const event = (choices, extra = {}) =>
-    response.write(`data: ${JSON.stringify({ id: 'x', object: 'chat.completion.chunk', model: body.model, choices, ...extra })}\n\n`);
+    response.write(`data: ${JSON.stringify({ id, object: 'chat.completion.chunk', model: body.model, choices, ...extra })}\n\n`);
   response.writeHead(200, { 'Content-Type': 'text/event-stream' });
   response.write(': ping\n\n');
   event([{ index: 0, delta: { role: 'assistant' }, finish_reason: null }]);
@@ -85,13 +92,14 @@ async function streamAnswer(body, response, options) {
       response.end(`data: ${JSON.stringify({ error: { message: 'the engine failed' } })}\n\n`);
       return;
     }
+    if (delta.reasoning_content !== undefined && underWay.get(id)) continue;
     const text = delta.content ?? delta.reasoning_content;
     const logprobs = body.logprobs ? { content: [describeToken(text, sent)] } : null;
     event([{ index: 0, delta, logprobs, finish_reason: null }]);
     sent++;
     await sleep(typeof delayMs === 'function' ? delayMs(body.model, sent) : delayMs);
   }
-  event([{ index: 0, delta: {}, finish_reason: sent < pieces.length ? 'length' : 'stop' }]);
+  event([{ index: 0, delta: {}, finish_reason: sent >= limit && sent < pieces.length ? 'length' : 'stop' }]);
   if (body.stream_options?.include_usage) {
     const usage = {
       prompt_tokens: 12 * body.messages.length,
@@ -107,12 +115,12 @@ async function streamAnswer(body, response, options) {
 
 /**
  * options: port, models (ids), key (the API key that is wanted), delayMs (a number, or a function of model and index).
- * Resolves to { url, port, requests (bodies, in order), aborted (count), close() }.
+ * Resolves to { url, port, requests (bodies, in order), endedThinking (ids), aborted (count), close() }.
  */
 export async function startMock(options = {}) {
   const settings = { port: 0, models: ['demo/distilled', 'demo/native'], key: '', delayMs: 4, ...options };
-  /** @type {{ requests: any[], aborted: number }} */
-  const mock = { requests: [], aborted: 0 };
+  /** @type {{ requests: any[], endedThinking: string[], aborted: number }} */
+  const mock = { requests: [], endedThinking: [], aborted: 0 };
   const handle = async (request, response) => {
     const path = new URL(request.url, 'http://mock').pathname;
     if (request.method === 'GET' && !path.startsWith('/v1/')) return sendFile(path, response);
@@ -127,6 +135,13 @@ export async function startMock(options = {}) {
         touchstone: { defaults: { temperature: 0.6, top_p: 0.95, max_tokens: 1024 } },
       }));
       return sendJson(response, 200, { object: 'list', data });
+    }
+    const answerNow = /^\/v1\/chat\/completions\/([^/]+)\/answer_now$/.exec(path);
+    if (answerNow && request.method === 'POST') {
+      if (!underWay.has(answerNow[1])) return sendError(response, 404, 'no such answer is under way');
+      underWay.set(answerNow[1], true);
+      mock.endedThinking.push(answerNow[1]);
+      return sendJson(response, 200, { id: answerNow[1] });
     }
     if (path !== '/v1/chat/completions') return sendError(response, 404, 'there is nothing here');
     const body = await readBody(request);
