@@ -1,17 +1,13 @@
 /** Each token of an answer with its probability; alternatives and forks for the chosen one. */
-import { useState } from 'preact/hooks';
+import { useMemo, useState } from 'preact/hooks';
 import { forkReply } from '../chat.ts';
 import type { AssistantMessage } from '../conversation.ts';
 import { formatNumber, formatPercent, t } from '../i18n.ts';
-import type { Token } from '../reply.ts';
+import type { Alternative, Token } from '../reply.ts';
 import { entropyBits } from '../stats.ts';
+import { isSameToken, labelAlternative, labelTokens, type TokenLabel } from '../token_text.ts';
 
 const TOKENS_SHOWN_MAX = 3_000;
-
-/** Spaces and line ends made visible. */
-function visibleToken(text: string): string {
-  return text.replace(/\n/g, '⏎').replace(/\t/g, '⇥').replace(/^ | $/g, '␣') || '∅';
-}
 
 /** 0 (certain) to 5 (improbable): the shade. */
 function shadeOf(logprob: number): number {
@@ -24,12 +20,37 @@ function percent(logprob: number): string {
   return formatPercent(p, p < 0.01 ? 3 : 1);
 }
 
-function TokenDetail({ message, token, index }: { message: AssistantMessage; token: Token; index: number }) {
-  const others = token.alternatives.filter((alternative) => alternative.text !== token.text);
+interface TokenDetailProps {
+  message: AssistantMessage;
+  token: Token;
+  label: TokenLabel;
+  index: number;
+}
+
+function Other({ message, label, index, alternative }: Omit<TokenDetailProps, 'token'> & { alternative: Alternative }) {
+  const { text, isWhole } = labelAlternative(alternative, label);
+  const p = percent(alternative.logprob);
+  // A request carries text, which cannot end inside a character.
+  return (
+    <button
+      type="button"
+      class="quiet"
+      disabled={!isWhole}
+      aria-label={t('forkWith', { token: text, p })}
+      onClick={() => void forkReply(message, index, alternative)}
+    >
+      <code>{text}</code> {p}
+    </button>
+  );
+}
+
+function TokenDetail({ message, token, label, index }: TokenDetailProps) {
+  const others = token.alternatives.filter((alternative) => !isSameToken(alternative, token));
   return (
     <div class="token-detail">
       <p>
-        <code>{visibleToken(token.text)}</code> {t('tokenProbability', { p: percent(token.logprob) })}
+        <code>{label.text}</code> {label.part !== '' && <>{t('tokenPart', { part: label.part })} · </>}
+        {t('tokenProbability', { p: percent(token.logprob) })}
         {token.alternatives.length > 1 && (
           <> · {t('tokenEntropy', { bits: formatNumber(entropyBits(token.alternatives.map((one) => one.logprob)), 2) })}</>
         )}
@@ -40,15 +61,7 @@ function TokenDetail({ message, token, index }: { message: AssistantMessage; tok
           {t('forkHere')}
         </button>
         {others.map((alternative, rank) => (
-          <button
-            key={rank}
-            type="button"
-            class="quiet"
-            aria-label={t('forkWith', { token: visibleToken(alternative.text), p: percent(alternative.logprob) })}
-            onClick={() => void forkReply(message, index, alternative)}
-          >
-            <code>{visibleToken(alternative.text)}</code> {percent(alternative.logprob)}
-          </button>
+          <Other key={rank} message={message} label={label} index={index} alternative={alternative} />
         ))}
       </div>
     </div>
@@ -59,6 +72,7 @@ export function TokenView({ message }: { message: AssistantMessage }) {
   const [chosen, setChosen] = useState(0);
   const { tokens } = message.reply;
   const shown = tokens.slice(0, TOKENS_SHOWN_MAX);
+  const labels = useMemo(() => labelTokens(tokens), [tokens, tokens.length]);
   const token = shown[chosen];
   const optionId = (index: number) => `token-${message.id}-${index}`;
   const move = (event: KeyboardEvent) => {
@@ -89,12 +103,13 @@ export function TokenView({ message }: { message: AssistantMessage }) {
             title={percent(one.logprob)}
             onClick={() => setChosen(index)}
           >
-            {visibleToken(one.text)}
+            {labels[index]!.text}
+            {labels[index]!.part !== '' && <sub>{labels[index]!.part}</sub>}
           </span>
         ))}
       </div>
       {tokens.length > shown.length && <p class="hint">{t('tokensMore', { count: formatNumber(tokens.length - shown.length) })}</p>}
-      {token && <TokenDetail message={message} token={token} index={chosen} />}
+      {token && <TokenDetail message={message} token={token} label={labels[chosen]!} index={chosen} />}
     </section>
   );
 }
