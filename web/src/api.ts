@@ -49,7 +49,7 @@ export interface ChatChunk {
   usage?: Usage | null;
 }
 
-export type ErrorKind = 'auth' | 'busy' | 'refused' | 'server' | 'network';
+export type ErrorKind = 'auth' | 'busy' | 'loading' | 'context' | 'refused' | 'server' | 'network';
 
 export class ApiError extends Error {
   constructor(
@@ -62,21 +62,25 @@ export class ApiError extends Error {
   }
 }
 
-function kindOfStatus(status: number): ErrorKind {
+function kindOfFailure(status: number, code: string | undefined): ErrorKind {
+  if (code === 'context_length_exceeded') return 'context';
+  if (code === 'loading') return 'loading';
   if (status === 401 || status === 403) return 'auth';
   if (status === 429 || status === 503) return 'busy';
   return status < 500 ? 'refused' : 'server';
 }
 
 /** What an error body says; the status where it says nothing. */
-function errorText(body: string, status: number): string {
+function readError(body: string, status: number): { message: string; code?: string } {
+  let message = `HTTP ${status}`;
   try {
-    const message: unknown = JSON.parse(body)?.error?.message;
-    if (typeof message === 'string' && message !== '') return message;
+    const error = JSON.parse(body)?.error;
+    if (typeof error?.message === 'string' && error.message !== '') message = error.message;
+    if (typeof error?.code === 'string') return { message, code: error.code };
   } catch {
     // Not JSON: a proxy's page, which nobody wants to read here.
   }
-  return `HTTP ${status}`;
+  return { message };
 }
 
 async function send(path: string, key: string, init: RequestInit): Promise<Response> {
@@ -92,9 +96,10 @@ async function send(path: string, key: string, init: RequestInit): Promise<Respo
   if (response.ok) return response;
   const seconds = Number(response.headers.get('Retry-After') ?? NaN);
   const body = await response.text().catch(() => '');
+  const { message, code } = readError(body, response.status);
   throw new ApiError(
-    kindOfStatus(response.status),
-    errorText(body, response.status),
+    kindOfFailure(response.status, code),
+    message,
     Number.isFinite(seconds) ? seconds : undefined,
     response.status,
   );

@@ -95,6 +95,7 @@ async function answer(conversationId: string, parent: string, prefix?: Fork): Pr
     messages.push({ role: 'assistant', content, ...(reasoning === '' ? {} : { reasoning_content: reasoning }) });
     request.continue_final_message = true;
   }
+  announcement.value = '';
   const id = newId();
   const reply = newReply(model, performance.now(), prefix);
   put(addMessage(conversation, { id, parent, role: 'assistant', reply: { ...reply } }, Date.now()));
@@ -108,7 +109,7 @@ async function answer(conversationId: string, parent: string, prefix?: Fork): Pr
   saveNow();
   running.delete(id);
   if (reply.error) noteFailure(reply.error);
-  announcement.value = reply.error ? t('announceFailed') : t('announceDone', { tokens: tokenCount(reply) });
+  announcement.value = reply.error ? t('announceFailed', { reason: reply.error.message }) : t('announceDone', { tokens: tokenCount(reply) });
 }
 
 export function sendMessage(content: string): Promise<void> {

@@ -7,7 +7,7 @@ import { loadSetting, saveSetting } from './storage.ts';
 
 export type Tab = 'chat' | 'arena' | 'report';
 export type Theme = 'auto' | 'light' | 'dark';
-export type Connection = 'connecting' | 'ready' | 'auth' | 'down';
+export type Connection = 'connecting' | 'ready' | 'auth' | 'loading' | 'down';
 
 const RECONNECT_EVERY_MS = 2_000;
 const KEY_SETTING = 'touchstone.key';
@@ -49,7 +49,7 @@ export async function connect(): Promise<void> {
       connection.value = 'auth';
       return;
     }
-    connection.value = 'down';
+    connection.value = error instanceof ApiError && error.kind === 'loading' ? 'loading' : 'down';
     reconnectTimer = setTimeout(() => void connect(), RECONNECT_EVERY_MS);
   }
 }
@@ -57,7 +57,7 @@ export async function connect(): Promise<void> {
 /** Draws the conclusion from a request's failure. */
 export function noteFailure(error: ReplyError): void {
   if (error.kind === 'auth') connection.value = 'auth';
-  if (error.kind === 'network') void connect();
+  if (error.kind === 'network' || error.kind === 'loading') void connect();
 }
 
 export function setApiKey(key: string): Promise<void> {

@@ -82,6 +82,13 @@ function KeyForm() {
 
 function Notice() {
   if (connection.value === 'auth') return <KeyForm />;
+  if (connection.value === 'loading') {
+    return (
+      <p class="notice" role="status">
+        {t('loadingModels')}
+      </p>
+    );
+  }
   if (connection.value === 'down') {
     return (
       <p class="notice bad" role="status">

@@ -14,6 +14,10 @@ function errorTitle(error: ReplyError): string {
       return error.retryAfterSeconds === undefined
         ? t('errorBusy')
         : t('errorBusyRetry', { seconds: formatNumber(error.retryAfterSeconds) });
+    case 'loading':
+      return t('errorLoading');
+    case 'context':
+      return t('errorContext');
     case 'refused':
       return t('errorRefused');
     case 'server':
@@ -29,12 +33,12 @@ function finishNote(reason: string | undefined): string {
   return reason === 'deadline' ? t('finishDeadline') : '';
 }
 
-/** Why the answer is not complete; nothing where it is. */
-function Ending({ reply }: { reply: Reply }) {
+/** Why the answer is not complete; nothing where it is. What the server says may name the model. */
+function Ending({ reply, anonymous }: { reply: Reply; anonymous: boolean }) {
   if (reply.error) {
     return (
       <p class="ending bad">
-        <strong>{errorTitle(reply.error)}</strong> <span>{reply.error.message}</span>
+        <strong>{errorTitle(reply.error)}</strong> {!anonymous && <span>{reply.error.message}</span>}
       </p>
     );
   }
@@ -43,14 +47,14 @@ function Ending({ reply }: { reply: Reply }) {
   return note === '' ? null : <p class="ending">{note}</p>;
 }
 
-function Thinking({ reply }: { reply: Reply }) {
+function Thinking({ reply, anonymous }: { reply: Reply; anonymous: boolean }) {
   const [open, setOpen] = useState(false);
   const thinks = reply.state === 'streaming' && reply.thoughtMs === undefined;
   const elapsedMs = reply.thoughtMs ?? reply.arrivalsMs.at(-1) ?? 0;
   const values = { time: formatMs(elapsedMs), tokens: formatNumber(reasoningTokenCount(reply)) };
   return (
     <details class={thinks ? 'thinking live' : 'thinking'} onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary>{t(thinks ? 'thinking' : 'thought', values)}</summary>
+      <summary>{anonymous ? t(thinks ? 'thinkingBlind' : 'thoughtBlind') : t(thinks ? 'thinking' : 'thought', values)}</summary>
       {open && <MarkdownView text={reply.reasoning} />}
     </details>
   );
@@ -77,17 +81,23 @@ function AnswerNow({ id }: { id: string }) {
   );
 }
 
-export function ReplyBody({ reply }: { reply: Reply }) {
+interface ReplyBodyProps {
+  reply: Reply;
+  /** Without what would tell the model: its speed, its name in an error. */
+  anonymous?: boolean;
+}
+
+export function ReplyBody({ reply, anonymous = false }: ReplyBodyProps) {
   const isEmpty = reply.content === '' && reply.reasoning === '';
   return (
     <>
-      {reply.reasoning !== '' && <Thinking reply={reply} />}
+      {reply.reasoning !== '' && <Thinking reply={reply} anonymous={anonymous} />}
       {reply.id !== undefined && reply.state === 'streaming' && reply.thoughtMs === undefined && reply.reasoning !== '' && (
         <AnswerNow key={reply.id} id={reply.id} />
       )}
       {reply.content !== '' && <MarkdownView text={reply.content} />}
       {isEmpty && reply.state === 'streaming' && <p class="waiting">{t('waiting')}</p>}
-      <Ending reply={reply} />
+      <Ending reply={reply} anonymous={anonymous} />
     </>
   );
 }

@@ -158,6 +158,25 @@ test('refusals say why, and when to come again', async ({ page }) => {
   await expect(answers(page).last()).not.toContainText('2 of');
 });
 
+test('a server that still loads is waited for', async ({ page, mock }) => {
+  await ask(page, 'hello');
+  mock.isLoading = true;
+  await send(page, 'again');
+  await expect(answers(page).last()).toContainText('The server is still loading its models.');
+  await expect(page.locator('[aria-live]')).toContainText('The answer failed: the server is loading its models.');
+  await expect(page.locator('.notice')).toContainText('loading its models');
+  mock.isLoading = false;
+  await expect(page.locator('.notice')).toBeHidden();
+  await page.getByRole('button', { name: 'Retry' }).click();
+  await expect(answers(page).last()).toContainText('You said: again');
+});
+
+test('a conversation beyond the context says what to do', async ({ page }) => {
+  await send(page, 'too long');
+  await expect(answers(page)).toContainText('begin a new chat');
+  await expect(answers(page)).toContainText('5000 tokens');
+});
+
 test('conversations are kept, renamed, exported, deleted and imported', async ({ page }) => {
   await ask(page, 'keep me');
   await page.reload();

@@ -21,8 +21,8 @@ function sendJson(response, status, body, headers = {}) {
   response.end(JSON.stringify(body));
 }
 
-function sendError(response, status, message, headers) {
-  sendJson(response, status, { error: { message, type: 'error', param: null, code: null } }, headers);
+function sendError(response, status, message, headers, code = null) {
+  sendJson(response, status, { error: { message, type: 'error', param: null, code } }, headers);
 }
 
 async function sendFile(path, response) {
@@ -115,18 +115,19 @@ async function streamAnswer(body, response, options) {
 
 /**
  * options: port, models (ids), key (the API key that is wanted), delayMs (a number, or a function of model and index).
- * Resolves to { url, port, requests (bodies, in order), endedThinking (ids), aborted (count), close() }.
+ * Resolves to { url, port, requests (bodies, in order), endedThinking (ids), aborted (count), isLoading (may be set), close() }.
  */
 export async function startMock(options = {}) {
   const settings = { port: 0, models: ['demo/distilled', 'demo/native'], key: '', delayMs: 4, ...options };
-  /** @type {{ requests: any[], endedThinking: string[], aborted: number }} */
-  const mock = { requests: [], endedThinking: [], aborted: 0 };
+  /** @type {{ requests: any[], endedThinking: string[], aborted: number, isLoading: boolean }} */
+  const mock = { requests: [], endedThinking: [], aborted: 0, isLoading: false };
   const handle = async (request, response) => {
     const path = new URL(request.url, 'http://mock').pathname;
     if (request.method === 'GET' && !path.startsWith('/v1/')) return sendFile(path, response);
     if (settings.key !== '' && request.headers.authorization !== `Bearer ${settings.key}`) {
       return sendError(response, 401, 'the API key is wrong or missing');
     }
+    if (mock.isLoading) return sendError(response, 503, 'the server is loading its models', { 'Retry-After': '1' }, 'loading');
     if (path === '/v1/models') {
       const data = settings.models.map((id) => ({
         id,
@@ -150,6 +151,8 @@ export async function startMock(options = {}) {
     const prompt = body.messages.at(-1)?.content;
     if (prompt === 'busy') return sendError(response, 429, 'the queue is full', { 'Retry-After': '7' });
     if (prompt === 'refused') return sendError(response, 400, 'temperature must be between 0 and 2');
+    if (prompt === 'too long') return sendError(response, 400, 'the prompt has 5000 tokens', {}, 'context_length_exceeded');
+    if (prompt === 'half broken' && body.model === settings.models[1]) return sendError(response, 500, `${body.model} broke`);
     return streamAnswer(body, response, settings);
   };
   const server = createServer((request, response) => {
