@@ -5,7 +5,7 @@ import { generateReply } from './generate.ts';
 import { t } from './i18n.ts';
 import { newId } from './ids.ts';
 import { requestFields } from './parameters.ts';
-import { newReply, type Reply } from './reply.ts';
+import { newReply, type Reply, settleReply } from './reply.ts';
 import { loadAll, loadSetting, remove, save, saveSetting } from './storage.ts';
 import { announcement, apiKey, findModel, models, noteFailure, settings } from './store.ts';
 import type { Verdict, Vote } from './votes.ts';
@@ -28,7 +28,29 @@ export const namesShown = computed(() => !round.value?.blind || round.value.verd
 
 let controller = new AbortController();
 
+const ROUND_SETTING = 'touchstone.round';
+
+/** The round goes with the tab, as its draft does: a reload takes no answers from who has yet to vote. */
+function keepRound(): void {
+  try {
+    sessionStorage.setItem(ROUND_SETTING, JSON.stringify(round.value));
+  } catch {
+    // Then a reload loses the round.
+  }
+}
+
+function loadRound(): Round | null {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(ROUND_SETTING) ?? 'null') as Round | null;
+    return kept && { ...kept, replies: kept.replies.map(settleReply) as [Reply, Reply] };
+  } catch {
+    return null;
+  }
+}
+
 export async function startArena(): Promise<void> {
+  round.value = loadRound();
+  addEventListener('pagehide', keepRound);
   contenders.value = loadSetting<[string, string]>('contenders', ['', '']);
   votes.value = await loadAll<Vote>('votes').catch(() => []);
 }
@@ -58,6 +80,7 @@ export async function startRound(prompt: string): Promise<void> {
   controller.abort();
   controller = new AbortController();
   keepDraft('expected', undefined);
+  announcement.value = '';
   const { signal: stop } = controller;
   const shown = servedContenders();
   if (blind.value && Math.random() < 0.5) shown.reverse();
@@ -77,7 +100,8 @@ export async function startRound(prompt: string): Promise<void> {
     ),
   );
   for (const reply of replies) if (reply.error) noteFailure(reply.error);
-  announcement.value = t('announceBothDone');
+  // A later round speaks for itself.
+  if (controller.signal === stop) announcement.value = t(replies.some((reply) => reply.error) ? 'announceOneFailed' : 'announceBothDone');
 }
 
 export function stopRound(): void {

@@ -1,6 +1,6 @@
 /** A conversation is a tree of messages: siblings are branches, and `chosen` names the one that is shown. Pure functions. */
 import type { ApiMessage } from './api.ts';
-import type { Reply } from './reply.ts';
+import { type Reply, settleReply } from './reply.ts';
 
 export interface UserMessage {
   id: string;
@@ -117,9 +117,7 @@ export function settle(conversation: Conversation): Conversation {
   return {
     ...conversation,
     messages: conversation.messages.map((message) =>
-      message.role === 'assistant' && message.reply.state === 'streaming'
-        ? { ...message, reply: { ...message.reply, state: 'interrupted' } }
-        : message,
+      message.role === 'assistant' ? { ...message, reply: settleReply(message.reply) } : message,
     ),
   };
 }

@@ -88,6 +88,11 @@ export function addChunk(reply: Reply, chunk: ChatChunk, nowMs: number): void {
   if (choice.finish_reason) reply.finishReason = choice.finish_reason;
 }
 
+/** A reply as it is after the page was closed: it does not stream any more. */
+export function settleReply(reply: Reply): Reply {
+  return reply.state === 'streaming' ? { ...reply, state: 'interrupted' } : reply;
+}
+
 /** Ends a reply, in place. */
 export function endReply(reply: Reply, state: ReplyState, nowMs: number, error?: ReplyError): void {
   reply.state = state;

@@ -38,7 +38,7 @@ function AnswerColumn({ letter, reply, scaleMs }: { letter: 'A' | 'B'; reply: Re
         <span class="letter">{letter}</span>
         {shown && <span class="answer-name">{shortName(reply.model)}</span>}
       </h2>
-      <ReplyBody reply={reply} />
+      <ReplyBody reply={reply} anonymous={!shown} />
       {shown && <ReplyStats reply={reply} />}
       {shown && reply.arrivalsMs.length > 1 && (
         <TimingBars arrivalsMs={reply.arrivalsMs} count={reply.arrivalsMs.length} scaleMs={scaleMs} />
@@ -62,6 +62,13 @@ function RoundView() {
         <AnswerColumn letter="A" reply={a} scaleMs={scaleMs} />
         <AnswerColumn letter="B" reply={b} scaleMs={scaleMs} />
       </div>
+      {ended && current.replies.some((reply) => reply.state === 'failed' || reply.state === 'interrupted') && (
+        <p class="row">
+          <button type="button" class="primary" disabled={connection.value !== 'ready'} onClick={() => void startRound(current.prompt)}>
+            {t('retry')}
+          </button>
+        </p>
+      )}
       {ended && a.content !== '' && b.content !== '' && (
         <>
           <VotePanel key={current.prompt + a.startedMs} />

@@ -52,6 +52,33 @@ test('a blind vote hides names until it is given, is counted, kept and exported'
   expect(lines[1]).toMatchObject({ question: 'answer seven', answer: '7' });
 });
 
+test('before the vote nothing tells the models apart, and the round outlives a reload', async ({ page }) => {
+  await openArena(page, true);
+  await send(page, 'think');
+  await expect(page.getByRole('button', { name: 'A is better' })).toBeVisible();
+  const nothingTold = async () => {
+    const html = await page.locator('.answers').evaluate((element) => element.outerHTML);
+    expect(html).not.toMatch(/distilled|native|tokens|tok\/s|\d ms|\d s\b/);
+  };
+  await nothingTold();
+  await page.reload();
+  await nothingTold();
+  await page.getByRole('button', { name: 'Tie' }).click();
+  await expect(page.getByText(/Vote counted\./)).toBeVisible();
+  await expect(answer(page, 'A').locator('summary')).toContainText('Thought for');
+  await page.reload();
+  await expect(page.getByText(/Vote counted\./)).toBeVisible();
+});
+
+test('an error in a blind round names no model, and the round is run again', async ({ page, mock }) => {
+  await openArena(page, true);
+  await send(page, 'half broken');
+  await expect(page.locator('.answers')).toContainText('The server failed.');
+  await expect(page.locator('.answers')).not.toContainText('native');
+  await page.getByRole('button', { name: 'Retry' }).click();
+  await expect.poll(() => mock.requests.length).toBe(4);
+});
+
 test('a tie is not counted for either', async ({ page }) => {
   await openArena(page, true);
   await send(page, 'hello');
