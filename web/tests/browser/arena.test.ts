@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect, send, test } from './fixture.ts';
+import { REPORT } from './report.ts';
 import type { Page } from '@playwright/test';
 
 const answer = (page: Page, letter: 'A' | 'B') => page.getByRole('region', { name: `Answer ${letter}` });
@@ -111,45 +112,6 @@ test.describe('with two models that think for long', () => {
     expect(mock.endedThinking).toHaveLength(1);
   });
 });
-
-const REPORT = {
-  report_version: 1,
-  title: 'demo:distilled against demo:native',
-  created: '2026-01-01T00:00:00Z',
-  version: '0.0.0',
-  machine: 'a machine',
-  candidates: ['a', 'b'].map((label) => ({
-    label,
-    model: label,
-    suites: [{ suite: 'math', items: 2, accuracy: label === 'a' ? 1 : 0.5, interval: [0.1, 1] }],
-    ttft_ms: { mean: 3.49, std: 0.51, interval: [3.1, 3.9], count: 5 },
-    decode_tokens_per_second: null,
-    tokens_per_answer: null,
-    peak_memory_bytes: 21_100_000,
-  })),
-  accuracy_comparisons: [{ suite: 'math', verdict: "can't tell" }],
-  measure_comparisons: [],
-  scenarios: [{ name: 'edge', title: 'Edge device', recommended: null, recommendation: 'either', lines: ['a line'] }],
-  notes: ['<img src=x onerror=alert(1)>'],
-  items: ['one', 'two'].map((item, index) => ({
-    suite: 'math',
-    item,
-    prompt: 'What is 2 + 2?',
-    expected: '4',
-    answers: ['a', 'b'].map((candidate) => ({
-      candidate,
-      sample: 0,
-      outcome: index === 1 && candidate === 'b' ? 'wrong' : 'correct',
-      extracted: '4',
-      why: 'boxed',
-      tokens: 12,
-      finish_reason: 'stop',
-      reasoning: candidate === 'a' ? '2 + 2\n= 4' : '',
-      reasoning_closed: true,
-      text: 'It is **4**. <img src=x onerror=alert(1)>',
-    })),
-  })),
-};
 
 test('a finished run opens from its report, and a file that is none is refused', async ({ page }) => {
   await page.getByRole('link', { name: 'Comparison' }).click();
