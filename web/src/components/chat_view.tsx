@@ -51,8 +51,20 @@ function Messages() {
   );
 }
 
+/** Whether the list of conversations lies over the chat; only a narrow window lays it there. */
+function useList(): [boolean, (open: boolean) => void] {
+  const [open, setOpen] = useState(false);
+  useEffect(() => {
+    const narrow = matchMedia('(max-width: 48rem)');
+    const close = () => narrow.matches || setOpen(false);
+    narrow.addEventListener('change', close);
+    return () => narrow.removeEventListener('change', close);
+  }, []);
+  return [open, setOpen];
+}
+
 export function ChatView() {
-  const [listOpen, setListOpen] = useState(false);
+  const [listOpen, setListOpen] = useList();
   const [parametersOpen, setParametersOpen] = useState(false);
   const { scroller, onScroll, follow } = useFollowing();
   const conversation = activeId.value;
@@ -67,7 +79,7 @@ export function ChatView() {
     <div class="chat">
       <Sidebar open={listOpen} onClose={() => setListOpen(false)} />
       {listOpen && <div class="scrim" onClick={() => setListOpen(false)} />}
-      <main class="thread">
+      <main class="thread" inert={listOpen}>
         <div class="toolbar">
           <IconButton
             icon="menu"

@@ -32,9 +32,10 @@ function NumberField({ parameter, model }: { parameter: Parameter & { name: Para
         placeholder={standard === undefined ? t('modelDefault') : String(standard)}
         value={text}
         aria-invalid={refused}
+        aria-describedby={refused ? `range-${parameter.name}` : undefined}
         onInput={(event) => onInput(event.currentTarget.value)}
       />
-      {refused && <small class="bad">{t('parameterRange', { min: parameter.min, max: parameter.max })}</small>}
+      {refused && <small class="bad" id={`range-${parameter.name}`} role="status">{t('parameterRange', { min: parameter.min, max: parameter.max })}</small>}
     </label>
   );
 }

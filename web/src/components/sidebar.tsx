@@ -143,6 +143,10 @@ function Transfer() {
 }
 
 export function Sidebar({ open, onClose }: { open: boolean; onClose: () => void }) {
+  const first = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (open) first.current!.focus();
+  }, [open]);
   return (
     <aside
       class={open ? 'sidebar open' : 'sidebar'}
@@ -153,6 +157,7 @@ export function Sidebar({ open, onClose }: { open: boolean; onClose: () => void 
       <button
         type="button"
         class="new-chat"
+        ref={first}
         onClick={() => {
           activeId.value = '';
           onClose();

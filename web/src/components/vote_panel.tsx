@@ -36,8 +36,14 @@ export function VotePanel() {
       </div>
       <label class="field wide">
         <span>{t('voteExpected')}</span>
-        <input autocomplete="off" value={expected} aria-invalid={isBad} onInput={(event) => setExpected(event.currentTarget.value)} />
-        {isBad && <small class="bad">{t('voteExpectedBad')}</small>}
+        <input
+          autocomplete="off"
+          value={expected}
+          aria-invalid={isBad}
+          aria-describedby={isBad ? 'expected-bad' : undefined}
+          onInput={(event) => setExpected(event.currentTarget.value)}
+        />
+        {isBad && <small class="bad" id="expected-bad" role="status">{t('voteExpectedBad')}</small>}
       </label>
     </section>
   );

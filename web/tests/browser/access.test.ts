@@ -78,4 +78,35 @@ test.describe('at 360 pixels', () => {
     await page.getByRole('link', { name: '评测报告' }).click();
     await expectNoSideScroll(page);
   });
+
+  test('the list of conversations takes the focus, keeps it, and gives it back', async ({ page }) => {
+    await ask(page, 'hello');
+    const menu = page.getByRole('button', { name: 'Show conversations' });
+    await menu.focus();
+    await page.keyboard.press('Enter');
+    await expect(page.getByRole('button', { name: 'New chat' })).toBeFocused();
+    await expect(page.locator('main')).toHaveAttribute('inert');
+    await page.keyboard.press('Escape');
+    await expect(menu).toBeFocused();
+    await menu.click();
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await expect(page.locator('main')).not.toHaveAttribute('inert');
+  });
+});
+
+test('a field that is wrong says why', async ({ page }) => {
+  await page.getByRole('button', { name: 'Parameters' }).click();
+  const field = page.getByRole('textbox', { name: 'top_p' });
+  await field.fill('7');
+  await expect(field).toHaveAccessibleDescription('0 to 1');
+  await field.fill('0.7');
+  await expect(field).toHaveAccessibleDescription('');
+});
+
+test.describe('for who wants less motion', () => {
+  test('nothing moves while a model thinks', async ({ page }) => {
+    await page.emulateMedia({ reducedMotion: 'reduce' });
+    await send(page, 'slow think');
+    await expect(page.locator('.thinking.live summary')).toHaveCSS('animation-name', 'none');
+  });
 });
