@@ -1,5 +1,5 @@
 /** One message of a conversation and what can be done with it. */
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { active, continueReply, regenerate, resendEdited, showSibling, streaming } from '../chat.ts';
 import { copyText } from '../clipboard.ts';
 import { type AssistantMessage, childrenOf, type Message, type UserMessage } from '../conversation.ts';
@@ -42,7 +42,7 @@ const editDraft = (message: UserMessage) => `edit/${message.id}`;
 function EditForm({ message, onClose }: { message: UserMessage; onClose: () => void }) {
   const [text, setText] = useDraft(editDraft(message), message.content);
   const field = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     // One that a reload brought back does not take the focus.
     if (findDraft(editDraft(message)) === undefined) field.current!.focus();
   }, []);

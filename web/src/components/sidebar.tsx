@@ -1,5 +1,5 @@
 /** The list of conversations. */
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import {
   activeId,
   addConversations,
@@ -22,7 +22,7 @@ const deletion = (conversation: Conversation) => `delete/${conversation.id}`;
 function RenameForm({ conversation, onClose }: { conversation: Conversation; onClose: () => void }) {
   const [title, setTitle] = useDraft(renameDraft(conversation), conversation.title);
   const field = useRef<HTMLInputElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (findDraft(renameDraft(conversation)) === undefined) field.current!.focus();
   }, []);
   const close = () => {
@@ -58,7 +58,7 @@ function RenameForm({ conversation, onClose }: { conversation: Conversation; onC
 
 function DeleteForm({ conversation, onClose }: { conversation: Conversation; onClose: () => void }) {
   const button = useRef<HTMLButtonElement>(null);
-  useEffect(() => button.current!.focus(), []);
+  useLayoutEffect(() => button.current!.focus(), []);
   return (
     <div class="entry confirm" data-opened-by={deletion(conversation)}>
       <button type="button" class="danger" onClick={() => deleteConversation(conversation)} ref={button}>
@@ -144,7 +144,7 @@ function Transfer() {
 
 export function Sidebar({ open, onClose }: { open: boolean; onClose: () => void }) {
   const first = useRef<HTMLButtonElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (open) first.current!.focus();
   }, [open]);
   return (
