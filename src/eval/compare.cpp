@@ -1,18 +1,23 @@
 #include "eval/compare.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <malloc.h>
+#include <sys/file.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cerrno>
+#include <cstring>
 #include <ctime>
 #include <set>
 #include <utility>
 
 #include "base/blob.h"
 #include "base/cores.h"
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "engine/context_length.h"
 #include "engine/memory.h"
@@ -198,12 +203,30 @@ void begin_run(Store& store, const CompareOptions& options, const RunSettings& s
   store.put_document("settings", json::serialize(settings_to_json(settings)));
 }
 
+/// Keeps others from beginning a run at `file` until it is closed, or this process ends.
+int lock_beginning(const fs::path& file, const std::string& lock) {
+  const int fd = open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+  if (fd < 0) throw Error("cannot write " + lock + ": " + std::strerror(errno), "choose another --out");
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+  const int error = errno;
+  close(fd);
+  if (error == EWOULDBLOCK) {
+    throw Error("another compare begins a run in " + file.parent_path().string(), "choose another --out");
+  }
+  throw Error("cannot lock " + lock + ": " + std::strerror(error), "choose another --out");
+}
+
 /// A new run's store. It gets its name when all that a run begins with is in it, so that a run that was
 /// killed can be continued or started again, never neither.
 Store create_run(const fs::path& folder, const CompareOptions& options, const RunSettings& settings,
                  const std::vector<Suite>& suites, const std::vector<OpenCandidate>& candidates) {
   const fs::path file = folder / kStoreName;
-  if (fs::exists(file)) return Store::create(file);  // throws: it is not overwritten
+  const std::string lock = file.string() + ".lock";
+  const Descriptor held(lock_beginning(file, lock));
+  if (fs::exists(file)) {
+    unlink(lock.c_str());
+    return Store::create(file);  // throws: it is not overwritten
+  }
   const fs::path unfinished = file.string() + ".new";
   std::error_code ignored;  // what stays makes the next step fail, with its reason
   fs::remove(unfinished, ignored);
@@ -215,7 +238,9 @@ Store create_run(const fs::path& folder, const CompareOptions& options, const Ru
   std::error_code error;
   fs::rename(unfinished, file, error);
   if (error) throw Error("cannot write " + file.string() + ": " + error.message(), "choose another --out");
-  return Store::open(file);
+  Store store = Store::open(file);
+  unlink(lock.c_str());  // whoever takes a lock from now on finds the run
+  return store;
 }
 
 json::object read_document(const Store& store, const std::string& name, const fs::path& folder) {

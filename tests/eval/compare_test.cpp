@@ -1,10 +1,14 @@
 #include "eval/compare.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 
 #include <atomic>
 #include <fstream>
+#include <thread>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "report_schema.h"
 #include "support/golden.h"
@@ -198,6 +202,41 @@ TEST(Compare, AFolderWithARunIsNotOverwritten) {
   const CompareOptions options = make_options(folder);
   run_compare(options, stop_after(0, std::make_shared<std::atomic<int>>(0)));
   EXPECT_NE(error_of(options).find("exists already"), std::string::npos);
+}
+
+TEST(Compare, OfRunsThatBeginInOneFolderAtOnceOneGoesOn) {
+  const TemporaryFolder folder;
+  const CompareOptions options = make_options(folder);
+  std::atomic<int> begun = 0, refused = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      try {
+        run_compare(options, stop_after(0, std::make_shared<std::atomic<int>>(0)));
+        ++begun;
+      } catch (const Error&) {
+        ++refused;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(begun, 1);
+  EXPECT_EQ(refused, 3);
+}
+
+TEST(Compare, AFolderInWhichAnotherRunBeginsIsRefused) {
+  const TemporaryFolder folder;
+  const CompareOptions options = make_options(folder);
+  fs::create_directories(options.out);
+  const fs::path lock = options.out / "run.sqlite.lock";
+  {
+    const Descriptor other(open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+    ASSERT_EQ(flock(other.fd, LOCK_EX | LOCK_NB), 0);
+    EXPECT_NE(error_of(options).find("another compare begins"), std::string::npos);
+    EXPECT_FALSE(fs::exists(options.out / "run.sqlite"));
+  }
+  EXPECT_FALSE(run_compare(options, {}).interrupted);  // a lock that was left behind locks nobody out
+  EXPECT_FALSE(fs::exists(lock));
 }
 
 TEST(Compare, ARunThatWasKilledBeforeItBeganStandsInNobodysWay) {
