@@ -113,8 +113,8 @@ OutputCheck check_output(Engine& engine, const LoadedModel& model, const Receipt
     const bool goes_on = at < expected.ids.size() && expected.ids[at] == event.id;
     return !stopped && goes_on;
   };
-  const GenerateResult result = engine.generate(std::move(request));
-  if (stopped) throw Error("the replay was interrupted");
+  const GenerateResult result = engine.generate(std::move(request), stop);
+  if (stopped || stop()) throw Error("the replay was interrupted");
   const GeneratedSample& sample = result.samples.front();
   const auto differs =
       std::mismatch(expected.ids.begin(), expected.ids.end(), sample.ids.begin(), sample.ids.end());

@@ -1,11 +1,15 @@
 // Receipts: what `generate --receipt` writes, `replay` makes again, through the binary.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): kill() is POSIX
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/json.hpp>
 #include <fstream>
 #include <functional>
+#include <thread>
 
 #include "cli/run_touchstone.h"
 #include "support/golden.h"
@@ -73,6 +77,33 @@ TEST_F(Replay, TheReceiptHoldsTheHashesThatAreKnownOtherwise) {
   EXPECT_EQ(receipt.at("model").at("weights_sha256"), inspected.at("sha256"));
   EXPECT_EQ(receipt.at("model").at("name"), "demo:native");
   EXPECT_EQ(receipt.at("sampling").at("top_p").to_number<double>(), 0.9);
+}
+
+/// Whether the process has a handler for Ctrl-C.
+bool catches_interrupts(pid_t process) {
+  std::ifstream lines("/proc/" + std::to_string(process) + "/status");
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("SigCgt:"))
+      return (std::stoull(line.substr(7), nullptr, 16) >> (SIGINT - 1) & 1) != 0;
+  }
+  return false;
+}
+
+TEST_F(Replay, CtrlCEndsItWith130) {
+  make_receipt("demo:native", {"--greedy", "--ignore-eos"});
+  const std::string receipt = path();
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    execl(TOUCHSTONE_BINARY, TOUCHSTONE_BINARY, "replay", receipt.c_str(), nullptr);
+    _exit(127);
+  }
+  while (!catches_interrupts(child) && waitpid(child, nullptr, WNOHANG) == 0) std::this_thread::yield();
+  ASSERT_EQ(kill(child, SIGINT), 0);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130);
 }
 
 TEST_F(Replay, AChangedTokenIsNamed) {
