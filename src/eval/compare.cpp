@@ -305,7 +305,7 @@ RunnerCandidate load_candidate(Store& store, const RunSettings& settings, const 
   info.threads = transformer.num_threads();
   info.weight_bytes = transformer.weight_bytes();
   info.kv_bytes_per_token = transformer.kv_bytes_per_token();
-  info.load_ms = model->load_ms;
+  if (info.load_ms == 0) info.load_ms = model->load_ms;  // later loads find the files in memory
   put_candidate(store, index, info);
   return {.index = static_cast<int>(index),
           .label = info.label,

@@ -189,6 +189,20 @@ TEST(Compare, AResumedRunRefusesAChangedSuiteOrModel) {
   EXPECT_FALSE(run_compare(resume, {}).interrupted);
 }
 
+TEST(Compare, TheLoadTimeIsThatOfTheFirstLoad) {
+  const TemporaryFolder folder;
+  const CompareOptions options = make_options(folder);
+  run_compare(options, stop_after(0, std::make_shared<std::atomic<int>>(0)));
+  const auto stored = Store::open(options.out / "run.sqlite").find_document("candidate/0");
+  const CandidateInfo first = candidate_from_json(boost::json::parse(stored.value()).as_object());
+  EXPECT_GT(first.load_ms, 0);
+  CompareOptions resume;
+  resume.resume = options.out;
+  resume.perf = true;  // loads it a third time
+  const CompareResult result = run_compare(resume, {});
+  EXPECT_EQ(result.report.value().candidates.front().info.load_ms, first.load_ms);
+}
+
 TEST(Compare, NothingIsLeftBehindWhenAModelIsMissing) {
   const TemporaryFolder folder;
   CompareOptions options = make_options(folder);
