@@ -66,15 +66,11 @@ struct BytePanel {
 /// How far ahead of each stream of weights to fetch; 768 was measured best of 0 to 4096.
 inline constexpr std::size_t kStreamAhead = 768;
 
-/// Asks for memory to be brought into the second-level cache.
-inline void prefetch(const std::uint8_t* from, std::size_t bytes) {
-  for (std::size_t line = 0; line < bytes; line += 64) __builtin_prefetch(from + line, 0, 2);
-}
-
-/// As prefetch, into the first-level cache.
-inline void prefetch_near(const void* from, std::size_t bytes) {
+/// Asks for memory to be brought into the second-level cache, or with kNear into the first.
+template <bool kNear = false>
+void prefetch(const void* from, std::size_t bytes) {
   const auto* p = static_cast<const std::uint8_t*>(from);
-  for (std::size_t line = 0; line < bytes; line += 64) __builtin_prefetch(p + line, 0, 3);
+  for (std::size_t line = 0; line < bytes; line += 64) __builtin_prefetch(p + line, 0, kNear ? 3 : 2);
 }
 
 /// The share of tokens [token, end) of num_tokens in asking for the `lines` lines from `from` on: spread over

@@ -69,7 +69,7 @@ void multiply_pair_panels(const std::uint8_t* panels, std::size_t panel_bytes, i
         const std::size_t row = ahead < num_tokens
                                     ? static_cast<std::size_t>(ahead)
                                     : block_rows + static_cast<std::size_t>(ahead - num_tokens);
-        prefetch(reinterpret_cast<const std::uint8_t*>(rows + row * kSumBlock), kTokens * kRowBytes);
+        prefetch(rows + row * kSumBlock, kTokens * kRowBytes);
       }
       multiply_pair_block_of<V, kTokens, kPanels>(num_tokens - t, block, panel_bytes, count,
                                                   rows + t * kSumBlock, begin == 0, sums + t * kSumStride);

@@ -290,7 +290,7 @@ void multiply_int_matrices(const std::uint8_t* panels, std::size_t panel_bytes, 
         const std::int8_t* next_q =
             g + 1 < count ? q + x.group_rows * kIntGroup
                           : x.q + (first_row + static_cast<std::size_t>(t + V::kMatrixTokens)) * kIntGroup;
-        prefetch_near(next_q, V::kMatrixTokens * kIntGroup);
+        prefetch<true>(next_q, V::kMatrixTokens * kIntGroup);
         V::template multiply_matrices<kPanels>(group + kIntScaleBytes, stride, q);
         if (step > 0) add_products<V, kPanels>(products);
         V::template store_matrices<kPanels>(products.numbers);

@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 
+#include <cstddef>
 #include <cstdint>
 
 namespace touchstone {
@@ -11,6 +12,7 @@ namespace {
 
 inline constexpr int kTileRows = 16;
 inline constexpr int kTileRowBytes = 64;
+inline constexpr std::size_t kTileBytes = std::size_t{kTileRows} * kTileRowBytes;
 
 /// Makes all tiles of this thread whole ones, or the first six of num_rows rows, with zeros.
 __attribute__((target("amx-tile"))) inline void start_tiles(int num_rows = kTileRows) {

@@ -8,7 +8,6 @@ namespace touchstone {
 namespace {
 
 inline constexpr int kTileInputs = kTileRowBytes / 2;
-inline constexpr std::size_t kTileBytes = std::size_t{kTileRows} * kTileRowBytes;
 inline constexpr std::size_t kBlockRowBytes = kSumBlock * sizeof(std::uint16_t);
 
 /// One step: tiles 0 and 1 (2 and 3) get the products of the first (second) 16 tokens with one and another

@@ -20,7 +20,6 @@ struct Amx : Avx512 {
   template <int kPanels>
   static void multiply_matrices(const std::uint8_t* lines, std::size_t panel_bytes, const std::int8_t* q) {
     static_assert(kPanels == 1 || kPanels == 3);
-    constexpr std::size_t kTileBytes = std::size_t{kTileRows} * kTileRowBytes;
     asm volatile("" ::: "memory");  // to GCC the loads of tiles don't read memory
     _tile_zero(0);
     if constexpr (kPanels == 3) {
