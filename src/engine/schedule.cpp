@@ -4,12 +4,6 @@
 #include "engine/share_chunk.h"
 
 namespace touchstone {
-namespace {
-
-// Positions of prompts to be scored: 64 rows of logits of a large vocabulary are 40 MB.
-constexpr std::size_t kMostScoredInPass = 64;
-
-}  // namespace
 
 void Engine::Impl::release(Sequence& sequence) {
   keep_prefix(sequence, sequence.computed);
@@ -117,7 +111,7 @@ std::vector<std::pair<Sequence*, std::size_t>> Engine::Impl::choose_prompts(
   }
   const auto counts = share_chunk(left, static_cast<std::size_t>(options.prefill_chunk));
   std::vector<std::pair<Sequence*, std::size_t>> chosen;
-  std::size_t room = kMostScoredInPass;
+  std::size_t room = kMostScoredRows;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     std::size_t count = counts[i];
     if (scores_prompt(*prompts[i])) {

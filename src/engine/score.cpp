@@ -9,12 +9,6 @@
 #include "engine/logprobs.h"
 
 namespace touchstone {
-namespace {
-
-// Positions whose logits are held at once: 64 rows of a large vocabulary are 40 MB.
-constexpr std::size_t kChunk = 64;
-
-}  // namespace
 
 ScoredPosition score_row(std::span<const float> logits, std::int32_t next, int top_count) {
   const double normalizer = log_sum_exp(logits);
@@ -45,9 +39,9 @@ void score_ids(Transformer& transformer, std::span<const std::int32_t> ids, int 
   std::iota(blocks.begin(), blocks.end(), 0);
   const auto pool = transformer.make_kv_pool(static_cast<std::int32_t>(blocks.size()));
   const auto vocab_size = static_cast<std::size_t>(config.vocab_size);
-  std::vector<float> logits(std::min(kChunk, ids.size()) * vocab_size);
-  for (std::size_t begin = 0; begin < ids.size(); begin += kChunk) {
-    const std::size_t count = std::min(kChunk, ids.size() - begin);
+  std::vector<float> logits(std::min(kMostScoredRows, ids.size()) * vocab_size);
+  for (std::size_t begin = 0; begin < ids.size(); begin += kMostScoredRows) {
+    const std::size_t count = std::min(kMostScoredRows, ids.size() - begin);
     const ForwardSlice slice{ids.subspan(begin, count), static_cast<std::int32_t>(begin), blocks,
                              static_cast<std::int32_t>(count)};
     transformer.forward(*pool, {&slice, 1}, std::span(logits).first(count * vocab_size));

@@ -21,6 +21,9 @@ struct ScoredPosition {
   bool operator==(const ScoredPosition&) const = default;
 };
 
+/// Positions of a prompt whose logits are held at once: 64 rows of a large vocabulary are 40 MB.
+inline constexpr std::size_t kMostScoredRows = 64;
+
 /// What `logits`, a position's, say of the token `next` that follows it.
 ScoredPosition score_row(std::span<const float> logits, std::int32_t next, int top_count);
 
