@@ -49,14 +49,17 @@ int find_model(const Api& api, const std::string& name) {
 }
 
 /// The model's runner, which stays loaded as long as the result is held.
-ModelFleet::Lease find_runner(Api& api, const std::string& name) {
-  const int model = find_model(api, name);
+ModelFleet::Lease find_runner(Api& api, int model, const std::string& name) {
   if (ModelFleet::Lease runner = api.fleet->lease(model)) return runner;
   if (!api.fleet->can_fit(model)) {
     throw RequestError(400, "the model '" + name + "' takes more memory than this server may use", "model",
                        "model_too_large");
   }
   throw NotLoaded{model};
+}
+
+ModelFleet::Lease find_runner(Api& api, const std::string& name) {
+  return find_runner(api, find_model(api, name), name);
 }
 
 // ---- what answers at once ----
@@ -208,11 +211,11 @@ void complete(Api& api, const PostCall& call, Reply& reply) {
     const std::string& id = api.fleet->models()[static_cast<std::size_t>(model)].id;
     if (auto answer = call.dialect->answer_load(fields, id)) {
       if (unloads) api.fleet->unload(model);
-      if (!unloads) find_runner(api, name);
+      if (!unloads) find_runner(api, model, name);
       return reply.send({.body = std::move(*answer), .headers = {}});
     }
   }
-  ModelFleet::Lease runner = find_runner(api, name);
+  ModelFleet::Lease runner = find_runner(api, model, name);
   if (unloads) runner = unload_behind(api, model, std::move(runner));
   start_completion(body,
                    {.dialect = call.dialect,
