@@ -28,23 +28,17 @@ export const namesShown = computed(() => !round.value?.blind || round.value.verd
 
 let controller = new AbortController();
 
-const ROUND_SETTING = 'touchstone.round';
-
 /** The round goes with the tab, as its draft does: a reload takes no answers from who has yet to vote. */
 function keepRound(): void {
-  try {
-    sessionStorage.setItem(ROUND_SETTING, JSON.stringify(round.value));
-  } catch {
-    // Then a reload loses the round.
-  }
+  saveSetting('round', round.value, 'tab');
 }
 
 function loadRound(): Round | null {
+  const kept = loadSetting<Round | null>('round', null, 'tab');
   try {
-    const kept = JSON.parse(sessionStorage.getItem(ROUND_SETTING) ?? 'null') as Round | null;
     return kept && { ...kept, replies: kept.replies.map(settleReply) as [Reply, Reply] };
   } catch {
-    return null;
+    return null; // what another version of the page kept
   }
 }
 

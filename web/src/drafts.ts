@@ -1,17 +1,8 @@
 /** Text that is typed and not sent: it outlives a change of view and a reload, and goes with the tab. */
-import { useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { loadSetting, saveSetting } from './storage.ts';
 
-const KEPT_AS = 'touchstone.drafts';
-
-function loadDrafts(): Record<string, string> {
-  try {
-    return JSON.parse(sessionStorage.getItem(KEPT_AS) ?? '{}') as Record<string, string>;
-  } catch {
-    return {};
-  }
-}
-
-const drafts = new Map(Object.entries(loadDrafts()));
+const drafts = new Map(Object.entries(loadSetting<Record<string, string>>('drafts', {}, 'tab')));
 
 /** The draft of this name; undefined where there is none. */
 export function findDraft(name: string): string | undefined {
@@ -22,11 +13,7 @@ export function findDraft(name: string): string | undefined {
 export function keepDraft(name: string, text: string | undefined): void {
   if (text === undefined) drafts.delete(name);
   else drafts.set(name, text);
-  try {
-    sessionStorage.setItem(KEPT_AS, JSON.stringify(Object.fromEntries(drafts)));
-  } catch {
-    // Then it outlives a change of view, not a reload.
-  }
+  saveSetting('drafts', Object.fromEntries(drafts), 'tab');
 }
 
 /** A field's text and how to change it (undefined: it is sent or given up); another name is another field. */
@@ -37,4 +24,19 @@ export function useDraft(name: string, initial: string): [string, (text: string 
     redraw((count) => count + 1);
   };
   return [findDraft(name) ?? initial, change];
+}
+
+/** A form that changes a text: its field, which takes the focus when the form is opened, and how to close it. */
+export function useDraftForm<Field extends HTMLElement>(name: string, initial: string, onClose: () => void) {
+  const [text, setText] = useDraft(name, initial);
+  const field = useRef<Field>(null);
+  useLayoutEffect(() => {
+    // One that a reload brought back does not take the focus.
+    if (findDraft(name) === undefined) field.current!.focus();
+  }, []);
+  const close = () => {
+    setText(undefined);
+    onClose();
+  };
+  return { text, setText, field, close };
 }

@@ -1,4 +1,4 @@
-/** What the browser keeps: small settings in localStorage, conversations and votes in IndexedDB. */
+/** What the browser keeps: small settings in localStorage or, with the tab, in sessionStorage; conversations and votes in IndexedDB. */
 
 const DATABASE = 'touchstone';
 const VERSION = 1;
@@ -41,19 +41,26 @@ export async function remove(store: StoreName, id: string): Promise<void> {
   await transact(store, 'readwrite', (objects) => objects.delete(id));
 }
 
+export type Keeper = 'browser' | 'tab';
+
+/** Throws in a browser that keeps nothing. */
+function storageOf(keeper: Keeper): Storage {
+  return keeper === 'tab' ? sessionStorage : localStorage;
+}
+
 /** A setting, or `otherwise` where there is none or it cannot be read. */
-export function loadSetting<T>(name: string, otherwise: T): T {
+export function loadSetting<T>(name: string, otherwise: T, keeper: Keeper = 'browser'): T {
   try {
-    const text = localStorage.getItem(`touchstone.${name}`);
+    const text = storageOf(keeper).getItem(`touchstone.${name}`);
     return text === null ? otherwise : (JSON.parse(text) as T);
   } catch {
     return otherwise;
   }
 }
 
-export function saveSetting(name: string, value: unknown): void {
+export function saveSetting(name: string, value: unknown, keeper: Keeper = 'browser'): void {
   try {
-    localStorage.setItem(`touchstone.${name}`, JSON.stringify(value));
+    storageOf(keeper).setItem(`touchstone.${name}`, JSON.stringify(value));
   } catch {
     // A browser that keeps nothing still shows the page.
   }

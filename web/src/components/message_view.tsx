@@ -1,9 +1,9 @@
 /** One message of a conversation and what can be done with it. */
-import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { active, continueReply, regenerate, resendEdited, showSibling, streaming } from '../chat.ts';
 import { copyText } from '../clipboard.ts';
 import { type AssistantMessage, childrenOf, type Message, type UserMessage } from '../conversation.ts';
-import { findDraft, useDraft } from '../drafts.ts';
+import { findDraft, useDraftForm } from '../drafts.ts';
 import { t } from '../i18n.ts';
 import { clipText } from '../markdown.ts';
 import { shortName } from '../store.ts';
@@ -40,16 +40,7 @@ function Branches({ message }: { message: Message }) {
 const editDraft = (message: UserMessage) => `edit/${message.id}`;
 
 function EditForm({ message, onClose }: { message: UserMessage; onClose: () => void }) {
-  const [text, setText] = useDraft(editDraft(message), message.content);
-  const field = useRef<HTMLTextAreaElement>(null);
-  useLayoutEffect(() => {
-    // One that a reload brought back does not take the focus.
-    if (findDraft(editDraft(message)) === undefined) field.current!.focus();
-  }, []);
-  const close = () => {
-    setText(undefined);
-    onClose();
-  };
+  const { text, setText, field, close } = useDraftForm<HTMLTextAreaElement>(editDraft(message), message.content, onClose);
   const submit = (event: Event) => {
     event.preventDefault();
     if (text.trim() === '') return;

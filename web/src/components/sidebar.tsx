@@ -9,7 +9,7 @@ import {
   renameConversation,
 } from '../chat.ts';
 import type { Conversation } from '../conversation.ts';
-import { findDraft, useDraft } from '../drafts.ts';
+import { findDraft, useDraftForm } from '../drafts.ts';
 import { t } from '../i18n.ts';
 import { newId } from '../ids.ts';
 import { downloadText } from '../storage.ts';
@@ -20,18 +20,10 @@ const renameDraft = (conversation: Conversation) => `rename/${conversation.id}`;
 const deletion = (conversation: Conversation) => `delete/${conversation.id}`;
 
 function RenameForm({ conversation, onClose }: { conversation: Conversation; onClose: () => void }) {
-  const [title, setTitle] = useDraft(renameDraft(conversation), conversation.title);
-  const field = useRef<HTMLInputElement>(null);
-  useLayoutEffect(() => {
-    if (findDraft(renameDraft(conversation)) === undefined) field.current!.focus();
-  }, []);
-  const close = () => {
-    setTitle(undefined);
-    onClose();
-  };
+  const { text, setText, field, close } = useDraftForm<HTMLInputElement>(renameDraft(conversation), conversation.title, onClose);
   const submit = (event: Event) => {
     event.preventDefault();
-    renameConversation(conversation, title.trim());
+    renameConversation(conversation, text.trim());
     close();
   };
   return (
@@ -47,8 +39,8 @@ function RenameForm({ conversation, onClose }: { conversation: Conversation; onC
     >
       <input
         aria-label={t('renameTo')}
-        value={title}
-        onInput={(event) => setTitle(event.currentTarget.value)}
+        value={text}
+        onInput={(event) => setText(event.currentTarget.value)}
         ref={field}
       />
       <IconButton icon="close" label={t('cancel')} onClick={close} />
