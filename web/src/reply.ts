@@ -23,6 +23,13 @@ export interface ReplyError {
   retryAfterSeconds?: number;
 }
 
+/** A wait for a server that is busy. */
+export interface Wait {
+  id: string;
+  /** When it is over, on the page's clock. */
+  untilMs: number;
+}
+
 export interface Reply {
   model: string;
   /** The server's name for it, once its first chunk has come. */
@@ -30,10 +37,12 @@ export interface Reply {
   content: string;
   reasoning: string;
   state: ReplyState;
+  /** While it waits to be asked for again. */
+  wait?: Wait;
   error?: ReplyError;
   finishReason?: string;
   usage?: Usage;
-  /** When the request was sent, on the page's clock. */
+  /** When the request was sent, the last time where the server was busy, on the page's clock. */
   startedMs: number;
   /** When each chunk with text came, in ms since the start. Appended to in place, as is `tokens`. */
   arrivalsMs: number[];

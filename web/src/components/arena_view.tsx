@@ -38,7 +38,7 @@ function AnswerColumn({ letter, reply, scaleMs }: { letter: 'A' | 'B'; reply: Re
         <span class="letter">{letter}</span>
         {shown && <span class="answer-name">{shortName(reply.model)}</span>}
       </h2>
-      <ReplyBody reply={reply} anonymous={!shown} />
+      <ReplyBody reply={reply} onStop={stopRound} anonymous={!shown} />
       {shown && <ReplyStats reply={reply} />}
       {shown && reply.arrivalsMs.length > 1 && (
         <TimingBars arrivalsMs={reply.arrivalsMs} count={reply.arrivalsMs.length} scaleMs={scaleMs} />

@@ -1,6 +1,6 @@
 /** One message of a conversation and what can be done with it. */
 import { useState } from 'preact/hooks';
-import { active, continueReply, regenerate, resendEdited, showSibling, streaming } from '../chat.ts';
+import { active, continueReply, regenerate, resendEdited, showSibling, stopAnswers, streaming } from '../chat.ts';
 import { copyText } from '../clipboard.ts';
 import { type AssistantMessage, childrenOf, type Message, type UserMessage } from '../conversation.ts';
 import { findDraft, useDraftForm } from '../drafts.ts';
@@ -110,7 +110,7 @@ function AssistantView({ message }: { message: AssistantMessage }) {
   return (
     <article class="message assistant" aria-label={shortName(reply.model)} aria-busy={isLive}>
       <h3 class="speaker">{shortName(reply.model)}</h3>
-      <ReplyBody reply={reply} />
+      <ReplyBody reply={reply} onStop={stopAnswers} />
       {reply.state === 'failed' && (
         <p class="row">
           <button type="button" class="primary" onClick={() => void regenerate(message)}>

@@ -4,6 +4,7 @@ import { endThinking } from '../api.ts';
 import { formatMs, formatNumber, t } from '../i18n.ts';
 import { contextUsed, type Reply, type ReplyError, reasoningTokenCount, tokenCount, tokensPerSecond } from '../reply.ts';
 import { apiKey, findModel } from '../store.ts';
+import { BusyWait } from './busy_wait.tsx';
 import { MarkdownView } from './markdown_view.tsx';
 
 function errorTitle(error: ReplyError): string {
@@ -83,11 +84,12 @@ function AnswerNow({ id }: { id: string }) {
 
 interface ReplyBodyProps {
   reply: Reply;
+  onStop: () => void;
   /** Without what would tell the model: its speed, its name in an error. */
   anonymous?: boolean;
 }
 
-export function ReplyBody({ reply, anonymous = false }: ReplyBodyProps) {
+export function ReplyBody({ reply, onStop, anonymous = false }: ReplyBodyProps) {
   const isEmpty = reply.content === '' && reply.reasoning === '';
   return (
     <>
@@ -96,7 +98,8 @@ export function ReplyBody({ reply, anonymous = false }: ReplyBodyProps) {
         <AnswerNow key={reply.id} id={reply.id} />
       )}
       {reply.content !== '' && <MarkdownView text={reply.content} />}
-      {isEmpty && reply.state === 'streaming' && <p class="waiting">{t('waiting')}</p>}
+      {reply.state === 'streaming' && reply.wait && <BusyWait wait={reply.wait} onCancel={onStop} />}
+      {isEmpty && reply.state === 'streaming' && !reply.wait && <p class="waiting">{t('waiting')}</p>}
       <Ending reply={reply} anonymous={anonymous} />
     </>
   );

@@ -1,4 +1,4 @@
-import { answers, ask, composer, expect, send, test } from './fixture.ts';
+import { answers, ask, composer, expect, expectAccessible, send, test } from './fixture.ts';
 import { startMock } from '../mock/server.mjs';
 
 test('an answer streams in as Markdown, with thinking folded and figures below', async ({ page, mock }) => {
@@ -149,8 +149,60 @@ test('a stream that is cut is an error, and so is an error event', async ({ page
   await expect(answers(page).last()).toContainText('the engine failed');
 });
 
+test('a busy server is asked again when it says, which is counted down and announced once', async ({ page, mock }) => {
+  mock.isBusy = true;
+  await page.evaluate(() => {
+    const said: string[] = [];
+    new MutationObserver(() => said.push(document.querySelector('[aria-live]')!.textContent!)).observe(document.querySelector('[aria-live]')!, {
+      childList: true,
+      characterData: true,
+      subtree: true,
+    });
+    Object.assign(window, { said });
+  });
+  await send(page, 'wait');
+  const timer = page.getByRole('timer');
+  await expect(timer).toHaveText('The server is busy. Trying again in 7 s.');
+  await expect(timer).toHaveText('The server is busy. Trying again in 5 s.');
+  expect(await page.evaluate(() => (window as unknown as { said: string[] }).said)).toEqual(['The server is busy. Trying again in 7 s.']);
+  await expectAccessible(page);
+  await page.getByRole('button', { name: '中文' }).click();
+  await expect(timer).toHaveText(/服务器繁忙，\d 秒后自动重试。/);
+  mock.isBusy = false;
+  await page.getByRole('button', { name: '立即重试' }).focus();
+  await page.keyboard.press('Enter');
+  await expect(answers(page)).toContainText('You said: wait');
+  await expect(answers(page)).toHaveCount(1);
+  await expect(timer).toHaveCount(0);
+  expect(mock.requests).toHaveLength(2);
+});
+
+test('a busy server is asked again by itself until it answers', async ({ page, mock }) => {
+  mock.isBusy = true;
+  await send(page, 'briefly');
+  await expect.poll(() => mock.requests.length).toBeGreaterThan(2);
+  mock.isBusy = false;
+  await expect(answers(page)).toContainText('You said: briefly');
+  // The wait is no part of the time to the first token.
+  await expect(answers(page).locator('.stats')).toContainText(/TTFT \d+ ms/);
+});
+
+test('the wait for a busy server is given up with Cancel, Stop and Escape', async ({ page, mock }) => {
+  const cancel = () => page.getByRole('button', { name: 'Cancel' }).click();
+  const stop = () => page.getByRole('button', { name: 'Stop' }).click();
+  for (const giveUp of [cancel, stop, () => composer(page).press('Escape')]) {
+    await send(page, 'busy');
+    await expect(page.getByRole('timer')).toBeVisible();
+    await giveUp();
+    await expect(page.getByRole('timer')).toHaveCount(0);
+    await expect(answers(page).last().getByRole('button', { name: 'Retry' })).toBeVisible();
+  }
+  expect(mock.requests).toHaveLength(3);
+});
+
 test('refusals say why, and when to come again', async ({ page }) => {
   await send(page, 'busy');
+  await page.getByRole('button', { name: 'Cancel' }).click();
   await expect(answers(page).last()).toContainText('Try again in 7 s.');
   await send(page, 'refused');
   await expect(answers(page).last()).toContainText('temperature must be between 0 and 2');

@@ -115,12 +115,12 @@ async function streamAnswer(body, response, options) {
 
 /**
  * options: port, models (ids), key (the API key that is wanted), delayMs (a number, or a function of model and index).
- * Resolves to { url, port, requests (bodies, in order), endedThinking (ids), aborted (count), isLoading (may be set), close() }.
+ * Resolves to { url, port, requests (bodies, in order), endedThinking (ids), aborted (count), isLoading and isBusy (may be set), close() }.
  */
 export async function startMock(options = {}) {
   const settings = { port: 0, models: ['demo/distilled', 'demo/native'], key: '', delayMs: 4, ...options };
-  /** @type {{ requests: any[], endedThinking: string[], aborted: number, isLoading: boolean }} */
-  const mock = { requests: [], endedThinking: [], aborted: 0, isLoading: false };
+  /** @type {{ requests: any[], endedThinking: string[], aborted: number, isLoading: boolean, isBusy: boolean }} */
+  const mock = { requests: [], endedThinking: [], aborted: 0, isLoading: false, isBusy: false };
   const handle = async (request, response) => {
     const path = new URL(request.url, 'http://mock').pathname;
     if (request.method === 'GET' && !path.startsWith('/v1/')) return sendFile(path, response);
@@ -149,7 +149,9 @@ export async function startMock(options = {}) {
     mock.requests.push(body);
     response.on('close', () => response.writableFinished || mock.aborted++);
     const prompt = body.messages.at(-1)?.content;
-    if (prompt === 'busy') return sendError(response, 429, 'the queue is full', { 'Retry-After': '7' });
+    if (prompt === 'busy' || mock.isBusy) {
+      return sendError(response, 429, 'the queue is full', { 'Retry-After': prompt === 'briefly' ? '1' : '7' }, 'queue_full');
+    }
     if (prompt === 'refused') return sendError(response, 400, 'temperature must be between 0 and 2');
     if (prompt === 'too long') return sendError(response, 400, 'the prompt has 5000 tokens', {}, 'context_length_exceeded');
     if (prompt === 'half broken' && body.model === settings.models[1]) return sendError(response, 500, `${body.model} broke`);
