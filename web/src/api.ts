@@ -49,7 +49,28 @@ export interface ChatChunk {
   usage?: Usage | null;
 }
 
-export type ErrorKind = 'auth' | 'busy' | 'loading' | 'context' | 'refused' | 'server' | 'network';
+export type ErrorKind =
+  | 'auth'
+  | 'busy'
+  | 'loading'
+  | 'shutdown'
+  | 'deadline'
+  | 'context'
+  | 'model'
+  | 'refused'
+  | 'server'
+  | 'network';
+
+/** What the server's codes mean, before an answer as in the middle of one. */
+const KINDS: Record<string, ErrorKind> = {
+  queue_full: 'busy',
+  models_busy: 'busy',
+  loading: 'loading',
+  shutting_down: 'shutdown',
+  deadline_exceeded: 'deadline',
+  context_length_exceeded: 'context',
+  model_not_found: 'model',
+};
 
 export class ApiError extends Error {
   constructor(
@@ -62,25 +83,33 @@ export class ApiError extends Error {
   }
 }
 
+function kindOfCode(code: string | undefined): ErrorKind | undefined {
+  return code !== undefined && Object.hasOwn(KINDS, code) ? KINDS[code] : undefined;
+}
+
 function kindOfFailure(status: number, code: string | undefined): ErrorKind {
-  if (code === 'context_length_exceeded') return 'context';
-  if (code === 'loading') return 'loading';
+  const known = kindOfCode(code);
+  if (known) return known;
   if (status === 401 || status === 403) return 'auth';
   if (status === 429 || status === 503) return 'busy';
   return status < 500 ? 'refused' : 'server';
 }
 
-/** What an error body says; the status where it says nothing. */
-function readError(body: string, status: number): { message: string; code?: string } {
-  let message = `HTTP ${status}`;
+/** What the member `error` of a body or an event says; `otherwise` where it says nothing. */
+function readError(error: unknown, otherwise: string): { message: string; code: string | undefined } {
+  const { message, code } = (error ?? {}) as Record<string, unknown>;
+  return {
+    message: typeof message === 'string' && message !== '' ? message : otherwise,
+    code: typeof code === 'string' ? code : undefined,
+  };
+}
+
+function parseErrorBody(body: string): unknown {
   try {
-    const error = JSON.parse(body)?.error;
-    if (typeof error?.message === 'string' && error.message !== '') message = error.message;
-    if (typeof error?.code === 'string') return { message, code: error.code };
+    return JSON.parse(body)?.error;
   } catch {
-    // Not JSON: a proxy's page, which nobody wants to read here.
+    return undefined; // a proxy's page, which nobody wants to read here
   }
-  return { message };
 }
 
 async function send(path: string, key: string, init: RequestInit): Promise<Response> {
@@ -96,7 +125,7 @@ async function send(path: string, key: string, init: RequestInit): Promise<Respo
   if (response.ok) return response;
   const seconds = Number(response.headers.get('Retry-After') ?? NaN);
   const body = await response.text().catch(() => '');
-  const { message, code } = readError(body, response.status);
+  const { message, code } = readError(parseErrorBody(body), `HTTP ${response.status}`);
   throw new ApiError(
     kindOfFailure(response.status, code),
     message,
@@ -143,14 +172,17 @@ export async function endThinking(id: string, key: string): Promise<void> {
 }
 
 function parseChunk(data: string): ChatChunk {
-  let chunk: ChatChunk & { error?: { message?: string } };
+  let chunk: ChatChunk & { error?: unknown };
   try {
     chunk = JSON.parse(data);
   } catch {
     throw new ApiError('server', 'The server sent an event that is not JSON.');
   }
   if (chunk === null || typeof chunk !== 'object') throw new ApiError('server', 'The server sent an event that is no object.');
-  if (chunk.error) throw new ApiError('server', chunk.error.message ?? 'The server gave up.');
+  if (chunk.error) {
+    const { message, code } = readError(chunk.error, 'The server gave up.');
+    throw new ApiError(kindOfCode(code) ?? 'server', message);
+  }
   return chunk;
 }
 

@@ -57,7 +57,7 @@ export async function connect(): Promise<void> {
 /** Draws the conclusion from a request's failure. */
 export function noteFailure(error: ReplyError): void {
   if (error.kind === 'auth') connection.value = 'auth';
-  if (error.kind === 'network' || error.kind === 'loading') void connect();
+  if (['network', 'loading', 'shutdown', 'model'].includes(error.kind)) void connect();
 }
 
 export function setApiKey(key: string): Promise<void> {

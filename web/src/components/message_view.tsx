@@ -1,14 +1,15 @@
 /** One message of a conversation and what can be done with it. */
 import { useState } from 'preact/hooks';
-import { active, continueReply, regenerate, resendEdited, showSibling, stopAnswers, streaming } from '../chat.ts';
+import { active, activeId, continueReply, regenerate, resendEdited, showSibling, stopAnswers, streaming } from '../chat.ts';
 import { copyText } from '../clipboard.ts';
 import { type AssistantMessage, childrenOf, type Message, type UserMessage } from '../conversation.ts';
 import { findDraft, useDraftForm } from '../drafts.ts';
 import { t } from '../i18n.ts';
 import { clipText } from '../markdown.ts';
-import { shortName } from '../store.ts';
+import type { Reply } from '../reply.ts';
+import { connection, shortName } from '../store.ts';
 import { IconButton } from './icon.tsx';
-import { ReplyBody, ReplyStats } from './reply_view.tsx';
+import { fillsContext, ReplyBody, ReplyStats } from './reply_view.tsx';
 import { TokenView } from './token_view.tsx';
 
 const COPIED_SHOWN_MS = 1_500;
@@ -101,29 +102,52 @@ function UserView({ message }: { message: UserMessage }) {
   );
 }
 
+function hasText(reply: Reply): boolean {
+  return reply.content !== '' || reply.reasoning !== '';
+}
+
+/** What can be done about an answer that failed. */
+function Remedies({ message }: { message: AssistantMessage }) {
+  const { reply } = message;
+  const isTooLong = reply.error?.kind === 'context';
+  const canContinue = hasText(reply) && !isTooLong;
+  const disabled = streaming.value || connection.value !== 'ready';
+  return (
+    <p class="row">
+      {isTooLong && (
+        <button type="button" class="primary" onClick={() => (activeId.value = '')}>
+          {t('newChat')}
+        </button>
+      )}
+      {canContinue && (
+        <button type="button" class="primary" disabled={disabled} onClick={() => void continueReply(message)}>
+          {t('continue')}
+        </button>
+      )}
+      <button type="button" class={isTooLong || canContinue ? '' : 'primary'} disabled={disabled} onClick={() => void regenerate(message)}>
+        {t('retry')}
+      </button>
+    </p>
+  );
+}
+
 function AssistantView({ message }: { message: AssistantMessage }) {
   const [showsTokens, setShowsTokens] = useState(false);
   const { reply } = message;
   const isLive = reply.state === 'streaming';
-  const broke = reply.state === 'failed' || reply.state === 'interrupted' || reply.state === 'stopped' || reply.finishReason === 'length';
-  const hasText = reply.content !== '' || reply.reasoning !== '';
+  const wasCut = reply.finishReason === 'length' || reply.finishReason === 'deadline';
+  const canContinue = reply.state === 'interrupted' || reply.state === 'stopped' || (wasCut && !fillsContext(reply));
   return (
     <article class="message assistant" aria-label={shortName(reply.model)} aria-busy={isLive}>
       <h3 class="speaker">{shortName(reply.model)}</h3>
       <ReplyBody reply={reply} onStop={stopAnswers} />
-      {reply.state === 'failed' && (
-        <p class="row">
-          <button type="button" class="primary" onClick={() => void regenerate(message)}>
-            {t('retry')}
-          </button>
-        </p>
-      )}
+      {reply.state === 'failed' && <Remedies message={message} />}
       {!isLive && (
         <div class="actions">
           <Branches message={message} />
           <CopyButton text={reply.content} />
           <IconButton icon="again" label={t('regenerate')} disabled={streaming.value} onClick={() => void regenerate(message)} />
-          {broke && hasText && (
+          {canContinue && hasText(reply) && (
             <IconButton icon="forward" label={t('continue')} disabled={streaming.value} onClick={() => void continueReply(message)} />
           )}
           {reply.tokens.length > 0 && (

@@ -1,6 +1,6 @@
 /** An answer: thinking folded, text, how it ended, and what it took. Used by the chat and side by side. */
 import { useState } from 'preact/hooks';
-import { endThinking } from '../api.ts';
+import { endThinking, type ErrorKind } from '../api.ts';
 import { formatMs, formatNumber, t } from '../i18n.ts';
 import { contextUsed, type Reply, type ReplyError, reasoningTokenCount, tokenCount, tokensPerSecond } from '../reply.ts';
 import { apiKey, findModel } from '../store.ts';
@@ -17,6 +17,12 @@ function errorTitle(error: ReplyError): string {
         : t('errorBusyRetry', { seconds: formatNumber(error.retryAfterSeconds) });
     case 'loading':
       return t('errorLoading');
+    case 'shutdown':
+      return t('errorShutdown');
+    case 'deadline':
+      return t('errorDeadline');
+    case 'model':
+      return t('errorModel');
     case 'context':
       return t('errorContext');
     case 'refused':
@@ -28,7 +34,12 @@ function errorTitle(error: ReplyError): string {
   }
 }
 
-function finishNote(reason: string | undefined): string {
+// What the server says besides is the same again, in English.
+const SAY_ALL: readonly ErrorKind[] = ['auth', 'loading', 'shutdown', 'deadline', 'network'];
+
+function finishNote(reply: Reply): string {
+  const reason = reply.finishReason;
+  if (fillsContext(reply)) return t('finishContext');
   if (reason === 'length') return t('finishLength');
   if (reason === 'loop') return t('finishLoop');
   return reason === 'deadline' ? t('finishDeadline') : '';
@@ -39,12 +50,13 @@ function Ending({ reply, anonymous }: { reply: Reply; anonymous: boolean }) {
   if (reply.error) {
     return (
       <p class="ending bad">
-        <strong>{errorTitle(reply.error)}</strong> {!anonymous && <span>{reply.error.message}</span>}
+        <strong>{errorTitle(reply.error)}</strong>{' '}
+        {!anonymous && !SAY_ALL.includes(reply.error.kind) && <span>{reply.error.message}</span>}
       </p>
     );
   }
   const note =
-    reply.state === 'stopped' ? t('stopped') : reply.state === 'interrupted' ? t('interrupted') : finishNote(reply.finishReason);
+    reply.state === 'stopped' ? t('stopped') : reply.state === 'interrupted' ? t('interrupted') : finishNote(reply);
   return note === '' ? null : <p class="ending">{note}</p>;
 }
 
@@ -103,6 +115,12 @@ export function ReplyBody({ reply, onStop, anonymous = false }: ReplyBodyProps) 
       <Ending reply={reply} anonymous={anonymous} />
     </>
   );
+}
+
+/** Whether the answer ended because the model's context did: it cannot go on. */
+export function fillsContext(reply: Reply): boolean {
+  const total = findModel(reply.model)?.contextTokens;
+  return reply.finishReason === 'length' && total !== undefined && (contextUsed(reply) ?? 0) >= total;
 }
 
 /** Tokens, rate, time to the first token, context. */

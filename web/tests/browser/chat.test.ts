@@ -149,6 +149,38 @@ test('a stream that is cut is an error, and so is an error event', async ({ page
   await expect(answers(page).last()).toContainText('the engine failed');
 });
 
+const MID_STREAM: [string, string, string][] = [
+  ['shutting_down', 'The server is shutting down.', '服务器正在关闭。'],
+  ['deadline_exceeded', 'The time for the answer was over before it was complete.', '时间已到，回答尚未完成。'],
+  ['model_not_found', 'The server does not serve this model. what the server says', '服务器未提供此模型。'],
+  ['queue_full', 'The server is busy. what the server says', '服务器繁忙。'],
+  ['toString', 'The server failed. what the server says', '服务器出错。'],
+];
+test('an error in mid-stream keeps what has come, says what happened in both languages, and the answer goes on', async ({ page, mock }) => {
+  for (const [code, said] of MID_STREAM) {
+    await send(page, `fails: ${code}`);
+    await expect(answers(page).last().locator('.ending')).toHaveText(said);
+    await expect(answers(page).last().locator('.markdown')).toContainText('You said');
+  }
+  await answers(page).last().getByRole('button', { name: 'Continue' }).click();
+  await expect(answers(page).last()).toContainText('2 of 2');
+  expect(mock.requests.at(-1).messages.at(-1)).toEqual({ role: 'assistant', content: 'You said:' });
+  await page.getByRole('button', { name: 'Previous branch' }).click();
+  await page.getByRole('button', { name: '中文' }).click();
+  for (const [index, [, , said]] of MID_STREAM.entries()) await expect(answers(page).nth(index).locator('.ending')).toContainText(said);
+});
+
+test('where the context is full, the answer does not go on and a new chat is offered', async ({ page }) => {
+  await send(page, 'fails: context_length_exceeded');
+  await expect(answers(page).locator('.ending')).toContainText('longer than the model’s context');
+  await expect(answers(page).getByRole('button', { name: 'Continue' })).toHaveCount(0);
+  await answers(page).getByRole('button', { name: 'New chat' }).click();
+  await expect(answers(page)).toHaveCount(0);
+  await ask(page, 'fill');
+  await expect(answers(page).locator('.ending')).toHaveText(/the model’s context is full/);
+  await expect(answers(page).getByRole('button', { name: 'Continue' })).toHaveCount(0);
+});
+
 test('a busy server is asked again when it says, which is counted down and announced once', async ({ page, mock }) => {
   mock.isBusy = true;
   await page.evaluate(() => {

@@ -14,6 +14,8 @@ export const POLICY =
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2' };
 
+const CONTEXT_TOKENS = 4096;
+
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function sendJson(response, status, body, headers = {}) {
@@ -78,7 +80,7 @@ async function streamAnswer(body, response, options) {
   const id = `chatcmpl-${++answerCount}`;
   underWay.set(id, false);
   response.on('close', () => underWay.delete(id));
-  const limit = body.max_tokens ?? Infinity;
+  const limit = prompt === 'fill' ? 2 : body.max_tokens ?? Infinity;
   const event = (choices, extra = {}) =>
     response.write(`data: ${JSON.stringify({ id, object: 'chat.completion.chunk', model: body.model, choices, ...extra })}\n\n`);
   response.writeHead(200, { 'Content-Type': 'text/event-stream' });
@@ -92,6 +94,11 @@ async function streamAnswer(body, response, options) {
       response.end(`data: ${JSON.stringify({ error: { message: 'the engine failed' } })}\n\n`);
       return;
     }
+    if (prompt.startsWith('fails: ') && sent === 2) {
+      const error = { message: 'what the server says', type: 'server_error', param: null, code: prompt.slice('fails: '.length) };
+      response.end(`data: ${JSON.stringify({ error })}\n\ndata: [DONE]\n\n`);
+      return;
+    }
     if (delta.reasoning_content !== undefined && underWay.get(id)) continue;
     const text = delta.content ?? delta.reasoning_content;
     const logprobs = body.logprobs ? { content: [describeToken(text, sent)] } : null;
@@ -102,7 +109,7 @@ async function streamAnswer(body, response, options) {
   event([{ index: 0, delta: {}, finish_reason: sent >= limit && sent < pieces.length ? 'length' : 'stop' }]);
   if (body.stream_options?.include_usage) {
     const usage = {
-      prompt_tokens: 12 * body.messages.length,
+      prompt_tokens: prompt === 'fill' ? CONTEXT_TOKENS - sent : 12 * body.messages.length,
       completion_tokens: sent,
       total_tokens: 12 * body.messages.length + sent,
       prompt_tokens_details: { cached_tokens: 0 },
@@ -132,7 +139,7 @@ export async function startMock(options = {}) {
       const data = settings.models.map((id) => ({
         id,
         object: 'model',
-        max_model_len: 4096,
+        max_model_len: CONTEXT_TOKENS,
         touchstone: { defaults: { temperature: 0.6, top_p: 0.95, max_tokens: 1024 } },
       }));
       return sendJson(response, 200, { object: 'list', data });
