@@ -24,6 +24,10 @@ export const round = signal<Round | null>(null);
 export const votes = signal<Vote[]>([]);
 
 export const arenaStreaming = computed(() => round.value?.replies.some((reply) => reply.state === 'streaming') ?? false);
+/** In a blind round, how fast each answer comes would tell which model it is from: they are shown when both have ended. */
+export const heldBack = computed(() => arenaStreaming.value && round.value!.blind);
+/** Only answers that ended by themselves are voted on: what was cut off is worse for no fault of the model. */
+export const roundComplete = computed(() => round.value?.replies.every((reply) => reply.state === 'done') ?? false);
 export const namesShown = computed(() => !round.value?.blind || round.value.verdict !== undefined);
 
 let controller = new AbortController();
@@ -95,17 +99,19 @@ export async function startRound(prompt: string): Promise<void> {
   );
   for (const reply of replies) if (reply.error) noteFailure(reply.error);
   // A later round speaks for itself.
-  if (controller.signal === stop) announcement.value = t(replies.some((reply) => reply.error) ? 'announceOneFailed' : 'announceBothDone');
+  if (controller.signal !== stop) return;
+  const failed = replies.some((reply) => reply.error);
+  announcement.value = t(failed ? 'announceOneFailed' : roundComplete.value ? 'announceBothDone' : 'stopped');
 }
 
 export function stopRound(): void {
   controller.abort();
 }
 
-/** Stores a vote on the round's answers, once both have ended. */
+/** Stores a vote on the round's answers. */
 export async function vote(verdict: Verdict, expected: string): Promise<void> {
   const current = round.value;
-  if (!current || current.verdict || arenaStreaming.value) return;
+  if (!current || current.verdict || !roundComplete.value) return;
   const [left, right] = current.replies;
   const given: Vote = {
     id: newId(),

@@ -109,7 +109,8 @@ async function answer(conversationId: string, parent: string, prefix?: Fork): Pr
   saveNow();
   running.delete(id);
   if (reply.error) noteFailure(reply.error);
-  announcement.value = reply.error ? t('announceFailed', { reason: reply.error.message }) : t('announceDone', { tokens: tokenCount(reply) });
+  if (reply.error) announcement.value = t('announceFailed', { reason: reply.error.message });
+  else announcement.value = reply.state === 'stopped' ? t('stopped') : t('announceDone', { tokens: tokenCount(reply) });
 }
 
 export function sendMessage(content: string): Promise<void> {

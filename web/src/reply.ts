@@ -110,6 +110,11 @@ export function endReply(reply: Reply, state: ReplyState, nowMs: number, error?:
   if (error !== undefined) reply.error = error;
 }
 
+/** Whether it is thinking right now. */
+export function isThinking(reply: Reply): boolean {
+  return reply.state === 'streaming' && reply.thoughtMs === undefined && reply.reasoning !== '';
+}
+
 /** Tokens of the answer: the server's count, or the chunks while it streams. */
 export function tokenCount(reply: Reply): number {
   return reply.usage?.completion_tokens ?? reply.arrivalsMs.length;

@@ -3,23 +3,26 @@ import { useState } from 'preact/hooks';
 import {
   arenaStreaming,
   blind,
+  heldBack,
   namesShown,
   round,
+  roundComplete,
   servedContenders,
   setContender,
   startRound,
   stopRound,
 } from '../arena.ts';
 import { t } from '../i18n.ts';
-import type { Reply } from '../reply.ts';
+import { isThinking, type Reply } from '../reply.ts';
 import { intervals, quantile } from '../stats.ts';
 import { connection, models, shortName } from '../store.ts';
+import { BusyWait } from './busy_wait.tsx';
 import { Composer } from './composer.tsx';
 import { DiffView } from './diff_view.tsx';
 import { IconButton } from './icon.tsx';
 import { ModelChoice } from './model_choice.tsx';
 import { Parameters } from './parameters.tsx';
-import { ReplyBody, ReplyStats } from './reply_view.tsx';
+import { AnswerNow, ReplyBody, ReplyStats } from './reply_view.tsx';
 import { TimingBars } from './timing_bars.tsx';
 import { TallyView, VotePanel } from './vote_panel.tsx';
 
@@ -32,18 +35,32 @@ function AnswerColumn({ letter, reply, scaleMs }: { letter: 'A' | 'B'; reply: Re
   const label = t(letter === 'A' ? 'answerA' : 'answerB');
   // Speed would give a blind round away.
   const shown = namesShown.value;
+  const held = heldBack.value;
   return (
-    <section class="answer" aria-label={label} aria-busy={reply.state === 'streaming'}>
+    <section class="answer" aria-label={label} aria-busy={held || reply.state === 'streaming'}>
       <h2>
         <span class="letter">{letter}</span>
         {shown && <span class="answer-name">{shortName(reply.model)}</span>}
       </h2>
-      <ReplyBody reply={reply} onStop={stopRound} anonymous={!shown} />
+      {held ? <p class="waiting live">{t('writing')}</p> : <ReplyBody reply={reply} onStop={stopRound} anonymous={!shown} />}
       {shown && <ReplyStats reply={reply} />}
       {shown && reply.arrivalsMs.length > 1 && (
         <TimingBars arrivalsMs={reply.arrivalsMs} count={reply.arrivalsMs.length} scaleMs={scaleMs} />
       )}
     </section>
+  );
+}
+
+/** Why nothing is shown yet, and what can be done about both answers alike. */
+function HeldBack({ replies }: { replies: readonly Reply[] }) {
+  const waits = replies.flatMap((reply) => reply.wait ?? []);
+  const thinking = replies.flatMap((reply) => (isThinking(reply) && reply.id !== undefined ? [reply.id] : []));
+  return (
+    <div class="held-back">
+      <p>{t('arenaHeldBack')}</p>
+      {waits.length > 0 && <BusyWait waits={waits} onCancel={stopRound} />}
+      {thinking.length > 0 && <AnswerNow key={thinking.join()} ids={thinking} />}
+    </div>
   );
 }
 
@@ -58,25 +75,25 @@ function RoundView() {
       <p class="bubble prompt" dir="auto">
         {current.prompt}
       </p>
+      {heldBack.value && <HeldBack replies={current.replies} />}
       <div class="answers">
         <AnswerColumn letter="A" reply={a} scaleMs={scaleMs} />
         <AnswerColumn letter="B" reply={b} scaleMs={scaleMs} />
       </div>
-      {ended && current.replies.some((reply) => reply.state === 'failed' || reply.state === 'interrupted') && (
+      {ended && !roundComplete.value && (
         <p class="row">
+          <span>{t('arenaIncomplete')}</span>
           <button type="button" class="primary" disabled={connection.value !== 'ready'} onClick={() => void startRound(current.prompt)}>
             {t('retry')}
           </button>
         </p>
       )}
+      {roundComplete.value && <VotePanel key={current.prompt + a.startedMs} />}
       {ended && a.content !== '' && b.content !== '' && (
-        <>
-          <VotePanel key={current.prompt + a.startedMs} />
-          <details class="panel">
-            <summary>{t('diff')}</summary>
-            <DiffView before={a.content} after={b.content} />
-          </details>
-        </>
+        <details class="panel">
+          <summary>{t('diff')}</summary>
+          <DiffView before={a.content} after={b.content} />
+        </details>
       )}
     </>
   );

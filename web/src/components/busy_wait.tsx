@@ -1,4 +1,4 @@
-/** A reply that waits for a busy server: for how long, and what can be done meanwhile. */
+/** Replies that wait for a busy server: for how long, and what can be done meanwhile. */
 import { useEffect, useState } from 'preact/hooks';
 import { endWait } from '../generate.ts';
 import { formatNumber, t } from '../i18n.ts';
@@ -7,23 +7,25 @@ import { announcement } from '../store.ts';
 
 const TICK_MS = 250;
 
-function secondsLeft(wait: Wait): string {
-  return formatNumber(Math.max(0, Math.ceil((wait.untilMs - performance.now()) / 1000)));
+/** Until the first of them is over. */
+function secondsLeft(waits: readonly Wait[]): string {
+  const untilMs = Math.min(...waits.map((wait) => wait.untilMs));
+  return formatNumber(Math.max(0, Math.ceil((untilMs - performance.now()) / 1000)));
 }
 
-export function BusyWait({ wait, onCancel }: { wait: Wait; onCancel: () => void }) {
+export function BusyWait({ waits, onCancel }: { waits: readonly Wait[]; onCancel: () => void }) {
   const [, redraw] = useState(0);
   useEffect(() => {
     // Once; the seconds that pass are only to be seen.
-    announcement.value = t('busyWait', { seconds: secondsLeft(wait) });
+    announcement.value = t('busyWait', { seconds: secondsLeft(waits) });
     const timer = setInterval(() => redraw((count) => count + 1), TICK_MS);
     return () => clearInterval(timer);
-  }, [wait.id]);
+  }, [waits.map((wait) => wait.id).join()]);
   return (
     <div class="busy-wait">
-      <p role="timer">{t('busyWait', { seconds: secondsLeft(wait) })}</p>
+      <p role="timer">{t('busyWait', { seconds: secondsLeft(waits) })}</p>
       <div class="row">
-        <button type="button" class="primary" onClick={() => endWait(wait.id)}>
+        <button type="button" class="primary" onClick={() => waits.forEach((wait) => endWait(wait.id))}>
           {t('retryNow')}
         </button>
         <button type="button" onClick={onCancel}>

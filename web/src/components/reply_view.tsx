@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { endThinking, type ErrorKind } from '../api.ts';
 import { formatMs, formatNumber, t } from '../i18n.ts';
-import { contextUsed, type Reply, type ReplyError, reasoningTokenCount, tokenCount, tokensPerSecond } from '../reply.ts';
+import { contextUsed, isThinking, type Reply, type ReplyError, reasoningTokenCount, tokenCount, tokensPerSecond } from '../reply.ts';
 import { apiKey, findModel } from '../store.ts';
 import { BusyWait } from './busy_wait.tsx';
 import { MarkdownView } from './markdown_view.tsx';
@@ -62,7 +62,7 @@ function Ending({ reply, anonymous }: { reply: Reply; anonymous: boolean }) {
 
 function Thinking({ reply, anonymous }: { reply: Reply; anonymous: boolean }) {
   const [open, setOpen] = useState(false);
-  const thinks = reply.state === 'streaming' && reply.thoughtMs === undefined;
+  const thinks = isThinking(reply);
   const elapsedMs = reply.thoughtMs ?? reply.arrivalsMs.at(-1) ?? 0;
   const values = { time: formatMs(elapsedMs), tokens: formatNumber(reasoningTokenCount(reply)) };
   return (
@@ -73,12 +73,12 @@ function Thinking({ reply, anonymous }: { reply: Reply; anonymous: boolean }) {
   );
 }
 
-/** Has the server end the thinking that goes on. */
-function AnswerNow({ id }: { id: string }) {
+/** Has the server end the thinking of the answers of these ids. */
+export function AnswerNow({ ids }: { ids: readonly string[] }) {
   const [state, setState] = useState<'idle' | 'asked' | { failure: string }>('idle');
   const ask = () => {
     setState('asked');
-    endThinking(id, apiKey.value).catch((error: Error) => setState({ failure: error.message }));
+    Promise.all(ids.map((id) => endThinking(id, apiKey.value))).catch((error: Error) => setState({ failure: error.message }));
   };
   return (
     <p class="row">
@@ -106,11 +106,9 @@ export function ReplyBody({ reply, onStop, anonymous = false }: ReplyBodyProps) 
   return (
     <>
       {reply.reasoning !== '' && <Thinking reply={reply} anonymous={anonymous} />}
-      {reply.id !== undefined && reply.state === 'streaming' && reply.thoughtMs === undefined && reply.reasoning !== '' && (
-        <AnswerNow key={reply.id} id={reply.id} />
-      )}
+      {reply.id !== undefined && isThinking(reply) && <AnswerNow key={reply.id} ids={[reply.id]} />}
       {reply.content !== '' && <MarkdownView text={reply.content} />}
-      {reply.state === 'streaming' && reply.wait && <BusyWait wait={reply.wait} onCancel={onStop} />}
+      {reply.state === 'streaming' && reply.wait && <BusyWait waits={[reply.wait]} onCancel={onStop} />}
       {isEmpty && reply.state === 'streaming' && !reply.wait && <p class="waiting">{t('waiting')}</p>}
       <Ending reply={reply} anonymous={anonymous} />
     </>

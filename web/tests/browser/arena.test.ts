@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { expect, send, test } from './fixture.ts';
+import { expect, expectAccessible, send, test } from './fixture.ts';
 import { REPORT } from './report.ts';
 import type { Page } from '@playwright/test';
 
@@ -78,6 +78,68 @@ test('an error in a blind round names no model, and the round is run again', asy
   await expect(page.locator('.answers')).not.toContainText('native');
   await page.getByRole('button', { name: 'Retry' }).click();
   await expect.poll(() => mock.requests.length).toBe(4);
+});
+
+/** A column's markup, without the letter that tells it from the other. */
+const markup = (page: Page, letter: 'A' | 'B') =>
+  answer(page, letter).evaluate((element, own) => element.outerHTML.replaceAll(`>${own}<`, '><').replaceAll(`Answer ${own}`, ''), letter);
+
+test.describe('in a blind round with one model slower than the other', () => {
+  test.use({ mockOptions: { delayMs: (model: string) => (model === 'demo/native' ? 25 : 2) } });
+
+  test('both answers look the same until both are complete, and then appear together', async ({ page, mock }) => {
+    await openArena(page, true);
+    await page.evaluate(() => {
+      const seen = new Set<number>();
+      new MutationObserver(() => seen.add(document.querySelectorAll('.answer .markdown, .answer .thinking').length)).observe(document.body, { childList: true, subtree: true });
+      Object.assign(window, { seen });
+    });
+    await send(page, 'tour');
+    await expect.poll(() => mock.ended).toBe(1);
+    await expect(page.getByText('Both answers appear together')).toBeVisible();
+    expect(await markup(page, 'A')).toBe(await markup(page, 'B'));
+    expect(await page.locator('.answers').textContent()).not.toContain('tour');
+    await expectAccessible(page);
+    await expect(page.getByRole('button', { name: 'A is better' })).toBeVisible();
+    for (const letter of ['A', 'B'] as const) await expect(answer(page, letter)).toContainText('也支持中文');
+    await expect(page.getByText('Both answers appear together')).toHaveCount(0);
+    // Thinking and text of both, or nothing: no drawing showed one answer alone.
+    expect(await page.evaluate(() => [...(window as unknown as { seen: Set<number> }).seen].sort())).toEqual([0, 4]);
+  });
+
+  test('stop ends both, shows what has come, and takes no vote', async ({ page, mock }) => {
+    await openArena(page, true);
+    await send(page, 'tour');
+    await expect.poll(() => mock.ended).toBe(1);
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await expect(page.locator('.answers')).toContainText('Stopped.');
+    await expect(page.locator('.answers')).toContainText('也支持中文');
+    expect(mock.aborted).toBe(1);
+    await expect(page.getByText('Not voted on: an answer is not complete.')).toBeVisible();
+    await expect(page.getByRole('button', { name: 'A is better' })).toHaveCount(0);
+    await expect(page.locator('.answers')).not.toContainText(/distilled|native/);
+    await expect(page.locator('[aria-live]')).toHaveText('Stopped.');
+  });
+
+  test('thinking is cut short without telling whose', async ({ page, mock }) => {
+    await openArena(page, true);
+    await send(page, 'think');
+    await page.getByRole('button', { name: 'Answer now' }).click();
+    expect(await markup(page, 'A')).toBe(await markup(page, 'B'));
+    await expect(page.getByRole('button', { name: 'A is better' })).toBeVisible();
+    expect(mock.endedThinking.length).toBeGreaterThan(0);
+  });
+});
+
+test('both models are asked again when the server was busy, and one wait is shown for both', async ({ page, mock }) => {
+  mock.isBusy = true;
+  await openArena(page, true);
+  await send(page, 'wait');
+  await expect(page.getByRole('timer')).toHaveCount(1);
+  mock.isBusy = false;
+  await page.getByRole('button', { name: 'Try now' }).click();
+  await expect(page.getByRole('button', { name: 'A is better' })).toBeVisible();
+  expect(mock.requests).toHaveLength(4);
 });
 
 test('a tie is not counted for either', async ({ page }) => {

@@ -122,12 +122,12 @@ async function streamAnswer(body, response, options) {
 
 /**
  * options: port, models (ids), key (the API key that is wanted), delayMs (a number, or a function of model and index).
- * Resolves to { url, port, requests (bodies, in order), endedThinking (ids), aborted (count), isLoading and isBusy (may be set), close() }.
+ * Resolves to { url, port, requests (bodies, in order), endedThinking (ids), aborted and ended (counts), isLoading and isBusy (may be set), close() }.
  */
 export async function startMock(options = {}) {
   const settings = { port: 0, models: ['demo/distilled', 'demo/native'], key: '', delayMs: 4, ...options };
-  /** @type {{ requests: any[], endedThinking: string[], aborted: number, isLoading: boolean, isBusy: boolean }} */
-  const mock = { requests: [], endedThinking: [], aborted: 0, isLoading: false, isBusy: false };
+  /** @type {{ requests: any[], endedThinking: string[], aborted: number, ended: number, isLoading: boolean, isBusy: boolean }} */
+  const mock = { requests: [], endedThinking: [], aborted: 0, ended: 0, isLoading: false, isBusy: false };
   const handle = async (request, response) => {
     const path = new URL(request.url, 'http://mock').pathname;
     if (request.method === 'GET' && !path.startsWith('/v1/')) return sendFile(path, response);
@@ -154,7 +154,7 @@ export async function startMock(options = {}) {
     if (path !== '/v1/chat/completions') return sendError(response, 404, 'there is nothing here');
     const body = await readBody(request);
     mock.requests.push(body);
-    response.on('close', () => response.writableFinished || mock.aborted++);
+    response.on('close', () => (response.writableFinished ? mock.ended++ : mock.aborted++));
     const prompt = body.messages.at(-1)?.content;
     if (prompt === 'busy' || mock.isBusy) {
       return sendError(response, 429, 'the queue is full', { 'Retry-After': prompt === 'briefly' ? '1' : '7' }, 'queue_full');
