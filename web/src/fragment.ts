@@ -56,7 +56,7 @@ export function toFragment(html: string): DocumentFragment {
   fragment.querySelectorAll('.math').forEach(drawFormula);
   fragment.querySelectorAll('.code-head').forEach(addCopyButton);
   // What is wider than the page scrolls by itself, and so must take the keyboard's focus.
-  fragment.querySelectorAll('pre').forEach((pre) => (pre.tabIndex = 0));
+  fragment.querySelectorAll<HTMLElement>('pre, .math.display').forEach((element) => (element.tabIndex = 0));
   for (const table of fragment.querySelectorAll('table')) {
     const frame = document.createElement('div');
     frame.className = 'scroll';

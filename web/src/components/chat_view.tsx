@@ -19,7 +19,10 @@ function useFollowing() {
   const follows = useRef(true);
   useEffect(() => {
     const element = scroller.current!;
-    const toEnd = () => follows.current && (element.scrollTop = element.scrollHeight);
+    // A form that opens grows the messages, too, and is to stay in sight.
+    const toEnd = () => {
+      if (follows.current && !document.activeElement?.closest('.edit')) element.scrollTop = element.scrollHeight;
+    };
     const observer = new ResizeObserver(toEnd);
     observer.observe(element.firstElementChild!);
     return () => observer.disconnect();

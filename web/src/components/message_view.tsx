@@ -145,8 +145,9 @@ function AssistantView({ message }: { message: AssistantMessage }) {
       {!isLive && (
         <div class="actions">
           <Branches message={message} />
-          <CopyButton text={reply.content} />
-          <IconButton icon="again" label={t('regenerate')} disabled={streaming.value} onClick={() => void regenerate(message)} />
+          {reply.content !== '' && <CopyButton text={reply.content} />}
+          {/* Retry is the same. */}
+          {reply.state !== 'failed' && <IconButton icon="again" label={t('regenerate')} disabled={streaming.value} onClick={() => void regenerate(message)} />}
           {canContinue && hasText(reply) && (
             <IconButton icon="forward" label={t('continue')} disabled={streaming.value} onClick={() => void continueReply(message)} />
           )}

@@ -1,5 +1,5 @@
 /** A select of the models that are served. */
-import { models } from '../store.ts';
+import { models, shortName } from '../store.ts';
 
 interface ModelChoiceProps {
   label: string;
@@ -7,12 +7,18 @@ interface ModelChoiceProps {
   onChange: (id: string) => void;
 }
 
+/** A model's name as long as it has to be: without the folder before it, unless that is what tells it from another. */
+function labelOf(id: string): string {
+  const short = shortName(id);
+  return models.value.some((other) => other.id !== id && shortName(other.id) === short) ? id : short;
+}
+
 export function ModelChoice({ label, value, onChange }: ModelChoiceProps) {
   return (
-    <select class="model-choice" aria-label={label} title={label} value={value} onChange={(event) => onChange(event.currentTarget.value)}>
+    <select class="model-choice" aria-label={label} title={value || label} value={value} onChange={(event) => onChange(event.currentTarget.value)}>
       {models.value.map((model) => (
         <option key={model.id} value={model.id}>
-          {model.id}
+          {labelOf(model.id)}
         </option>
       ))}
     </select>

@@ -260,9 +260,13 @@ function ReportBody({ report }: { report: Report }) {
 
 export function ReportView() {
   const input = useRef<HTMLInputElement>(null);
+  const isEmpty = !opened.value;
+  const hint = <p class="hint">{t('reportHint')}</p>;
   return (
     <main class="report">
-      <div class="row">
+      <div class={isEmpty ? 'empty' : 'row'}>
+        {isEmpty && <h2>{t('reportEmpty')}</h2>}
+        {isEmpty && hint}
         <button type="button" class="primary" onClick={() => input.current?.click()}>
           <Icon name="upload" /> {t('reportOpen')}
         </button>
@@ -278,7 +282,7 @@ export function ReportView() {
             event.currentTarget.value = '';
           }}
         />
-        <span class="hint">{t('reportHint')}</span>
+        {!isEmpty && hint}
       </div>
       {failure.value !== '' && (
         <p class="ending bad" role="alert">

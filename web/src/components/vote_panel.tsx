@@ -59,7 +59,7 @@ function TallyRow({ tally }: { tally: Tally }) {
   const [low, high] = tally.interval;
   return (
     <tr>
-      <th scope="row">
+      <th scope="row" class="tally-models">
         {shortName(tally.models[0])} · {shortName(tally.models[1])}
       </th>
       <td>{tally.wins.map((wins) => formatNumber(wins)).join(' : ')}</td>

@@ -1,5 +1,5 @@
 /** Nothing scrolls the page sideways, whatever is long: names, words, tables, reports. */
-import { answers, ask, expect, expectNoSideScroll, send, test } from './fixture.ts';
+import { answers, ask, expect, expectAccessible, expectNoSideScroll, send, test } from './fixture.ts';
 import { REPORT } from './report.ts';
 import type { Page } from '@playwright/test';
 
@@ -43,5 +43,53 @@ for (const width of [360, 768, 1280]) {
       await page.locator('.item > summary').first().click();
       await expectAllWithin(page);
     });
+
+    test('what a model writes scrolls within its own part, and no formula lies under its number', async ({ page }) => {
+      await ask(page, 'wide');
+      await expectAllWithin(page);
+      const answer = answers(page).locator('.markdown');
+      for (const wide of [answer.locator('.code pre'), answer.locator('.math.display').last(), answer.locator('.scroll')]) {
+        const [content, shown] = await wide.evaluate((element) => [element.scrollWidth, element.clientWidth]);
+        expect(content).toBeGreaterThan(shown!);
+        await expect(wide).toHaveCSS('overflow-x', 'auto');
+      }
+      const formula = answer.locator('.math.display').last();
+      const [end, number] = await formula.evaluate((element) => [
+        Math.max(...[...element.querySelectorAll('.katex-base')].map((base) => base.getBoundingClientRect().right)),
+        element.querySelector('.katex-tag')!.getBoundingClientRect().left,
+      ]);
+      expect(number).toBeGreaterThanOrEqual(end!);
+      await expectAccessible(page);
+    });
   });
 }
+
+test.describe('on a telephone', () => {
+  test.use({ viewport: { width: 360, height: 640 }, mockOptions: { models: ['organisation/model-of-one-kind', 'other/model-of-another'] } });
+
+  test('both models can be told apart before they are compared', async ({ page }) => {
+    await page.getByRole('link', { name: 'Side by side' }).click();
+    for (const [name, short] of [['Model A', 'model-of-one-kind'], ['Model B', 'model-of-another']] as const) {
+      const choice = page.getByRole('combobox', { name });
+      await expect(choice.locator('option:checked')).toHaveText(short);
+      expect(await choice.evaluate((element) => element.scrollWidth <= element.clientWidth)).toBe(true);
+      expect((await choice.boundingBox())!.width).toBeGreaterThan(200);
+    }
+  });
+
+  test('a message that is edited stays in sight', async ({ page }) => {
+    await ask(page, 'tour');
+    await ask(page, 'second');
+    await page.locator('.message.user').last().getByRole('button', { name: 'Edit' }).click();
+    await expect(page.locator('.edit textarea')).toBeInViewport({ ratio: 1 });
+    await page.waitForTimeout(300);
+    await expect(page.locator('.edit textarea')).toBeInViewport({ ratio: 1 });
+  });
+});
+
+test.describe('with two models of one name', () => {
+  test.use({ mockOptions: { models: ['one/model', 'two/model'] } });
+  test('they are shown with their folders', async ({ page }) => {
+    await expect(page.getByRole('combobox', { name: 'Model' }).locator('option')).toHaveText(['one/model', 'two/model']);
+  });
+});

@@ -25,6 +25,38 @@ def fib(n: int) -> int:
 
 也支持中文：\\(a^2 + b^2 = c^2\\)。`;
 
+/** Everything that may be wider than a window. */
+const WIDE = `# A heading with averyveryveryverylongwordthathasnoplacetobreakandgoesonandonandon
+
+${`| ${Array.from({ length: 14 }, (_, i) => `column ${i + 1}`).join(' | ')} |`}
+${`| ${Array.from({ length: 14 }, () => '--:').join(' | ')} |`}
+${Array.from({ length: 4 }, (_, row) => `| ${Array.from({ length: 14 }, (_, i) => (row + 1) * 1000 + i).join(' | ')} |`).join('\n')}
+
+Inline $a_1 + a_2 + a_3 + a_4 + a_5 + a_6 + a_7 + a_8 + a_9 + a_{10} + a_{11} + a_{12} + \\cdots + a_{98} + a_{99} = \\frac{n(a_1 + a_n)}{2}$ ends.
+
+$$\\sum_{i=1}^{n} x_i = x_1 + x_2 + x_3 + x_4 + x_5 + x_6 + x_7 + x_8 + x_9 + x_{10} + x_{11} + x_{12} + x_{13} + x_{14} + x_{15} + x_{16} + x_{17} + x_{18}$$
+
+$$f(x) = \\left(\\frac{\\overbrace{aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}^{n}}{b}\\right) \\tag{17}$$
+
+\`\`\`js
+const line = ['a line of code', 'that is much longer', 'than any window is wide', 'and scrolls within its own box', 'to its very end'].join(', ');
+\`\`\`
+
+- one
+  - two with \`inline_code_that_has_no_place_to_break_and_is_longer_than_a_telephone_is_wide()\`
+    - three
+
+https://example.com/${'a-very-long-path/'.repeat(9)}
+
+---
+
+### Small heading
+
+> A quote
+>
+> with two paragraphs.
+`;
+
 const HOSTILE = `<script>window.hacked = 1</script>
 <img src=x onerror="window.hacked = 2">
 <svg onload="window.hacked = 3"></svg><iframe srcdoc="<script>parent.hacked = 4</script>"></iframe>
@@ -49,6 +81,7 @@ end of hostile text`;
 
 const REPLIES = {
   tour: TOUR,
+  wide: WIDE,
   hostile: HOSTILE,
   'long line': 'x'.repeat(1_000_000),
   'long words': 'word *and* [more '.repeat(60_000),
