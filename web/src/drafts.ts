@@ -32,7 +32,10 @@ export function useDraftForm<Field extends HTMLElement>(name: string, initial: s
   const field = useRef<Field>(null);
   useLayoutEffect(() => {
     // One that a reload brought back does not take the focus.
-    if (findDraft(name) === undefined) field.current!.focus();
+    if (findDraft(name) !== undefined) return;
+    field.current!.focus();
+    // Taking the focus shows a line of the field; the form is to be seen whole.
+    field.current!.closest('form')!.scrollIntoView({ block: 'nearest' });
   }, []);
   const close = () => {
     setText(undefined);
