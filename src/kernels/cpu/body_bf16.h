@@ -83,8 +83,7 @@ void multiply_pairs(const PanelMatrix& weights, std::int32_t first_panel, std::i
   const std::size_t stride = weights.panel_bytes;
   const std::uint8_t* panels = weights.panels + static_cast<std::size_t>(first_panel) * stride;
   const int num_pairs = (weights.num_inputs + 1) / 2;
-  // One token reads a single stream, which memory delivers fastest.
-  for (; num_tokens > 1 && num_panels >= V::kTilePanels; num_panels -= V::kTilePanels) {
+  for (; (num_tokens > 1 || V::kManyStreams) && num_panels >= V::kTilePanels; num_panels -= V::kTilePanels) {
     multiply_pair_panels<V, V::kTileTokens, V::kTilePanels>(panels, stride, num_pairs, x, block_rows,
                                                             num_tokens, sums);
     panels += V::kTilePanels * stride;

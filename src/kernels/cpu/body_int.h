@@ -343,7 +343,7 @@ void multiply_int_panels(const std::uint8_t* panels, std::size_t panel_bytes, in
     const int left = num_inputs - index * kIntGroup;
     const int steps = ((left < kIntGroup ? left : kIntGroup) + kIntDepth - 1) / kIntDepth;
     const auto prefetch_ahead = [&](int token, int count) {
-      if (num_tokens == 1) return;  // a single stream: the processor's own prefetcher follows it better
+      if (num_tokens == 1) return;  // the processor's own prefetcher follows a few streams better
       const int end = token + count < num_tokens ? token + count : num_tokens;
       for (int p = 0; p < kPanels; ++p) {
         const std::uint8_t* ahead = group + static_cast<std::size_t>(p) * panel_bytes + kIntAhead;
@@ -372,8 +372,7 @@ void multiply_ints_in(const PanelMatrix& weights, std::int32_t first_panel, std:
   const std::size_t stride = weights.panel_bytes;
   const std::uint8_t* panels = weights.panels + static_cast<std::size_t>(first_panel) * stride;
   const int k = weights.num_inputs;
-  // One token reads a single stream, which memory delivers fastest.
-  for (; num_tokens > 1 && num_panels >= V::kTilePanels; num_panels -= V::kTilePanels) {
+  for (; (num_tokens > 1 || V::kManyStreams) && num_panels >= V::kTilePanels; num_panels -= V::kTilePanels) {
     multiply_int_panels<V, Panel, V::kTileTokens, V::kTilePanels>(panels, stride, k, x, num_tokens, tile,
                                                                   sums);
     panels += V::kTilePanels * stride;

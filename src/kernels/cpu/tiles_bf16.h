@@ -119,8 +119,7 @@ void multiply_tile_rows(const PanelMatrix& weights, std::int32_t first_panel, st
     const std::uint16_t* rows = x + static_cast<std::size_t>(2 * begin) * block_rows;
     const bool first = begin == 0;
     int panel = 0;
-    // One token reads a single stream, which memory delivers fastest.
-    for (; num_tokens > 1 && panel + 2 <= num_panels; panel += 2, panels += 2 * stride) {
+    for (; panel + 2 <= num_panels; panel += 2, panels += 2 * stride) {
       multiply_tile_panels<2>(panels, stride, count, rows, block_rows, num_tokens, num_rows, first,
                               sums + panel * kLanes);
     }

@@ -14,7 +14,8 @@ struct Scalar {
   };
   static constexpr const char* kName = "scalar";
   static constexpr int kTileTokens = 2, kTilePanels = 1;
-  static constexpr int kFewTokens = 1;  // up to which weights are widened in registers
+  static constexpr int kFewTokens = 1;         // up to which weights are widened in registers
+  static constexpr bool kManyStreams = false;  // whether one token reads several panels at once
   static constexpr int kAttentionTile = 1;
 
   template <class Make>
