@@ -26,6 +26,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "text/unicode.h"
 
 namespace touchstone::serve {
 
@@ -41,7 +42,8 @@ auto into(error_code& error) { return asio::redirect_error(asio::use_awaitable, 
 
 // Awaited calls below get named arguments: GCC 12 destroys some temporaries of such expressions twice.
 
-// Input that waits for the parser: a little more than the largest header. Bodies are taken as they come.
+// Input that waits for the parser: a little more than the largest header. Bodies are taken as they come, but
+// a chunk's extension and the trailers only whole.
 constexpr std::size_t kMaxUnparsedBytes = std::size_t{64} * 1024;
 constexpr std::size_t kReadBytes = std::size_t{8} * 1024;
 constexpr std::size_t kWriteBytes = std::size_t{64} * 1024;
@@ -269,6 +271,21 @@ HttpResponse explain_parse_error(const error_code& error, const HttpLimits& limi
                     "bad_http");
 }
 
+/// What the parser takes, though it leaves open for whom a request is, or where it ends.
+std::optional<HttpResponse> refuse_head(const http::request_header<>& head) {
+  if (head.version() >= 11 && head.count(http::field::host) != 1) {
+    return make_error(400, "invalid_request_error", "a request needs a Host header, and only one", {},
+                      "bad_http");
+  }
+  const auto codings = head.count(http::field::transfer_encoding);
+  if (codings == 0) return std::nullopt;
+  if (codings == 1 && boost::beast::iequals(head[http::field::transfer_encoding], "chunked")) {
+    return std::nullopt;
+  }
+  return make_error(501, "invalid_request_error", "the only Transfer-Encoding that can be read is chunked",
+                    {}, "bad_http");
+}
+
 /// Reads a target in origin form or, as for proxies, in absolute form, where its host stands for the header's
 /// (RFC 9112, 3.2).
 void set_target(HttpRequest& request, std::string_view target) {
@@ -279,7 +296,7 @@ void set_target(HttpRequest& request, std::string_view target) {
     request.headers.set(http::field::host, boost::beast::string_view(host.data(), host.size()));
     target.remove_prefix(host.size());
   }
-  request.path = std::string(target.substr(0, target.find('?')));
+  request.path = to_valid_utf8(target.substr(0, target.find('?')));
   if (request.path.empty()) request.path = "/";
 }
 
@@ -333,7 +350,8 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
   asio::awaitable<void> sweep();
   asio::awaitable<void> serve(ConnectionPointer c);
   asio::awaitable<std::optional<HttpRequest>> read_request(Connection& c, bool& keeps_alive, bool& is_old);
-  asio::awaitable<bool> refuse(Connection& c, HttpResponse response, const HttpRequest& request);
+  asio::awaitable<bool> refuse(Connection& c, HttpResponse response, std::string_view target,
+                               Clock::time_point received);
   asio::awaitable<bool> answer(Connection& c, HttpRequest request, bool keeps_alive, bool is_old);
   asio::awaitable<bool> write_stream(Connection& c, bool chunked, std::uint64_t& sent);
 };
@@ -439,16 +457,24 @@ asio::awaitable<std::optional<HttpRequest>> HttpServer::Impl::read_request(Conne
   parser.header_limit(options.limits.header_bytes);
   parser.body_limit(options.limits.body_bytes);
   parser.eager(true);
+  bool skipped = false;
   bool begun = false;
+  bool checked = false;
   bool continued = false;
-  HttpRequest nameless;
-  nameless.id = make_request_id();
+  Clock::time_point received;
+  const auto target = [&] {
+    return std::string_view(parser.get().target().data(), parser.get().target().size());
+  };
   c.set_deadline(options.limits.idle_time);
   while (!parser.is_done()) {
+    if (!begun && !skipped && c.input.starts_with("\r\n")) {  // one empty line may stand before a request
+      skipped = true;
+      c.input.erase(0, 2);
+    }
     const std::size_t seen = c.input.size();
     if (!begun && seen > 0) {
       begun = true;
-      nameless.received = Clock::now();
+      received = Clock::now();
       c.set_deadline(options.limits.request_time);
     }
     if (seen > 0) {
@@ -456,10 +482,17 @@ asio::awaitable<std::optional<HttpRequest>> HttpServer::Impl::read_request(Conne
       const std::size_t used = parser.put(asio::buffer(c.input), error);
       c.input.erase(0, used);
       c.news->notify();  // there is room to read again
+      std::optional<HttpResponse> refusal;
       if (error && error != http::error::need_more) {
-        HttpResponse refusal = explain_parse_error(error, options.limits);
-        set_target(nameless, std::string(parser.get().target()));
-        co_await refuse(c, std::move(refusal), nameless);
+        refusal = explain_parse_error(error, options.limits);
+      } else if (used == 0 && c.input.size() >= kMaxUnparsedBytes) {
+        refusal = make_error(431, "invalid_request_error",
+                             "a chunk's extension or the trailers are too large", {}, "headers_too_large");
+      } else if (parser.is_header_done() && !std::exchange(checked, true)) {
+        refusal = refuse_head(parser.get());
+      }
+      if (refusal) {
+        co_await refuse(c, std::move(*refusal), target(), received);
         co_return std::nullopt;
       }
       if (parser.is_done()) break;
@@ -479,8 +512,7 @@ asio::awaitable<std::optional<HttpRequest>> HttpServer::Impl::read_request(Conne
         if (begun) {
           HttpResponse refusal = make_error(408, "invalid_request_error",
                                             "the request did not arrive in time", {}, "request_timeout");
-          set_target(nameless, std::string(parser.get().target()));
-          co_await refuse(c, std::move(refusal), nameless);
+          co_await refuse(c, std::move(refusal), target(), received);
         }
         co_return std::nullopt;
       }
@@ -490,12 +522,15 @@ asio::awaitable<std::optional<HttpRequest>> HttpServer::Impl::read_request(Conne
   c.deadline = Clock::time_point::max();
   keeps_alive = parser.keep_alive();
   is_old = parser.get().version() < 11;
-  co_return take_request(parser, nameless.received);
+  co_return take_request(parser, received);
 }
 
-/// Sends an answer that ends the connection.
-asio::awaitable<bool> HttpServer::Impl::refuse(Connection& c, HttpResponse response,
-                                               const HttpRequest& request) {
+/// Sends an answer that ends the connection. `target`: as far as it was read.
+asio::awaitable<bool> HttpServer::Impl::refuse(Connection& c, HttpResponse response, std::string_view target,
+                                               Clock::time_point received) {
+  HttpRequest request;
+  request.id = make_request_id();
+  set_target(request, target);
   response.body = options.format_error(request.path, *response.error);
   const std::string bytes = format_head(response, request.id, false, false, true) + response.body;
   const bool sent = co_await write_all(c, bytes, options.limits.write_time);
@@ -505,7 +540,7 @@ asio::awaitable<bool> HttpServer::Impl::refuse(Connection& c, HttpResponse respo
        .path = {},
        .status = response.status,
        .body_bytes_sent = response.body.size(),
-       .duration_ms = std::chrono::duration<double, std::milli>(Clock::now() - request.received).count(),
+       .duration_ms = std::chrono::duration<double, std::milli>(Clock::now() - received).count(),
        .abandoned = !sent});
   co_return sent;
 }

@@ -64,10 +64,37 @@ TEST_F(BadInput, MalformedHttpGets400) {
   }
 }
 
+TEST_F(BadInput, ARequestNeedsOneHost) {
+  expect_error("GET /health HTTP/1.1\r\n\r\n", 400);
+  expect_error("GET /health HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n", 400);
+  expect_error("GET http://localhost/health HTTP/1.1\r\n\r\n", 400);
+}
+
+TEST_F(BadInput, ABodyWhoseEndIsNotKnownIsNotTakenForTheNextRequest) {
+  for (const char* coding :
+       {"gzip", "gzip, chunked", "chunked, chunked", "chunked\r\nTransfer-Encoding: x"}) {
+    TestClient client(server->port());
+    client.send(std::string("POST /tokenize HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: ") + coding +
+                "\r\n\r\n" + get("/health"));
+    EXPECT_GE(client.receive().status, 400) << coding;
+    EXPECT_TRUE(client.is_closed()) << coding;
+  }
+  expect_error("POST /tokenize HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n", 501);
+}
+
+TEST_F(BadInput, APathThatIsNotUtf8IsNamedInOneThatIs) {
+  expect_error(get("/v1/\xff"), 404);
+  expect_error(get("/v1/models/\xff"), 404);
+}
+
 TEST_F(BadInput, SizesAreLimited) {
   expect_error(get("/health", "X-Long: " + std::string(20'000, 'x') + "\r\n"), 431);
   expect_error("POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n", 413);
   expect_error(post("/tokenize", std::string((1 << 20) + 1, ' ')), 413);
+  const std::string chunked =
+      "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2";
+  expect_error(chunked + ";" + std::string(100'000, 'x'), 431);
+  expect_error(chunked + "\r\n{}\r\n0\r\n" + repeat("a: b\r\n", 20'000), 431);
 }
 
 TEST_F(BadInput, PathsAndMethodsAreChecked) {
