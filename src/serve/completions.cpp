@@ -108,6 +108,13 @@ void send_failure(Completion& c, HttpResponse failure) {
   c.reply.end();
 }
 
+/// For the log, the metrics, and a client that has only closed its side of the connection.
+HttpResponse make_abandoned_error() {
+  constexpr unsigned kClientClosedRequest = 499;  // as nginx has it: no fault of the server's
+  return make_error(kClientClosedRequest, "invalid_request_error",
+                    "the client closed the connection before its answer", {}, "client_closed");
+}
+
 /// All choices are finished: the rest of the stream, or the whole response.
 void send_end(Completion& c) {
   const auto ended = [&](const char* reason) {
@@ -115,8 +122,8 @@ void send_end(Completion& c) {
                        [&](const Choice& choice) { return choice.finish_reason() == reason; });
   };
   const bool has_tokens = c.response.usage.completion_tokens > 0;
-  if (!c.response.vote && ended("cancelled")) {  // by the server: to a client that has left this says nothing
-    return send_failure(c, make_shutdown_error());
+  if (!c.response.vote && ended("cancelled")) {
+    return send_failure(c, c.reply.abandoned() ? make_abandoned_error() : make_shutdown_error());
   }
   if (ended("deadline") && !has_tokens) {
     return send_failure(

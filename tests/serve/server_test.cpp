@@ -256,6 +256,19 @@ TEST(Server, AClientThatLeavesFreesItsPlaceWhereverItsRequestIs) {
   }
 }
 
+TEST(Server, AClientThatClosesItsSideIsNotToldThatTheServerEnds) {
+  const RunningServer server;
+  TestClient client(server.port());
+  client.send(long_request(false));
+  client.shut_down_sending();
+  const TestResponse response = client.receive();
+  EXPECT_EQ(response.status, 499);
+  EXPECT_EQ(response.json().at("error").at("code"), "client_closed");
+  EXPECT_TRUE(server.wait_for_load(0, 0));
+  EXPECT_EQ(server.metric("touchstone_http_responses_total{path=\"/v1/chat/completions\",status=\"503\"}"),
+            -1);
+}
+
 TEST(Server, AFullQueueSaysWhenToComeBack) {
   ServerOptions options = test_options();
   options.runner.engine.max_batch = 1;
