@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <ctime>
@@ -16,6 +17,7 @@
 #include "serve/ollama.h"
 #include "serve/page.h"
 #include "serve/request_fields.h"
+#include "text/unicode.h"
 
 namespace touchstone::serve {
 
@@ -350,6 +352,19 @@ HttpResponse answer_now(Api& api, const std::string& id, std::uint64_t tenant) {
   return make_error(404, "invalid_request_error", "no answer " + id + " is under way", "id", "not_found");
 }
 
+/// "ORG%2FNAME" -> "ORG/NAME"; what is no escape stays.
+std::string decode_escapes(std::string_view text) {
+  std::string decoded;
+  while (!text.empty()) {
+    unsigned char byte = 0;
+    const bool is_escape = text.size() >= 3 && text[0] == '%' &&
+                           std::from_chars(text.data() + 1, text.data() + 3, byte, 16).ptr == text.data() + 3;
+    decoded += is_escape ? static_cast<char>(byte) : text[0];
+    text.remove_prefix(is_escape ? 3 : 1);
+  }
+  return to_valid_utf8(decoded);
+}
+
 HttpResponse show_model(Api& api, const std::string& name) {
   try {
     return to_response(describe(api, find_model(api, name), name));
@@ -484,7 +499,8 @@ void handle_request(Api& api, HttpRequest request, Reply reply) {
     return reply.send(answer_now(api, std::string(*id), caller.tenant));
   }
   if (reads && request.path.starts_with(kModelPrefix)) {
-    return reply.send(show_model(api, request.path.substr(kModelPrefix.size())));
+    return reply.send(
+        show_model(api, decode_escapes(std::string_view(request.path).substr(kModelPrefix.size()))));
   }
   if (reads && dialect == nullptr) return reply.send(show_page(request));
   reply.send(in_dialect(dialect, make_error(404, "invalid_request_error",

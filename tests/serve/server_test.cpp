@@ -269,6 +269,18 @@ TEST(Server, AClientThatClosesItsSideIsNotToldThatTheServerEnds) {
             -1);
 }
 
+TEST(Server, AModelsNameMayStandInAPathWithEscapes) {
+  const RunningServer server;
+  for (const char* name : {"demo:native", "demo%3Anative", "d%65mo%3anative"}) {
+    EXPECT_EQ(server.ask(get(std::string("/v1/models/") + name)).json().at("id"), "demo:native") << name;
+  }
+  for (const char* name : {"demo%3native", "demo%", "demo%3", "demo%3gnative", "%ff%00"}) {
+    const TestResponse response = server.ask(get(std::string("/v1/models/") + name));
+    EXPECT_EQ(response.status, 404) << name;
+    EXPECT_EQ(response.json().at("error").at("code"), "model_not_found") << name;
+  }
+}
+
 TEST(Server, AFullQueueSaysWhenToComeBack) {
   ServerOptions options = test_options();
   options.runner.engine.max_batch = 1;
