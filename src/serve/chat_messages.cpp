@@ -67,7 +67,7 @@ json::value read_tool_call(const json::value& value, const std::string& path, co
 }
 
 /// Anthropic's blocks as LiteLLM has them, as the thinking that templates know.
-void read_thinking_blocks(FieldReader& fields, json::object& message) {
+void read_thinking_blocks(FieldReader& fields, json::object& message, IgnoredFields& ignored) {
   const json::array* blocks = fields.array("thinking_blocks");
   message.erase("thinking_blocks");
   if (blocks == nullptr || blocks->empty() || message.contains("reasoning_content")) return;
@@ -76,6 +76,8 @@ void read_thinking_blocks(FieldReader& fields, json::object& message) {
     const std::string path = fmt::format("{}[{}]", fields.path_of("thinking_blocks"), i);
     FieldReader block(need_object((*blocks)[i], path), path + ".");
     thinking += block.string("thinking").value_or("");  // redacted ones have none
+    for (const char* name : {"type", "signature", "data"}) block.find(name);
+    ignored.add(block);
   }
   message["reasoning_content"] = thinking;
 }
@@ -94,7 +96,7 @@ json::object read_message(const json::value& value, const std::string& path, con
   message["content"] = read_content(fields, ignored);
   for (const char* name : {"reasoning_content", "reasoning", "name", "tool_call_id"}) fields.string(name);
   fields.find("thinking");  // a third name that ChatTemplate knows
-  read_thinking_blocks(fields, message);
+  read_thinking_blocks(fields, message, ignored);
   const json::array* calls = fields.array("tool_calls");
   if (calls != nullptr && !calls->empty()) {
     json::array& read = message["tool_calls"].emplace_array();

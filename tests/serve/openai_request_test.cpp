@@ -111,9 +111,9 @@ TEST(OpenAiRequest, ThinkingBlocksAreTheThinkingThatTemplatesKnow) {
   const Fixture fixture("{% for m in messages %}{{ m.reasoning_content }}|{{ m.content }}{% endfor %}");
   const CompletionRequest request = fixture.read(
       R"({"messages":[{"role":"assistant","content":"a","thinking_blocks":[{"type":"thinking","thinking":"b ",)"
-      R"("signature":""},{"type":"redacted_thinking","data":"x"},{"type":"thinking","thinking":"c"}]}]})");
+      R"("signature":""},{"type":"redacted_thinking","data":"x"},{"type":"thinking","thinking":"c","odd":1}]}]})");
   EXPECT_EQ(request.prompts.at(0).text, "b c|a");
-  EXPECT_TRUE(request.ignored.paths().empty());
+  EXPECT_EQ(request.ignored.paths(), std::vector<std::string>{"messages[0].thinking_blocks[2].odd"});
 }
 
 TEST(OpenAiRequest, ArgumentsOfCallsFitTemplatesOfBothKinds) {
