@@ -335,6 +335,8 @@ void start_completion(const boost::json::object& body, const CompletionCall& cal
   }
   CompletionRequest request = call.dialect->read(body, describe_for_requests(runner));
   name_ignored(request.ignored, reply);
+  if (request.limit_cut_to)
+    reply.add_header("X-Touchstone-Max-Tokens", std::to_string(*request.limit_cut_to));
   Response response = begin_response(request, call, runner.model());
   const auto completion = std::make_shared<Completion>(Completion{.request = std::move(request),
                                                                   .call = call,

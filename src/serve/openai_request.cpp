@@ -136,14 +136,19 @@ void check_length(const Prompt& prompt, const char* field, const RequestModel& m
                      field, "context_length_exceeded");
 }
 
-/// An answer's limit must fit behind the prompt, or what the client counts on cannot be.
-void check_limit(FieldReader& fields, const Prompt& prompt, const RequestModel& model) {
-  if (model.cuts_limits) return;
+/// An answer's limit must fit behind the prompt, or what the client counts on cannot be. Where it is cut
+/// instead, the request says so.
+void check_limit(FieldReader& fields, const Prompt& prompt, const RequestModel& model,
+                 CompletionRequest& request) {
   const bool is_new = fields.find("max_completion_tokens") != nullptr;
   const char* field = is_new ? "max_completion_tokens" : "max_tokens";
   const std::int64_t room = model.max_sequence_tokens - std::ssize(prompt.ids);
   const std::int64_t limit = fields.integer(field, 0, kMost32).value_or(1);
   if (limit <= room) return;
+  if (model.cuts_limits) {
+    if (limit < kMost32) request.limit_cut_to = static_cast<std::int32_t>(room);  // kMost32 is no limit
+    return;
+  }
   throw RequestError(400,
                      fmt::format("{} is {}, but the context of {} tokens leaves {} behind the prompt's {}",
                                  field, limit, model.max_sequence_tokens, room, prompt.ids.size()),
@@ -291,7 +296,7 @@ CompletionRequest read_chat_request(const json::object& body, const RequestModel
   begin_answer(prompt, begun, model.prompter.tokenizer);
   if (begun.content.empty()) request.template_input = std::move(input);
   check_length(prompt, "messages", model, false);
-  check_limit(fields, prompt, model);
+  check_limit(fields, prompt, model, request);
   request.prompts.push_back(std::move(prompt));
   request.ignored.add(fields);
   return request;
@@ -309,7 +314,7 @@ CompletionRequest read_text_request(const json::object& body, const RequestModel
   request.prompts = read_prompts(fields, model);
   for (const Prompt& prompt : request.prompts) {
     check_length(prompt, "prompt", model, request.prompt_only);
-    check_limit(fields, prompt, model);
+    check_limit(fields, prompt, model, request);
   }
   if (request.wants_receipt && request.prompts.size() > 1) {
     refuse_field("receipt", "receipt needs a single prompt");

@@ -44,7 +44,8 @@ struct CompletionRequest {
   std::optional<VoteWish> vote;        // of `n` samples, of which one is the answer
   std::optional<double> timeout_s;
   IgnoredFields ignored;
-  boost::json::object repeated;  // members that the response repeats, in APIs that do so
+  std::optional<std::int32_t> limit_cut_to;  // tokens: what the context leaves, where more were wanted
+  boost::json::object repeated;              // members that the response repeats, in APIs that do so
 
   /// Whether log-probabilities are wanted of the prompt's tokens, too.
   bool scores_prompt() const { return echo && sampling.num_logprobs >= 0; }

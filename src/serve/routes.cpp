@@ -462,7 +462,8 @@ void handle_request(Api& api, HttpRequest request, Reply reply) {
   reply.add_header("X-Content-Type-Options", "nosniff");
   if (const std::string origin = allowed_origin(request, api.rules); !origin.empty()) {
     reply.add_header("Access-Control-Allow-Origin", origin);
-    reply.add_header("Access-Control-Expose-Headers", "x-request-id, x-touchstone-ignored, retry-after");
+    reply.add_header("Access-Control-Expose-Headers",
+                     "x-request-id, x-touchstone-ignored, x-touchstone-max-tokens, retry-after");
     reply.add_header("Vary", "Origin");
   }
   const Route* route = find_route(request.path);

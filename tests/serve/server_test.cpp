@@ -179,10 +179,22 @@ TEST(Server, AnAnswersLimitMustFitBehindItsPrompt) {
       server.ask(post("/tokenize", R"({"text":"Tom"})")).json().at("count").as_int64();
   const std::string fits = std::to_string(context - prompt);
   EXPECT_EQ(server.ask(post("/v1/completions", R"({"prompt":"Tom","max_tokens":)" + fits + "}")).status, 200);
-  EXPECT_EQ(server.ask(post("/v1/messages", "{" + kQuestion + ",\"max_tokens\":" + all + "}")).status, 200);
-  EXPECT_EQ(
-      server.ask(post("/api/chat", "{" + kQuestion + ",\"options\":{\"num_predict\":" + all + "}}")).status,
-      200);
+  const TestResponse message =
+      server.ask(post("/v1/messages", "{" + kQuestion + ",\"max_tokens\":" + all + "}"));
+  EXPECT_EQ(message.status, 200);
+  const auto usage = message.json().at("usage");
+  const std::int64_t room = context - usage.at("input_tokens").to_number<std::int64_t>() -
+                            usage.at("cache_read_input_tokens").to_number<std::int64_t>();
+  EXPECT_EQ(message.header("x-touchstone-max-tokens"), std::to_string(room));
+  const auto ollama = [&](const std::string& body) {
+    const TestResponse response = server.ask(post("/api/generate", body));
+    EXPECT_EQ(response.status, 200) << response.body;
+    return response.header("x-touchstone-max-tokens");
+  };
+  const std::string raw = R"({"prompt":"Tom","raw":true)";
+  EXPECT_EQ(ollama(raw + ",\"options\":{\"num_predict\":" + all + "}}"), fits);
+  EXPECT_EQ(ollama(raw + ",\"options\":{\"num_predict\":" + fits + "}}"), "");
+  EXPECT_EQ(ollama(raw + "}"), "");
 }
 
 TEST(Server, ASaneRequestIdComesBack) {
