@@ -28,14 +28,16 @@ bool is_unit(std::string_view rest) {
     const char c = rest[i];
     if (is_digit(c)) {
       const char before = i > 0 ? rest[i - 1] : ' ';
-      const bool exponent = before == '^' || before == '{' || is_letter(before);
+      const bool exponent = before == '^' || before == '{' || before == '-' || is_letter(before);
       if (!exponent) return false;
     }
     if (c == '+' || c == '=' || c == '<' || c == '>' ||
         (c == '*' && i + 1 < rest.size() && rest[i + 1] == ' ')) {
       return false;
     }
-    if ((c == ',' || c == ':' || c == '-') && i + 1 < rest.size() && is_digit(rest[i + 1])) return false;
+    const bool raised = i > 0 && (rest[i - 1] == '^' || rest[i - 1] == '{');  // "m s^{-1}"
+    if ((c == ',' || c == ':' || (c == '-' && !raised)) && i + 1 < rest.size() && is_digit(rest[i + 1]))
+      return false;
   }
   return !rest.starts_with("/") || (rest.size() > 1 && is_letter(rest[1]));
 }
@@ -79,6 +81,13 @@ bool tail_names_no_value(std::string_view lower) {
   return false;
 }
 
+/// Where the reason begins that follows a value ("42, since each of the 6 boxes = 7"); else the end.
+std::size_t reason_begin(std::string_view lower) {
+  const std::size_t begin = std::min({lower.find(" because "), lower.find(" since "), lower.size()});
+  const std::optional<NumberAt> value = find_number(lower, 0, begin);
+  return value && value->begin == 0 ? begin : lower.size();
+}
+
 /// The value that follows "answer is".
 std::optional<NumberAt> read_tail(std::string_view text, std::size_t begin) {
   const auto is_filler = [&](std::size_t at) {
@@ -88,10 +97,12 @@ std::optional<NumberAt> read_tail(std::string_view text, std::size_t begin) {
   };
   while (begin < text.size() && is_filler(begin)) ++begin;
   const std::size_t end = sentence_end(text, begin, kMaxTail);
-  const std::string_view tail = text.substr(begin, end - begin);
+  std::string_view tail = text.substr(begin, end - begin);
   if (tail.find("\\boxed") != tail.npos) return std::nullopt;  // the box itself is read
-  const std::string lower = to_lower(tail);
+  std::string lower = to_lower(tail);
   if (tail_names_no_value(lower)) return std::nullopt;
+  tail = tail.substr(0, reason_begin(lower));
+  lower.resize(tail.size());
   const std::size_t start = value_start(lower);
   std::optional<NumberAt> number = find_number(tail, start, tail.size());
   if (!number) number = find_number_in_words(tail.substr(start));
@@ -130,17 +141,24 @@ std::string_view word_at(std::string_view lower, std::size_t pos) {
   return lower.substr(begin, end - begin);
 }
 
-/// "80 or 90": two values at once are no answer. "120 minutes or 2 hours" is one, said twice.
+/// "80 or 90", "between 80 and 90", "80-90": two values at once are no answer. "120 minutes or 2 hours" is
+/// one, said twice.
 bool is_doubtful(std::string_view lower, std::size_t mark, const Number& said) {
   const std::optional<NumberAt> first = find_number(lower, mark, sentence_end(lower, mark, kMaxTail));
   if (!first || !same_number(to_number(*first), said)) return false;
+  const bool between = trim(lower.substr(mark, first->begin - mark)).ends_with("between");
+  const std::string_view word = between ? "and" : "or";
   const std::string_view unit = word_at(lower, first->end);
-  const std::size_t link = unit == "or" ? first->end : first->end + unit.size() + 1;
-  if (word_at(lower, link) != "or") return false;
-  const std::size_t digit = lower.find_first_not_of(' ', lower.find("or", link) + 2);
-  const std::optional<NumberAt> second = digit == lower.npos ? std::nullopt : read_number_at(lower, digit);
+  std::size_t digit = first->end + 1;
+  const bool range = lower.substr(first->end).starts_with('-');
+  if (!range) {
+    const std::size_t link = unit == word ? first->end : first->end + unit.size() + 1;
+    if (word_at(lower, link) != word) return false;
+    digit = lower.find_first_not_of(' ', lower.find(word, link) + word.size());
+  }
+  const std::optional<NumberAt> second = digit < lower.size() ? read_number_at(lower, digit) : std::nullopt;
   if (!second || same_number(to_number(*second), said)) return false;
-  return unit == "or" || word_at(lower, second->end) == unit;
+  return range || between || unit == word || word_at(lower, second->end) == unit;
 }
 
 std::optional<Found> last_mark(std::string_view text, const std::string& lower) {
@@ -259,10 +277,15 @@ bool is_money(std::string_view text, const NumberAt& number) {
   return text[number.begin] == '$' || trim(text.substr(number.end, 10)).starts_with("dollar");
 }
 
+/// "9 out of 24": the second number is the whole, not the result.
+bool is_whole(std::string_view text, const NumberAt& number) {
+  return ends_with_word(words_before(text, number.begin), "out of");
+}
+
 /// "for 16 glasses", "in 3 days": says for how many or when, not what.
 bool is_circumstance(std::string_view text, const NumberAt& number) {
   const std::string_view before = words_before(text, number.begin);
-  for (const std::string_view word : {"for", "in", "after", "per", "over", "within"}) {
+  for (const std::string_view word : {"for", "in", "on", "after", "per", "over", "within"}) {
     if (ends_with_word(before, word)) return true;
   }
   return false;
@@ -284,7 +307,12 @@ std::optional<NumberAt> result_of_sentence(std::string_view text, std::size_t be
     const auto outside = bracket < begin ? std::nullopt : last_number(text, begin, bracket);
     if (outside) last = outside;
   }
-  if (!last || is_money(text, *last) || !is_circumstance(text, *last)) return last;
+  if (!last) return last;
+  if (is_whole(text, *last)) {
+    const std::optional<NumberAt> part = last_number(text, begin, last->begin);
+    return part ? part : last;
+  }
+  if (is_money(text, *last) || !is_circumstance(text, *last)) return last;
   const std::optional<NumberAt> before = last_number(text, begin, last->begin);
   return before && is_money(text, *before) ? before : last;
 }
@@ -299,6 +327,20 @@ std::size_t sentence_begin(std::string_view text, std::size_t pos) {
     --begin;
   }
   return begin;
+}
+
+/// "**14** pens is the answer": the value stands before the mark.
+std::optional<Found> last_named(std::string_view text, std::string_view lower) {
+  std::optional<Found> found;
+  for (const std::string_view phrase : {" is the answer", " is the final answer", " is the correct answer"}) {
+    const std::size_t at = lower.rfind(phrase);
+    if (at == lower.npos || (found && at < found->pos)) continue;
+    const std::optional<NumberAt> number = last_number(text, sentence_begin(text, at), at);
+    if (!number) continue;
+    const std::string_view between = trim(lower.substr(number->end, at - number->end));
+    if (between.find_first_of(" ,:=+/<>") == between.npos) found = Found{*number, at, "named as the answer"};
+  }
+  return found;
 }
 
 /// The result of the last sentence that holds a number.
@@ -358,6 +400,7 @@ NumberAnswer extract_number(std::string_view answer) {
   std::optional<Found> best = last_boxed(text);
   keep_later(best, last_hashes(text));
   keep_later(best, last_mark(text, lower));
+  keep_later(best, last_named(text, lower));
   if (best) keep_later(best, last_correction(text, lower, best->pos));
   if (best) return to_number_answer(*best);
   const std::string_view line = trim(text);

@@ -62,10 +62,9 @@ std::optional<std::size_t> letter_at(const Reader& reader, std::size_t pos, bool
   const bool small = text[pos] >= 'a';
   if (small && !any_case) return std::nullopt;
   const char next = pos + 1 < text.size() ? text[pos + 1] : ' ';
-  if (is_word_char(next) || next == '\'' ||
-      (pos > 0 && (is_word_char(text[pos - 1]) || text[pos - 1] == '\''))) {
-    return std::nullopt;
-  }
+  const char before = pos > 0 ? text[pos - 1] : ' ';
+  if (is_word_char(next) || is_word_char(before)) return std::nullopt;
+  if ((next == '\'') != (before == '\'')) return std::nullopt;  // "A's" is a word, 'A' is quoted
   if (reader.lower[pos] == 'a' && is_article(reader.lower, pos + 1)) return std::nullopt;
   if (reader.lower[pos] == 'i' && next == ' ') return std::nullopt;  // the pronoun
   const auto option = static_cast<std::size_t>(reader.lower[pos] - 'a');
@@ -107,13 +106,13 @@ std::size_t skip_to_letter(const Reader& reader, std::size_t pos) {
   const std::size_t stop = std::min(lower.size(), pos + kMaxTail);
   for (bool moved = true; moved && pos < stop;) {
     moved = false;
-    while (pos < lower.size() && std::string_view(" \n([{\":#>").find(lower[pos]) != kNone) {
+    while (pos < lower.size() && std::string_view(" \n([{\"':#>").find(lower[pos]) != kNone) {
       ++pos;
       moved = true;
     }
     for (const std::string_view word :
          {"the", "option", "choice", "letter", "statement", "clearly", "therefore", "most likely", "probably",
-          "definitely", "simply", "thus", "indeed", "conclusion"}) {
+          "definitely", "simply", "thus", "indeed", "conclusion", "either", "both"}) {
       if (is_word_at(lower, pos, word)) {
         pos += word.size();
         moved = true;
@@ -190,7 +189,8 @@ void read_marks(const Reader& reader, std::optional<Chosen>& best) {
 }
 
 bool rejected_after(std::string_view lower, std::size_t end) {
-  const std::string_view rest = lower.substr(end, 24);
+  std::string_view rest = lower.substr(end, 24);
+  rest = rest.substr(0, rest.find("而"));  // 选B而不是A rejects the other one
   for (const std::string_view word : {"错", "不", "排除", "有误", "无关"}) {
     const std::size_t at = rest.find(word);
     const std::size_t stop = std::min(rest.find(','), rest.find('.'));
@@ -239,10 +239,10 @@ bool contains_any(std::string_view text, std::initializer_list<std::string_view>
 }
 
 bool is_rejection(std::string_view clause) {
-  return contains_any(clause, {"wrong",    "incorrect",   "not",        "n't",         "cannot",
-                               "false",    "contradicts", "contradict", "fails",       "eliminated",
-                               "excluded", "ruled",       "irrelevant", "unsupported", "impossible",
-                               "too",      "错",          "不",         "排除",        "无关"}) ||
+  return contains_any(clause, {"wrong",       "incorrect",   "not",        "n't",        "cannot",   "false",
+                               "contradicts", "contradict",  "fails",      "eliminated", "excluded", "ruled",
+                               "irrelevant",  "unsupported", "impossible", "too",        "错",       "不",
+                               "排除",        "无关",        "✗",          "✘",          "❌"}) ||
          clause.find("n't") != clause.npos;
 }
 
@@ -293,22 +293,41 @@ bool ends_with_word(std::string_view text, std::initializer_list<std::string_vie
   });
 }
 
+/// Where the verdict begins on the option that a line is about: after "B. Its own text" or "B)". The
+/// mention's end for other mentions.
+std::size_t skip_label(const Reader& reader, const Mention& mention) {
+  const std::string_view lower = reader.lower;
+  const std::size_t line = lower.rfind('\n', mention.begin) + 1;
+  const bool begins = lower.substr(line, mention.begin - line).find_first_not_of(" ([-#>") == lower.npos;
+  std::size_t pos = mention.end;
+  if (!begins || pos >= lower.size() || std::string_view(".):]").find(lower[pos]) == kNone) return pos;
+  pos = std::min(lower.find_first_not_of(' ', pos + 1), lower.size());
+  const std::string own = to_lower(remove_markup(normalize_answer(reader.options[mention.option])));
+  if (!own.empty() && lower.substr(pos).starts_with(own)) pos += own.size();
+  return pos;
+}
+
 void judge_mention(const Reader& reader, Mention& mention) {
+  const std::size_t verdict = skip_label(reader, mention);
   const std::string_view after =
-      std::string_view(reader.lower).substr(mention.end, clause_end(reader, mention.end) - mention.end);
+      std::string_view(reader.lower).substr(verdict, clause_end(reader, verdict) - verdict);
   const std::string_view before = words_before(reader, mention.begin);
-  mention.negated = is_rejection(after) ||
+  const std::string_view own = after.substr(0, after.find(" because "));  // "B because A is wrong"
+  mention.negated = is_rejection(own) ||
                     ends_with_word(before, {"not", "eliminate", "eliminates", "exclude", "reject", "rule out",
                                             "rules out", "than", "unlike", "isn't"}) ||
-                    before.ends_with("排除") || before.ends_with("不选");
+                    before.ends_with("排除") || before.ends_with("不选") || before.ends_with("而不是") ||
+                    before.ends_with("而非");
   if (mention.negated) return;
   const bool verdict_after =
-      contains_any(after, {"correct", "right", "best", "answer", "follows", "must be", "正确", "符合"});
+      trim(after) == "is" ||  // "A looks right, but B is."
+      contains_any(after, {"correct", "right", "best", "better", "answer", "follows", "must be", "remains",
+                           "is left", "正确", "符合", "✓", "✔", "✅"});
   const bool verdict_before = ends_with_word(
-      before,
-      {"so",     "therefore", "thus",      "hence",      "choose",  "chose", "pick", "select",    "with",
-       "leaves", "leaving",   "conclude",  "so it is",   "so it's", "it is", "it's", "choice is", "option is",
-       "one is", "must be",   "should be", "correct is", "只有",    "剩下",  "因此", "所以",      "故"});
+      before, {"so",        "therefore",  "thus",   "hence",     "choose",    "chose",    "pick",
+               "select",    "with",       "leaves", "leaving",   "conclude",  "so it is", "so it's",
+               "we get",    "it is",      "it's",   "choice is", "option is", "one is",   "must be",
+               "should be", "correct is", "只有",   "剩下",      "因此",      "所以",     "故"});
   const std::string_view left = trim(std::string_view(reader.text).substr(0, mention.begin));
   const std::string_view right = trim(std::string_view(reader.text).substr(mention.end));
   const bool alone = !left.empty() && std::string_view(".!?").find(left.back()) != kNone &&
@@ -358,14 +377,14 @@ void read_corrections(const Reader& reader, const std::vector<Mention>& mentions
 
 /// What is left when nothing is stated outright.
 std::optional<Chosen> read_weak_signs(const Reader& reader, const std::vector<Mention>& mentions,
-                                      const std::vector<Line>& lines) {
+                                      const std::vector<Line>& lines, bool ends_in_list) {
   std::optional<Chosen> best;
   for (const Mention& mention : mentions) {
     if (mention.affirmed)
       keep_later(best, {mention.option}, mention.begin, "the last letter that is affirmed");
   }
   if (best) return best;
-  if (is_refusal(reader.lower)) return std::nullopt;
+  if (ends_in_list || is_refusal(reader.lower)) return std::nullopt;
   const Line last = lines.back();
   const std::string_view last_line = std::string_view(reader.text).substr(last.begin, last.end - last.begin);
   for (const std::string_view where : {last_line, std::string_view(reader.text)}) {
@@ -407,8 +426,8 @@ OptionAnswer extract_option(std::string_view answer, const std::vector<std::stri
   for (const Line& line : lines) {
     if (const auto option = line_letter(reader, line)) begun.insert(*option);
   }
-  if (const auto option = line_letter(reader, lines.back());
-      option && (begun.size() == 1 || lines.size() == 1)) {
+  const std::optional<std::size_t> option = line_letter(reader, lines.back());
+  if (option && (begun.size() == 1 || lines.size() == 1)) {
     keep_later(best, {*option}, lines.back().begin, "the last line begins with the letter");
   }
   if (best) {
@@ -419,7 +438,10 @@ OptionAnswer extract_option(std::string_view answer, const std::vector<std::stri
   if (first && begun.size() == 1) {
     return to_option_answer({{*first}, 0, "the answer begins with the letter"});
   }
-  const std::optional<Chosen> weak = read_weak_signs(reader, mentions, lines);
+  // Options that are listed to the end: the last one is an entry, not a choice.
+  const std::size_t last_letters = bare(std::string_view(reader.text).substr(lines.back().begin)).size();
+  const bool ends_in_list = option && begun.size() > 1 && last_letters > 1;
+  const std::optional<Chosen> weak = read_weak_signs(reader, mentions, lines, ends_in_list);
   if (!weak) return {std::nullopt, "", "no option is chosen"};
   OptionAnswer guess = to_option_answer(*weak);
   guess.guessed = true;

@@ -15,7 +15,7 @@ constexpr std::array<Tag, 2> kThinkTags = {{{"<think>", "</think>"}, {"<thinking
 
 using Replacement = std::pair<std::string_view, std::string_view>;
 // Longer forms stand before their prefixes.
-constexpr std::array<Replacement, 57> kReplacements = {{
+constexpr std::array<Replacement, 71> kReplacements = {{
     {"\\dfrac", "\\frac"},
     {"\\tfrac", "\\frac"},
     {"\\cfrac", "\\frac"},
@@ -54,6 +54,10 @@ constexpr std::array<Replacement, 57> kReplacements = {{
     {"\xE2\x80\x83", " "},
     {"\xE3\x80\x80", " "},
     {"−", "-"},
+    {"‐", "-"},
+    {"‑", "-"},
+    {"‒", "-"},
+    {"﹣", "-"},
     {"–", "-"},
     {"—", " - "},
     {"。", ". "},
@@ -64,6 +68,16 @@ constexpr std::array<Replacement, 57> kReplacements = {{
     {"¾", " 3/4"},
     {"⅓", " 1/3"},
     {"⅔", " 2/3"},
+    {"⅕", " 1/5"},
+    {"⅖", " 2/5"},
+    {"⅗", " 3/5"},
+    {"⅘", " 4/5"},
+    {"⅙", " 1/6"},
+    {"⅚", " 5/6"},
+    {"⅛", " 1/8"},
+    {"⅜", " 3/8"},
+    {"⅝", " 5/8"},
+    {"⅞", " 7/8"},
     {"⁄", "/"},
     {"×", "*"},
     {"≈", "="},
@@ -82,6 +96,19 @@ std::optional<char> full_width(std::string_view text) {
                         (static_cast<unsigned char>(text[2]) & 0x3FU);
   if (code < 0xFF01 || code > 0xFF5E) return std::nullopt;
   return static_cast<char>(code - 0xFF01 + 0x21);
+}
+
+/// What stands at the beginning of `text` when it is a superscript digit or minus, and how long it is.
+struct Superscript {
+  char plain = '\0';
+  std::size_t bytes = 0;
+};
+std::optional<Superscript> superscript(std::string_view text) {
+  constexpr std::array<std::string_view, 11> kForms = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹", "⁻"};
+  for (std::size_t i = 0; i < kForms.size(); ++i) {
+    if (text.starts_with(kForms[i])) return Superscript{"0123456789-"[i], kForms[i].size()};
+  }
+  return std::nullopt;
 }
 
 /// LaTeX writes 1\,234 for 1,234; elsewhere "\," is a thin space.
@@ -139,6 +166,11 @@ std::optional<std::size_t> after_connector(std::string_view lower, std::size_t p
   const std::size_t start = skip_markup(lower, pos);
   if (start < lower.size() && (lower[start] == ':' || lower[start] == '=' || lower[start] == '\n')) {
     return start + 1;  // a heading "Final answer" ends with its line
+  }
+  // "Answer (B)." states it; "Answer (b) is wrong" and "Answer (in dollars): 5" go on.
+  if (start + 2 < lower.size() && lower[start] == '(' && is_letter(lower[start + 1]) &&
+      lower[start + 2] == ')' && sentence_end(lower, start + 3, 1) == start + 3) {
+    return start;
   }
   const std::size_t end = sentence_end(lower, pos, kMaxConnectorDistance);
   std::size_t best = std::string_view::npos;
@@ -225,6 +257,15 @@ std::string normalize_answer(std::string_view text) {
       i += 3;
       continue;
     }
+    if (std::optional<Superscript> raised = superscript(rest)) {
+      out += "^{";
+      for (; raised; raised = superscript(text.substr(i))) {
+        out += raised->plain;
+        i += raised->bytes;
+      }
+      out += '}';
+      continue;
+    }
     const Replacement* found = nullptr;
     const auto lead = static_cast<unsigned char>(rest[0]);
     if (lead >= 0x80 || rest[0] == '\\' || rest[0] == '{' || rest[0] == '~' || rest[0] == '\r') {
@@ -279,11 +320,17 @@ std::vector<AnswerMark> find_answer_marks(std::string_view lower) {
       if (const auto begin = after_connector(lower, i + 6)) marks.push_back({i, *begin});
       continue;
     }
+    if (is_word_at(lower, i, "ans")) {
+      const std::size_t sign = skip_markup(lower, i + 3);
+      if (sign < lower.size() && (lower[sign] == ':' || lower[sign] == '=')) marks.push_back({i, sign + 1});
+      continue;
+    }
     if (static_cast<unsigned char>(lower[i]) < 0x80) continue;
     for (const std::string_view mark : kChineseMarks) {
       if (!lower.substr(i).starts_with(mark)) continue;
       std::size_t begin = skip_markup(lower, i + mark.size());
-      if (begin < lower.size() && lower[begin] == ':') ++begin;
+      const bool bracketed = i > 0 && lower[i - 1] == '(';  // 【答案】B
+      if (begin < lower.size() && (lower[begin] == ':' || (bracketed && lower[begin] == ')'))) ++begin;
       const std::string_view rest = lower.substr(begin);
       if (!rest.starts_with("不") && !rest.starts_with("并非")) marks.push_back({i, begin});
       i = begin - 1;

@@ -18,7 +18,8 @@ struct OutsideThinking {
 OutsideThinking remove_thinking(std::string_view output, bool opened);
 
 /// One way of writing for the many: full-width forms to ASCII, special spaces, dashes and fractions to plain
-/// ones, "。" to ". ", LaTeX spacing, escapes, \text{} and \left\right gone, \dfrac to \frac, \times to "*".
+/// ones, superscripts to "^{2}", "。" to ". ", LaTeX spacing, escapes, \text{} and \left\right gone, \dfrac
+/// to \frac, \times to "*".
 std::string normalize_answer(std::string_view text);
 
 /// ASCII letters in lower case; all other bytes as they are (positions are kept).

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <tuple>
 #include <utility>
 
 #include "answers/extract_text.h"
@@ -15,6 +17,7 @@ using boost::multiprecision::cpp_rational;
 // Nobody answers with more digits; more would only cost time.
 constexpr std::size_t kMaxDigits = 400;
 constexpr int kMaxExponent = 400;
+constexpr std::string_view kAndAHalf = "and a half";
 
 struct Cursor {
   std::string_view text;
@@ -36,10 +39,25 @@ bool three_digits_at(const Cursor& at, std::size_t ahead) {
          !is_digit(at.peek(ahead + 3));
 }
 
-/// Digits, in groups of three or plain. Empty when there are none or too many.
+/// Where the groups of 1,00,000 end that begin at the cursor's comma; the cursor's own place for others.
+std::size_t indian_groups_end(const Cursor& at) {
+  std::size_t ahead = 0;
+  while (at.peek(ahead) == ',' && is_digit(at.peek(ahead + 1)) && is_digit(at.peek(ahead + 2)) &&
+         at.peek(ahead + 3) == ',') {
+    ahead += 3;
+  }
+  return ahead > 0 && three_digits_at(at, ahead + 1) ? at.pos + ahead + 4 : at.pos;
+}
+
+/// Digits, in groups or plain. Empty when there are none or too many.
 std::string read_digits(Cursor& at) {
   std::string digits;
   while (is_digit(at.peek())) digits += at.text[at.pos++];
+  if (!digits.empty() && digits.size() <= 2 && digits[0] != '0') {
+    for (const std::size_t end = indian_groups_end(at); at.pos < end; ++at.pos) {
+      if (at.peek() != ',') digits += at.peek();
+    }
+  }
   if (!digits.empty() && digits.size() <= 3 && digits[0] != '0') {
     const char separator = at.peek();
     const bool groups = separator == ',' || separator == ' ' || separator == '\'' || separator == '_';
@@ -118,7 +136,7 @@ std::optional<cpp_rational> read_denominator(Cursor& at) {
   return std::nullopt;
 }
 
-/// The fraction of a mixed number: "1 1/2", "1\frac{1}{2}".
+/// The fraction of a mixed number: "1 1/2", "1\frac{1}{2}", "1 and a half".
 std::optional<cpp_rational> read_mixed_part(Cursor& at) {
   const std::size_t start = at.pos;
   at.skip_spaces();
@@ -127,6 +145,10 @@ std::optional<cpp_rational> read_mixed_part(Cursor& at) {
     const std::optional<cpp_rational> over = read_decimal(at);
     const std::optional<cpp_rational> under = over ? read_denominator(at) : std::nullopt;
     if (under && *over < *under) return *over / *under;
+  }
+  if (is_word_at(at.text, at.pos, kAndAHalf)) {
+    at.pos += kAndAHalf.size();
+    return cpp_rational(1, 2);
   }
   at.pos = start;
   return std::nullopt;
@@ -177,9 +199,10 @@ void read_exponent(Cursor& at, cpp_rational& value) {
   at.pos = start;
   if (at.take("^")) {
     const auto exponent = read_small_int(at);
-    if (exponent && *exponent >= 0 && denominator(value) == 1 && abs(numerator(value)) <= 1000) {
-      value = cpp_rational(
-          boost::multiprecision::pow(cpp_int(numerator(value)), static_cast<unsigned>(*exponent)));
+    if (exponent && value != 0 && denominator(value) == 1 && numerator(value) <= 1000) {
+      const cpp_int power =
+          boost::multiprecision::pow(cpp_int(numerator(value)), static_cast<unsigned>(std::abs(*exponent)));
+      value = *exponent < 0 ? cpp_rational(1, power) : cpp_rational(power);
       return;
     }
   }
@@ -209,9 +232,13 @@ void read_scale(Cursor& at, cpp_rational& value, bool currency) {
     return;
   }
   at.pos = start;
-  if (currency && (at.peek() == 'k' || at.peek() == 'K') && !is_letter(at.peek(1))) {
+  if (!currency || is_letter(at.peek(1))) return;
+  constexpr std::array<std::pair<char, int>, 4> kLetters = {{{'k', 3}, {'K', 3}, {'M', 6}, {'B', 9}}};
+  for (const auto& [letter, exponent] : kLetters) {
+    if (at.peek() != letter) continue;
     ++at.pos;
-    value = scale_by_ten(value, 3);
+    value = scale_by_ten(value, exponent);
+    return;
   }
 }
 
@@ -243,6 +270,14 @@ bool negated_in_words(std::string_view text, std::size_t pos, std::size_t& begin
     return begin == 0 || !is_letter(text[begin - 1]);
   }
   return false;
+}
+
+/// Whether `pos` is in the exponent or index of a symbol: the 2 of "cm^2", "s^{-2}" and "x_{2}".
+bool is_exponent(std::string_view text, std::size_t pos) {
+  std::string_view before = text.substr(0, pos);
+  if (before.ends_with('-')) before.remove_suffix(1);
+  if (before.ends_with('{')) before.remove_suffix(1);
+  return before.ends_with('^') || before.ends_with('_');
 }
 
 }  // namespace
@@ -280,7 +315,7 @@ std::optional<NumberAt> find_number(std::string_view text, std::size_t pos, std:
   for (std::size_t i = pos; i < text.size(); ++i) {
     const char before = i > 0 ? text[i - 1] : ' ';
     // "x2", "v1.2" and the tail of another number are not numbers of their own.
-    if (is_letter(before) || is_digit(before) || before == '_' ||
+    if (is_letter(before) || is_digit(before) || is_exponent(text, i) ||
         (before == '.' && i > 1 && is_digit(text[i - 2]))) {
       continue;
     }
@@ -307,6 +342,21 @@ constexpr std::array<std::string_view, 28> kEnglish = {
 std::optional<int> english_value(std::string_view word) {
   for (std::size_t i = 0; i < kEnglish.size(); ++i) {
     if (word == kEnglish[i]) return static_cast<int>(i <= 20 ? i : (i - 18) * 10);
+  }
+  return std::nullopt;
+}
+
+/// "half", "quarters": what `count` of them say. Nothing for "one thirds" and "two third".
+std::optional<cpp_rational> fraction_of(long long count, std::string_view word) {
+  constexpr std::array<std::tuple<std::string_view, std::string_view, int>, 6> kParts = {
+      {{"half", "halves", 2},
+       {"third", "thirds", 3},
+       {"quarter", "quarters", 4},
+       {"fourth", "fourths", 4},
+       {"fifth", "fifths", 5},
+       {"tenth", "tenths", 10}}};
+  for (const auto& [one, many, part] : kParts) {
+    if (word == (count == 1 ? one : many)) return cpp_rational(count, part);
   }
   return std::nullopt;
 }
@@ -339,8 +389,14 @@ std::optional<NumberAt> find_english(std::string_view lower) {
   WordSum sum;
   std::size_t begin = 0;
   std::size_t end = 0;
+  const auto keep = [&](const cpp_rational& value) {
+    NumberAt number{value, begin, end, false};
+    const bool follows = last && trim(lower.substr(last->end, begin - last->end)) == "minus";  // subtracts
+    if (!follows && negated_in_words(lower, begin, number.begin)) number.value = -value;
+    last = number;
+  };
   const auto finish = [&] {
-    if (sum.any) last = NumberAt{cpp_rational(sum.total + sum.part), begin, end, false};
+    if (sum.any) keep(sum.total + sum.part);
     sum = {};
   };
   for (std::size_t i = 0; i < lower.size();) {
@@ -352,6 +408,20 @@ std::optional<NumberAt> find_english(std::string_view lower) {
     std::size_t stop = i;
     while (stop < lower.size() && is_letter(lower[stop])) ++stop;
     const std::string_view word = lower.substr(i, stop - i);
+    if (const auto part = sum.any && sum.total == 0 ? fraction_of(sum.part, word) : std::nullopt) {
+      end = stop;
+      keep(*part);
+      sum = {};
+      i = stop;
+      continue;
+    }
+    if (sum.any && is_word_at(lower, i, kAndAHalf)) {
+      end = stop = i + kAndAHalf.size();
+      keep(cpp_rational(sum.total + sum.part) + cpp_rational(1, 2));
+      sum = {};
+      i = stop;
+      continue;
+    }
     if (word == "of" && sum.any && sum.total + sum.part == 1) sum = {};  // "one of the"
     if (!sum.any) begin = i;
     if (!sum.add(word)) {

@@ -1,0 +1,93 @@
+#include "answers/extract_number.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace touchstone {
+namespace {
+
+/// The number that is read, with its percent sign; "-" for none.
+std::string read(const std::string& answer) {
+  const NumberAnswer said = extract_number(answer);
+  return said.number ? said.number->value + (said.number->percent ? "%" : "") : "-";
+}
+
+TEST(AnswersNumber, AMinusIsReadWhicheverDashItIsWrittenWith) {
+  for (const char* minus : {"-", "−", "－", "‐", "‑", "‒", "–", "﹣", "minus ", "negative "}) {
+    EXPECT_EQ(read("The answer is " + std::string(minus) + "7."), "-7") << minus;
+  }
+  EXPECT_EQ(read("The answer is minus twelve."), "-12");
+  EXPECT_EQ(read("The answer is negative one half."), "-1/2");
+}
+
+TEST(AnswersNumber, AMinusBetweenTwoNumbersInWordsSubtracts) {
+  EXPECT_NE(read("We take ten minus five"), "-5");
+}
+
+TEST(AnswersNumber, FractionsAreReadAsSignsAndInWords) {
+  EXPECT_EQ(read("The answer is ⅝."), "5/8");
+  EXPECT_EQ(read("The answer is 3⅕ cups."), "16/5");
+  EXPECT_EQ(read("The answer is one quarter"), "1/4");
+  EXPECT_EQ(read("The answer is two-thirds of a cup."), "2/3");
+  EXPECT_EQ(read("The answer is 2 and a half hours."), "5/2");
+  EXPECT_EQ(read("The answer is two and a half hours."), "5/2");
+  EXPECT_EQ(read("The answer is twenty-third."), "20") << "an ordinal is no fraction";
+}
+
+TEST(AnswersNumber, ARaisedNumberIsAnExponent) {
+  EXPECT_EQ(read("The answer is 3 × 10⁸ m/s."), "300000000");
+  EXPECT_EQ(read("The answer is 10⁻³."), "1/1000");
+  EXPECT_EQ(read("\\boxed{5\\text{ m s}^{-1}}"), "5");
+  for (const char* area : {"12 cm^2", "12 cm²", "12 cm^{2}", "12 m s⁻²"}) {
+    EXPECT_EQ(read("So we find that it is " + std::string(area) + " in the end."), "12") << area;
+  }
+}
+
+TEST(AnswersNumber, GroupsOfTwoDigitsAreReadAsInIndia) {
+  EXPECT_EQ(read("The answer is ₹1,00,000."), "100000");
+  EXPECT_EQ(read("The answer is 12,34,567."), "1234567");
+  EXPECT_EQ(read("The answer is 1,234,567."), "1234567");
+}
+
+TEST(AnswersNumber, MoneyMayBeInThousandsMillionsAndBillions) {
+  EXPECT_EQ(read("The answer is $5K"), "5000");
+  EXPECT_EQ(read("The answer is $1.5M."), "1500000");
+  EXPECT_EQ(read("The answer is $2B"), "2000000000");
+  EXPECT_EQ(read("The answer is 3M tapes."), "3") << "not money";
+  EXPECT_EQ(read("The answer is $3 Monday."), "3");
+}
+
+TEST(AnswersNumber, ARangeIsNotOneNumber) {
+  EXPECT_EQ(read("The answer is between 3 and 4."), "-");
+  EXPECT_EQ(read("The answer is between $30 and $40."), "-");
+  EXPECT_EQ(read("The answer is 80-90."), "-");
+  EXPECT_EQ(read("The answer is the difference between 30 and 12, which is 18."), "18");
+  EXPECT_EQ(read("The answer is 80-20, which is 60"), "60");
+  EXPECT_EQ(read("The answer is 80 - 20 = 60"), "60");
+}
+
+TEST(AnswersNumber, AReasonBehindTheAnswerIsNotTheAnswer) {
+  EXPECT_EQ(read("The answer is 42 since each of the 6 boxes = 7."), "42");
+  EXPECT_EQ(read("The answer is 42 because 50 - 8 = 42."), "42");
+  EXPECT_EQ(read("14 is the final answer, from 2 times 7."), "14");
+  EXPECT_EQ(read("So **14** pens is the answer. I used 3 steps."), "14");
+  EXPECT_EQ(read("If 12 is the answer to part 1, then the answer is 14."), "14");
+  EXPECT_EQ(read("12 is not the answer. 14 is."), "14");
+}
+
+TEST(AnswersNumber, TheWholeOfAShareIsNotTheResult) {
+  EXPECT_EQ(read("Hence she has 9 left out of 24."), "9");
+  EXPECT_EQ(read("He picked 9 out of 24, so 15 remain."), "15");
+  EXPECT_EQ(read("So she spent $9 on 3 books."), "9");
+}
+
+TEST(AnswersNumber, TheLastOfSeveralStatementsCounts) {
+  EXPECT_EQ(read("First \\boxed{3} then \\boxed{5}, finally \\boxed{7}."), "7");
+  EXPECT_EQ(read("Ans: 9\nNote: 3 pens are blue."), "9");
+  EXPECT_EQ(read("【答案】36\n【解析】共 5 天。"), "36");
+  EXPECT_EQ(read("Answer: **42**\n\nThis took 3 steps and we checked 2 of them."), "42");
+}
+
+}  // namespace
+}  // namespace touchstone
