@@ -78,13 +78,6 @@ bool drain(const std::vector<Stream*>& streams, Clock::time_point deadline) {
 
 bool ended_by_cpu_limit(int status) { return status == kSignalled + SIGXCPU; }
 
-std::string last_line(const std::string& text) {
-  const std::size_t end = text.find_last_not_of(" \n\r\t");
-  if (end == text.npos) return "";
-  const std::size_t begin = text.rfind('\n', end);
-  return text.substr(begin == text.npos ? 0 : begin + 1, end - (begin == text.npos ? 0 : begin + 1) + 1);
-}
-
 /// `status` in words; empty for 0.
 std::string describe_status(int status, const std::string& stderr_text) {
   if (status == 0) return "";
@@ -121,9 +114,7 @@ ProgramResult run_in(const std::string& program, const SandboxLimits& limits, Sa
   result.detail = in_time ? describe_status(process.status(), errors.text) : "ran past its time limit";
   result.output = std::move(output.text);
   result.stderr_tail = std::move(errors.text);
-  if (process.status() == kExitCannotStart) {
-    throw Error("the sandbox cannot start python3: " + last_line(result.stderr_tail));
-  }
+  process.require_started(result.stderr_tail);
   return result;
 }
 
@@ -273,17 +264,17 @@ ProgramResult run_checked(const CheckedProgram& program, const SandboxLimits& li
   ProgramResult result;
   const bool in_time = await_report(verdict, errors, deadline);
   const bool gone = verdict.text == "FGONE";
-  // A process that has just ended may not have been collected yet; one that lives is ended.
-  if (!code.wait_until(gone ? std::min(deadline, Clock::now() + std::chrono::seconds(2)) : Clock::now()))
-    code.kill();
-  judge.kill();
+  const bool no_result = in_time && verdict.text.empty();
+  // One whose end of the pipes is closed is about to end, with a status that says why; others are ended.
+  const Clock::time_point soon = std::min(deadline, Clock::now() + std::chrono::seconds(2));
+  if (!code.wait_until(gone ? soon : Clock::now())) code.kill();
+  if (!judge.wait_until(no_result ? soon : Clock::now())) judge.kill();
   code.wait_until(Clock::time_point::max());
   judge.wait_until(Clock::time_point::max());
   result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   result.stderr_tail = errors.text;
-  if (code.status() == kExitCannotStart || judge.status() == kExitCannotStart) {
-    throw Error("the sandbox cannot start python3: " + last_line(errors.text));
-  }
+  code.require_started(errors.text);
+  judge.require_started("");
   if (!in_time) {
     result.outcome = ProgramOutcome::timed_out;
     result.detail = "ran past its time limit";

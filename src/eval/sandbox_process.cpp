@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +29,8 @@ namespace {
 constexpr int kFirstOwnFd = 32;  // above all numbers that a child is given
 constexpr int kProgramFd = 7;    // where the child finds its Python text
 constexpr int kFilterFd = 8;     // where bubblewrap finds the filter
+constexpr int kStartFd = 9;      // where the child tells that its program begins, or why it does not
+constexpr int kExitCannotStart = 126;
 constexpr int kMaxOpenFiles = 64;
 constexpr uid_t kNobody = 65534;  // who runs the programs when touchstone is run by root
 
@@ -40,9 +43,19 @@ struct Launch {
   std::vector<PassedFd> fds;
   std::vector<sock_filter> filter;  // empty: bubblewrap applies it
   std::string folder;               // to run in; empty: as it is
+  int start = -1;                   // the child finds it as kStartFd
   int landlock = -1;
   bool drop_root = false;
 };
+
+/// Tells the parent what failed. A program cannot be taken for this, whatever its status: it finds the
+/// descriptor closed.
+[[noreturn]] void give_up(const char* what) {
+  auto reason = static_cast<unsigned char>(errno);
+  const iovec parts[] = {{&reason, 1}, {const_cast<char*>(what), std::strlen(what)}};
+  [[maybe_unused]] const ssize_t told = writev(kStartFd, parts, 2);
+  _exit(kExitCannotStart);
+}
 
 void limit(int what, rlim_t soft, rlim_t hard) {
   const rlimit value{soft, hard};
@@ -58,20 +71,21 @@ void set_limits(const SandboxLimits& limits) {
   limit(RLIMIT_NOFILE, kMaxOpenFiles, kMaxOpenFiles);
 }
 
-/// Leaves open what the child is given and `landlock` (at kFilterFd, or -1), and nothing else: what this
-/// program has open (models, sockets), or was itself started with, is none of the child's business.
+/// Leaves open what the child is given, kStartFd and `landlock` (at kFilterFd, or -1), and nothing else: what
+/// this program has open (models, sockets), or was itself started with, is none of the child's business.
 void place_fds(const Launch& launch, int landlock) {
-  std::array<bool, kFilterFd + 1> given{};
+  std::array<bool, kStartFd + 1> given{};
   for (const PassedFd& fd : launch.fds) {
-    if (dup2(fd.parent, fd.child) < 0) _exit(kExitCannotStart);
+    if (dup2(fd.parent, fd.child) < 0) give_up("dup2");
     given[static_cast<std::size_t>(fd.child)] = true;
   }
+  given[kStartFd] = true;
   if (landlock >= 0) given[static_cast<std::size_t>(landlock)] = true;
-  for (int fd = 0; fd <= kFilterFd; ++fd) {
+  for (int fd = 0; fd <= kStartFd; ++fd) {
     if (!given[static_cast<std::size_t>(fd)]) close(fd);
   }
-  if (syscall(SYS_close_range, kFilterFd + 1, ~0U, 0) != 0) {
-    for (int fd = kFilterFd + 1; fd < 65536; ++fd) close(fd);
+  if (syscall(SYS_close_range, kStartFd + 1, ~0U, 0) != 0) {
+    for (int fd = kStartFd + 1; fd < 65536; ++fd) close(fd);
   }
 }
 
@@ -79,7 +93,7 @@ void place_fds(const Launch& launch, int landlock) {
 void become_nobody() {
   if (setgroups(0, nullptr) != 0) return;
   if (setresgid(kNobody, kNobody, kNobody) == 0 && setresuid(kNobody, kNobody, kNobody) != 0)
-    _exit(kExitCannotStart);
+    give_up("setresuid");
 }
 
 bool enter_filter(Launch& launch) {
@@ -98,27 +112,30 @@ bool enter_filter(Launch& launch) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  if (!launch.folder.empty() && chdir(launch.folder.c_str()) != 0) _exit(kExitCannotStart);
+  if (dup2(launch.start, kStartFd) < 0) _exit(kExitCannotStart);
   const int landlock = launch.landlock >= 0 ? dup2(launch.landlock, kFilterFd) : -1;
   place_fds(launch, landlock);
+  if (!launch.folder.empty() && chdir(launch.folder.c_str()) != 0) give_up("chdir");
   set_limits(limits);
   if (launch.drop_root) become_nobody();
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // after the change of user, which clears it
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) _exit(kExitCannotStart);
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) give_up("PR_SET_NO_NEW_PRIVS");
   if (landlock >= 0) {
-    if (!enter_landlock(landlock)) _exit(kExitCannotStart);
+    if (!enter_landlock(landlock)) give_up("Landlock");
     close(landlock);
   }
-  if (!launch.filter.empty() && !enter_filter(launch)) _exit(kExitCannotStart);
+  if (!launch.filter.empty() && !enter_filter(launch)) give_up("seccomp");
   execve(launch.argv[0], launch.argv.data(), environment);
-  _exit(kExitCannotStart);
+  give_up(launch.argv[0]);
 }
 
 /// -S and a clean environment: only the standard library, whatever is installed; -B: nothing is written.
 std::vector<std::string> python_command() {
   const std::string bootstrap =
       "import sys,os\nsys.path[:]=[p for p in sys.path if p]\nf=os.fdopen(" + std::to_string(kProgramFd) +
-      ",'rb')\ns=f.read().decode('utf-8','surrogatepass')\nf.close()\nexec(compile(s,'program','exec'),"
+      ",'rb')\ns=f.read().decode('utf-8','surrogatepass')\nf.close()\nf=os.fdopen(" +
+      std::to_string(kStartFd) +
+      ",'wb')\nf.write(b'\\0')\nf.close()\nexec(compile(s,'program','exec'),"
       "{'__name__':'__main__'})";
   return {find_python(), "-s", "-S", "-B", "-c", bootstrap};
 }
@@ -212,6 +229,13 @@ WorkFolder::~WorkFolder() {
   if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
 }
 
+std::string last_line(const std::string& text) {
+  const std::size_t end = text.find_last_not_of(" \n\r\t");
+  if (end == text.npos) return "";
+  const std::size_t begin = text.rfind('\n', end) + 1;
+  return text.substr(begin, end - begin + 1);
+}
+
 std::string find_python() {
   static const std::string found = [] {
     for (const char* path : {"/usr/bin/python3", "/usr/local/bin/python3"}) {
@@ -251,6 +275,10 @@ Process::Process(const std::string& program, const std::vector<PassedFd>& fds, c
   launch.fds = {{null.get(), 0}, {null.get(), 1}, {null.get(), 2}};
   launch.fds.insert(launch.fds.end(), fds.begin(), fds.end());
   launch.fds.push_back({text.get(), kProgramFd});
+  Pipe start = make_pipe();
+  fcntl(start.read.get(), F_SETFL, O_NONBLOCK);
+  start_ = std::move(start.read);
+  launch.start = start.write.get();
   if (wrapped) {
     filter_file = make_memory_file(filter.data(), filter.size() * sizeof(sock_filter));
     launch.fds.push_back({filter_file.get(), kFilterFd});
@@ -280,8 +308,25 @@ Process::~Process() {
 
 void Process::kill() {
   if (ended_) return;
+  killed_ = true;
   ::kill(-pid_, SIGKILL);
   ::kill(pid_, SIGKILL);  // before it has its own group
+}
+
+void Process::require_started(const std::string& stderr_text) const {
+  char report[256];
+  const ssize_t size = read(start_.get(), report, sizeof report);
+  if (size > 0 && report[0] == 0) return;
+  if (killed_ && status_ == 128 + SIGKILL) return;  // before it could begin
+  std::string why = last_line(stderr_text);
+  if (size > 0) {
+    why = std::string(report + 1, static_cast<std::size_t>(size) - 1) + ": " +
+          std::strerror(static_cast<unsigned char>(report[0]));
+  } else if (why.empty()) {
+    why = "it ended with status " + std::to_string(status_);
+  }
+  throw Error("the sandbox cannot start python3: " + why,
+              "see that python3 runs, or choose another sandbox with TOUCHSTONE_SANDBOX=landlock or seccomp");
 }
 
 bool Process::wait_until(std::chrono::steady_clock::time_point deadline) {

@@ -31,9 +31,6 @@ class Fd {
   int fd_ = -1;
 };
 
-/// Exit status of a child that could not set itself up, as a shell has it.
-inline constexpr int kExitCannotStart = 126;
-
 struct Pipe {
   Fd read;
   Fd write;
@@ -84,12 +81,21 @@ class Process {
   /// Valid after it ended: exit status, or 128 + the signal that ended it.
   int status() const { return status_; }
 
+  /// Valid after it ended: throws Error when it did so before its program began, unless kill() was why.
+  /// `stderr_text`: what it wrote, where the sandbox may have said why.
+  void require_started(const std::string& stderr_text) const;
+
  private:
   pid_t pid_ = -1;
   bool ended_ = false;
+  bool killed_ = false;
   int status_ = 0;
+  Fd start_;  // a zero comes when the program begins, or else the number and the name of what failed
   WorkFolder folder_;
 };
+
+/// The last line of `text` that is not empty.
+std::string last_line(const std::string& text);
 
 /// The python3 that is used. Throws Error with a hint.
 std::string find_python();

@@ -55,6 +55,42 @@ TEST_P(Sandbox, FailureAndItsReasonAreReported) {
   EXPECT_EQ(run("def (").outcome, ProgramOutcome::failed);
 }
 
+TEST_P(Sandbox, AProgramThatEndsAsALauncherThatFailedWouldIsAPlainFailure) {
+  for (const int status : {126, 127}) {
+    const std::string exit = "import os\nos._exit(" + std::to_string(status) + ")";
+    const ProgramResult result = run(exit);
+    EXPECT_EQ(result.outcome, ProgramOutcome::failed);
+    EXPECT_NE(result.detail.find("status " + std::to_string(status)), std::string::npos) << result.detail;
+    CheckedProgram checked;
+    checked.attempts = {"import os\ndef f(): os._exit(" + std::to_string(status) + ")"};
+    checked.entry_point = "f";
+    checked.test = "def check(candidate):\n    assert candidate() == 1";
+    EXPECT_EQ(run_checked(checked, limits_).outcome, ProgramOutcome::crashed);
+  }
+}
+
+TEST_P(Sandbox, OneThatCannotStartIsAnErrorInOneLine) {
+  limits_.memory_bytes = std::size_t{8} << 20;  // too little to load Python
+  CheckedProgram checked;
+  checked.attempts = {"def f(): return 1"};
+  checked.entry_point = "f";
+  checked.test = "def check(candidate): pass";
+  for (const bool alone : {true, false}) {
+    try {
+      if (alone) {
+        run("print(1)");
+      } else {
+        run_checked(checked, limits_);
+      }
+      FAIL() << "it started";
+    } catch (const Error& error) {
+      const std::string what = error.what();
+      EXPECT_EQ(what.find("the sandbox cannot start python3: "), 0U) << what;
+      EXPECT_EQ(what.find('\n'), what.npos) << what;
+    }
+  }
+}
+
 TEST_P(Sandbox, ASegmentationFaultIsACrash) {
   EXPECT_EQ(run("import ctypes\nctypes.string_at(0)").outcome, ProgramOutcome::crashed);
 }
