@@ -43,7 +43,7 @@ boost::json::object to_json(const Checkpoint& checkpoint, const MemoryPlan& memo
                        {"bytes", tensor->bytes.size()}});
   }
   const auto* type = checkpoint.config.if_contains("model_type");
-  // Before the hash, which brings all of the files into memory.
+  // Before the hash, which may bring all of the files into memory.
   boost::json::object preflight = memory_to_json({&memory, 1}, available_memory_bytes());
   boost::json::object document{{"format", checkpoint.format},
                                {"architecture", type != nullptr ? *type : boost::json::value()},
@@ -56,7 +56,7 @@ boost::json::object to_json(const Checkpoint& checkpoint, const MemoryPlan& memo
                                  {"ctx", memory.sequence_tokens},
                                  {"total_at_ctx", memory.needs.weights + memory.kv()},
                                  {"preflight", std::move(preflight)}}},
-                               {"sha256", compute_sha256(checkpoint)}};
+                               {"sha256", find_sha256(checkpoint)}};
   if (!checkpoint.gguf_metadata.empty()) document["gguf_metadata"] = checkpoint.gguf_metadata;
   return document;
 }
@@ -66,9 +66,9 @@ std::string format_text(const Checkpoint& checkpoint, const Config& config, cons
   text += fmt::format("  layers {}, hidden {}, heads {} ({} key/value) of {}, vocabulary {}, {} head\n",
                       config.num_layers, config.hidden_size, config.num_heads, config.num_kv_heads,
                       config.head_dim, config.vocab_size, config.tie_word_embeddings ? "tied" : "untied");
-  // Before the hash, which brings all of the files into memory.
+  // Before the hash, which may bring all of the files into memory.
   const std::string table = format_memory_table({&memory, 1}, available_memory_bytes());
-  text += fmt::format("  sha256 {}\n", compute_sha256(checkpoint));
+  text += fmt::format("  sha256 {}\n", find_sha256(checkpoint));
   text += "\nmemory for one sequence that fills the context: " + table + "\n";
   for (const Tensor* tensor : sorted_tensors(checkpoint)) {
     text += fmt::format("  {:<52} {:<5} [{}]\n", make_one_line(tensor->name), dtype_info(tensor->dtype).name,

@@ -138,7 +138,7 @@ OpenCandidate open_candidate(const RunSettings& settings, const std::string& mod
   candidate.info = describe_candidate(checkpoint, candidate.prompter, settings);
   candidate.info.label = label;
   candidate.info.model = model;
-  candidate.info.sha256 = compute_sha256(checkpoint);
+  candidate.info.sha256 = find_sha256(checkpoint);
   return candidate;
 }
 

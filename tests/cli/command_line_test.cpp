@@ -463,6 +463,23 @@ TEST(CommandLine, InspectNamesTensorsAndMemory) {
           memory.at("ctx").to_number<std::uint64_t>() * memory.at("kv_per_token").to_number<std::uint64_t>());
 }
 
+TEST(CommandLine, InspectReadsTheWeightsOnceToTellTheirHash) {
+  const TemporaryFolder cache;
+  const auto inspect = [&] {
+    const ProcessResult result =
+        run_process({TOUCHSTONE_BINARY, "inspect", kTiny, "--json"}, {},
+                    {"XDG_CACHE_HOME=" + cache.path().string(), "TOUCHSTONE_CACHE_BYTES=1000000"});
+    return parse_only_document(result).at("sha256").as_string();
+  };
+  const boost::json::string first = inspect();
+  const std::filesystem::path kept =
+      std::filesystem::directory_iterator(cache.path() / "touchstone/sha256")->path();
+  EXPECT_EQ(read_file(kept), first);
+  const std::string other(64, 'a');
+  std::ofstream(kept) << other;
+  EXPECT_EQ(inspect(), other);
+}
+
 struct Memory {
   double peak_mb, planned_mb;
 };
