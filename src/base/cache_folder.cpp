@@ -84,15 +84,6 @@ void make_room(const fs::path& folder, std::uint64_t bytes) {
   }
 }
 
-void write_all(int fd, std::span<const std::byte> bytes, const fs::path& path) {
-  while (!bytes.empty()) {
-    const ssize_t written = write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail("cannot write", path);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-}
-
 void write_pieces(int fd, std::span<const std::span<const std::byte>> pieces, const fs::path& path) {
   std::vector<std::byte> block;
   block.reserve(kWriteBytes);
@@ -102,11 +93,11 @@ void write_pieces(int fd, std::span<const std::span<const std::byte>> pieces, co
       block.insert(block.end(), part.begin(), part.end());
       piece = piece.subspan(part.size());
       if (block.size() < kWriteBytes) continue;
-      write_all(fd, block, path);
+      if (!write_all(fd, block)) fail("cannot write", path);
       block.clear();
     }
   }
-  write_all(fd, block, path);
+  if (!write_all(fd, block)) fail("cannot write", path);
 }
 
 }  // namespace

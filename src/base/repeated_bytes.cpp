@@ -25,10 +25,9 @@ Blob repeat_bytes(std::string name, std::span<const std::byte> pattern, std::siz
   check(file.fd >= 0);
   for (std::size_t filled = 0; filled < step;) {
     const std::size_t begin = filled % pattern.size();
-    const ssize_t written =
-        ::write(file.fd, pattern.data() + begin, std::min(pattern.size() - begin, step - filled));
-    check(written > 0);
-    filled += static_cast<std::size_t>(written);
+    const auto part = pattern.subspan(begin, std::min(pattern.size() - begin, step - filled));
+    check(write_all(file.fd, part));
+    filled += part.size();
   }
   void* address = mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   check(address != MAP_FAILED);

@@ -93,24 +93,11 @@ void answer(Chat& chat) {
   clear_interrupt();
 }
 
-/// A line of input, or nothing at its end or on Ctrl-C. Throws Error when it cannot be read, or has no end.
-std::optional<std::string> read_line(bool is_terminal) {
-  constexpr std::size_t kMaxLineBytes = std::size_t{64} << 20U;
+/// A line of input, or nothing at its end or on Ctrl-C.
+std::optional<std::string> read_question(bool is_terminal) {
   if (is_terminal) print_text("> ");
   std::string line;
-  while (true) {
-    const int c = std::getc(stdin);
-    if (c == EOF && std::ferror(stdin) != 0 && !interrupted()) {
-      throw Error(std::string("cannot read standard input: ") + std::strerror(errno),
-                  "give it a terminal, a file or a pipe that can be read");
-    }
-    if (c == EOF) return line.empty() || interrupted() ? std::nullopt : std::optional(line);
-    if (c == '\n') return line;
-    if (line.size() == kMaxLineBytes) {
-      throw Error("standard input has a line that is larger than 64 MiB", "give one question a line");
-    }
-    line += static_cast<char>(c);
-  }
+  return read_line(line, "question") ? std::optional(line) : std::nullopt;
 }
 
 void regenerate(Chat& chat) {
@@ -149,7 +136,7 @@ int run_chat(const ChatOptions& options) {
   start_afresh(chat, options.system);
   const bool is_terminal = isatty(STDIN_FILENO) != 0;
   if (is_terminal) print_text(chat.model->id + " — /help lists the commands\n");
-  while (const auto line = read_line(is_terminal)) {
+  while (const auto line = read_question(is_terminal)) {
     if (line->empty()) continue;
     try {
       if (line->front() == '/') {

@@ -25,7 +25,7 @@ constexpr std::size_t kMaxInputBytes = std::size_t{64} << 20U;
 
 [[noreturn]] void fail_reading() {
   throw Error(std::string("cannot read standard input: ") + std::strerror(errno),
-              "give it a file or a pipe that can be read");
+              "give it a terminal, a file or a pipe that can be read");
 }
 
 std::size_t read_some(char* buffer, std::size_t size) {
@@ -34,20 +34,6 @@ std::size_t read_some(char* buffer, std::size_t size) {
     fail_reading();
   }
   return got;
-}
-
-/// The next line, without its end; false when there is none.
-bool read_line(std::string& line) {
-  line.clear();
-  int c = 0;
-  while ((c = getc_unlocked(stdin)) != EOF && c != '\n') {
-    if (line.size() == kMaxInputBytes) {
-      throw Error("standard input has a line that is larger than 64 MiB", "give one document a line");
-    }
-    line.push_back(static_cast<char>(c));
-  }
-  if (c == EOF && std::ferror(stdin) != 0) fail_reading();
-  return c == '\n' || !line.empty();
 }
 
 void add_json_option(CLI::App& app, CommonOptions& options) {
@@ -130,13 +116,29 @@ std::string read_stdin() {
   return text;
 }
 
+bool read_line(std::string& line, std::string_view unit) {
+  line.clear();
+  int c = 0;
+  while ((c = getc_unlocked(stdin)) != EOF && c != '\n') {
+    if (line.size() == kMaxInputBytes) {
+      throw Error("standard input has a line that is larger than 64 MiB",
+                  "give one " + std::string(unit) + " a line");
+    }
+    line.push_back(static_cast<char>(c));
+  }
+  if (interrupted()) return false;
+  if (c == EOF && std::ferror(stdin) != 0) fail_reading();
+  return c == '\n' || !line.empty();
+}
+
 void for_each_stdin_line(const std::function<void(const std::string& line, std::size_t number)>& handle) {
   std::size_t number = 0;
-  for (std::string line; read_line(line);) {
+  for (std::string line; read_line(line, "document");) {
     ++number;
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.find_first_not_of(" \t") != std::string::npos) handle(line, number);
   }
+  stop_if_interrupted();
 }
 
 std::vector<std::int32_t> parse_ids(const boost::json::value& value, const std::string& source) {

@@ -58,6 +58,10 @@ void stop_if_interrupted();
 /// Standard input to its end. Throws Error past kMaxInputBytes.
 std::string read_stdin();
 
+/// The next line of standard input, without its end; false when there is none, or on Ctrl-C. Throws Error
+/// when it cannot be read, or has no end: it should be one `unit`.
+bool read_line(std::string& line, std::string_view unit);
+
 /// Calls `handle` with each line of standard input that is not blank; `number` counts from 1. Throws Error
 /// for a line of more than kMaxInputBytes.
 void for_each_stdin_line(const std::function<void(const std::string& line, std::size_t number)>& handle);

@@ -17,9 +17,6 @@ double ms_since(Clock::time_point start) { return seconds_since(start) * 1e3; }
 
 // KV memory may take this share of what is free; the rest is for logits, text, and the user's other programs.
 constexpr double kKvShareOfFreeMemory = 0.5;
-// Without other wishes a sequence counts as this long when the pool is sized; longer ones still run, fewer at
-// once.
-constexpr std::int32_t kUsualSequenceTokens = 4096;
 // Samples of one request: each holds its own copy of the prompt's ids.
 constexpr std::int32_t kMostSamples = 1024;
 
@@ -29,10 +26,8 @@ std::int32_t choose_num_blocks(const Transformer& transformer, const EngineOptio
   const double block_bytes = static_cast<double>(transformer.kv_bytes_per_token()) * kKvBlockTokens;
   const double affordable =
       kKvShareOfFreeMemory * static_cast<double>(available_memory_bytes()) / block_bytes;
-  const auto usual = static_cast<std::size_t>(std::min(max_sequence_tokens, kUsualSequenceTokens));
-  const double wanted =
-      std::max(static_cast<double>(blocks_for(usual)) * options.max_batch,
-               static_cast<double>(blocks_for(static_cast<std::size_t>(max_sequence_tokens))));
+  const auto wanted = static_cast<double>(
+      blocks_for(static_cast<std::size_t>(wanted_kv_tokens(options.max_batch, max_sequence_tokens))));
   constexpr double kMostBlocks = 1 << 24;
   return static_cast<std::int32_t>(std::clamp(std::min(wanted, affordable), 1.0, kMostBlocks));
 }

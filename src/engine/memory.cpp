@@ -50,7 +50,7 @@ std::uint64_t find_room(std::uint64_t limit, std::uint64_t used, std::uint64_t r
 // holds before and gives back after.
 constexpr std::uint64_t kSamplerBytesPerToken = 16;
 constexpr std::uint64_t kProgramBytes = 3'000'000;  // code not yet run, stacks, the heap's gaps
-// Without other wishes a sequence counts as this long.
+// Without other wishes a sequence counts as this long; longer ones still run, fewer at once.
 constexpr std::int32_t kUsualSequenceTokens = 2048;
 
 std::int64_t round_to_block(std::int64_t tokens) {
@@ -79,6 +79,11 @@ std::uint64_t available_memory_bytes() {
   return bytes;
 }
 
+std::int64_t wanted_kv_tokens(std::int32_t max_batch, std::int32_t sequence_tokens) {
+  const std::int64_t usual = round_to_block(std::min(sequence_tokens, kUsualSequenceTokens));
+  return std::max<std::int64_t>(usual * max_batch, sequence_tokens);
+}
+
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelOptions& options,
                        const EngineOptions& engine) {
   const Config config = parse_config(checkpoint);
@@ -88,10 +93,9 @@ MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelOptions& options
   plan.max_batch = std::max(engine.max_batch, 1);
   plan.sequence_tokens =
       engine.max_sequence_tokens > 0 ? std::min(engine.max_sequence_tokens, longest) : longest;
-  const std::int64_t usual = std::min(plan.sequence_tokens, kUsualSequenceTokens);
-  const std::int64_t wanted =
-      std::max<std::int64_t>(round_to_block(usual) * plan.max_batch, plan.sequence_tokens);
-  plan.kv_tokens = round_to_block(engine.context_tokens > 0 ? engine.context_tokens : wanted);
+  plan.kv_tokens =
+      round_to_block(engine.context_tokens > 0 ? engine.context_tokens
+                                               : wanted_kv_tokens(plan.max_batch, plan.sequence_tokens));
   const std::int32_t logits = most_logit_rows(engine);
   const std::int32_t chunk = std::min(engine.prefill_chunk, plan.sequence_tokens);
   plan.needs = plan_model_memory(checkpoint, options,

@@ -42,6 +42,10 @@ struct MemoryPlan {
   std::uint64_t total() const { return without_kv() + kv(); }
 };
 
+/// The KV memory, in tokens, that an engine would like to have when nobody says how much: for `max_batch`
+/// sequences of a usual length, and for one of the longest.
+std::int64_t wanted_kv_tokens(std::int32_t max_batch, std::int32_t sequence_tokens);
+
 /// `engine`: its max_batch, max_sequence_tokens and prefill_chunk; with context_tokens 0, the plan
 /// has the KV memory that an engine would like to have. Throws Error for a model that cannot be run.
 MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelOptions& options,

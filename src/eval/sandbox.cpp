@@ -13,6 +13,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "eval/sandbox_filter.h"
 #include "eval/sandbox_process.h"
@@ -20,8 +21,6 @@
 
 namespace touchstone {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kStderrTail = 4096;  // bytes
 constexpr int kSignalled = 128;            // Process::status() of signal 0
@@ -109,7 +108,7 @@ ProgramResult run_in(const std::string& program, const SandboxLimits& limits, Sa
   ProgramResult result;
   if (!in_time) process.kill();
   process.wait_until(Clock::time_point::max());
-  result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  result.seconds = seconds_since(start);
   result.outcome = in_time ? outcome_of(process.status()) : ProgramOutcome::timed_out;
   result.detail = in_time ? describe_status(process.status(), errors.text) : "ran past its time limit";
   result.output = std::move(output.text);
@@ -244,8 +243,8 @@ ProgramResult run_checked(const CheckedProgram& program, const SandboxLimits& li
   Pipe err = make_pipe();
   const std::string code_job = to_job(program, false);
   const std::string judge_job = to_job(program, true);
-  const Fd code_file = make_memory_file(code_job.data(), code_job.size());
-  const Fd judge_file = make_memory_file(judge_job.data(), judge_job.size());
+  const Fd code_file = make_memory_file(std::as_bytes(std::span(code_job)));
+  const Fd judge_file = make_memory_file(std::as_bytes(std::span(judge_job)));
   Process code(
       candidate_program(),
       {{err.write.get(), 2}, {to_code.read.get(), 3}, {from_code.write.get(), 4}, {code_file.get(), 5}},
@@ -271,7 +270,7 @@ ProgramResult run_checked(const CheckedProgram& program, const SandboxLimits& li
   if (!judge.wait_until(no_result ? soon : Clock::now())) judge.kill();
   code.wait_until(Clock::time_point::max());
   judge.wait_until(Clock::time_point::max());
-  result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  result.seconds = seconds_since(start);
   result.stderr_tail = errors.text;
   code.require_started(errors.text);
   judge.require_started("");

@@ -20,6 +20,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "eval/sandbox_filter.h"
 
@@ -200,15 +201,10 @@ Pipe make_pipe() {
   return made;
 }
 
-Fd make_memory_file(const void* bytes, std::size_t size) {
+Fd make_memory_file(std::span<const std::byte> bytes) {
   Fd file(memfd_create("touchstone", MFD_CLOEXEC));
   if (file.get() < 0) fail("cannot make a file in memory");
-  const char* from = static_cast<const char*>(bytes);
-  for (std::size_t done = 0; done < size;) {
-    const ssize_t wrote = write(file.get(), from + done, size - done);
-    if (wrote < 0 && errno != EINTR) fail("cannot write a file in memory");
-    if (wrote > 0) done += static_cast<std::size_t>(wrote);
-  }
+  if (!write_all(file.get(), bytes)) fail("cannot write a file in memory");
   lseek(file.get(), 0, SEEK_SET);
   return file;
 }
@@ -269,7 +265,7 @@ Process::Process(const std::string& program, const std::vector<PassedFd>& fds, c
   finish_arguments(launch);
 
   const Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
-  const Fd text = make_memory_file(program.data(), program.size());
+  const Fd text = make_memory_file(std::as_bytes(std::span(program)));
   Fd filter_file;
   Fd landlock;
   launch.fds = {{null.get(), 0}, {null.get(), 1}, {null.get(), 2}};
@@ -280,7 +276,7 @@ Process::Process(const std::string& program, const std::vector<PassedFd>& fds, c
   start_ = std::move(start.read);
   launch.start = start.write.get();
   if (wrapped) {
-    filter_file = make_memory_file(filter.data(), filter.size() * sizeof(sock_filter));
+    filter_file = make_memory_file(std::as_bytes(std::span(filter)));
     launch.fds.push_back({filter_file.get(), kFilterFd});
   } else {
     launch.filter = filter;
@@ -303,7 +299,7 @@ Process::Process(const std::string& program, const std::vector<PassedFd>& fds, c
 
 Process::~Process() {
   kill();
-  wait_until(std::chrono::steady_clock::time_point::max());
+  wait_until(Clock::time_point::max());
 }
 
 void Process::kill() {
@@ -329,8 +325,8 @@ void Process::require_started(const std::string& stderr_text) const {
               "see that python3 runs, or choose another sandbox with TOUCHSTONE_SANDBOX=landlock or seccomp");
 }
 
-bool Process::wait_until(std::chrono::steady_clock::time_point deadline) {
-  const bool forever = deadline == std::chrono::steady_clock::time_point::max();
+bool Process::wait_until(Clock::time_point deadline) {
+  const bool forever = deadline == Clock::time_point::max();
   while (!ended_) {
     int raw = 0;
     const pid_t got = waitpid(pid_, &raw, forever ? 0 : WNOHANG);
@@ -341,7 +337,7 @@ bool Process::wait_until(std::chrono::steady_clock::time_point deadline) {
       ended_ = true;  // reaped by somebody else: its status is lost
       status_ = 128;
     } else if (got == 0) {
-      if (std::chrono::steady_clock::now() >= deadline) return false;
+      if (Clock::now() >= deadline) return false;
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   }

@@ -3,12 +3,14 @@
 
 #include <sys/types.h>
 
-#include <chrono>
+#include <cstddef>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "eval/sandbox.h"
 
 namespace touchstone {
@@ -38,7 +40,7 @@ struct Pipe {
 Pipe make_pipe();
 
 /// A file in memory that holds `bytes`, to be read from its beginning.
-Fd make_memory_file(const void* bytes, std::size_t size);
+Fd make_memory_file(std::span<const std::byte> bytes);
 
 /// Removes itself with what it holds.
 class WorkFolder {
@@ -75,7 +77,7 @@ class Process {
   Process& operator=(const Process&) = delete;
 
   /// Waits at most until `deadline`; false when it still runs.
-  bool wait_until(std::chrono::steady_clock::time_point deadline);
+  bool wait_until(Clock::time_point deadline);
   void kill();
 
   /// Valid after it ended: exit status, or 128 + the signal that ended it.

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "kernels/buffer.h"
 #include "kernels/cpu/tiles.h"
@@ -15,18 +15,12 @@
 namespace touchstone {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // More than the last-level caches of today's servers, within what a small machine can spare.
 constexpr std::size_t kReadBytesMax = std::size_t{1} << 30;
 constexpr int kRounds = 5;
 constexpr std::int64_t kFmaIterations = 4'000'000;
 // Enough independent chains to cover a latency of 4 cycles at two a cycle, with some to spare.
 constexpr int kChains = 12;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// Sums lines of eight 64-bit words in independent chains, so that memory is the limit; reads them as so many
 /// streams side by side.

@@ -10,10 +10,10 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
+
 namespace touchstone::serve {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 using std::chrono_literals::operator""ms;
 
@@ -197,7 +197,7 @@ void ModelRunner::Impl::finish(Engine::RequestId id, GenerateResult result) {
   job.item.job.on_done(std::move(result));
   if (job.item.place == nullptr) return;  // how long idle work takes tells nobody when to come again
   constexpr double kWeight = 0.2;         // of the newest, in the mean
-  const double seconds = std::chrono::duration<double>(Clock::now() - job.begun).count();
+  const double seconds = seconds_since(job.begun);
   const std::scoped_lock lock(mutex);
   mean_job_s += kWeight * (seconds - mean_job_s);
 }
@@ -243,7 +243,7 @@ void ModelRunner::Impl::run() {
     publish();
     heed_clients(all_cancelled);
     if (!running.empty()) step();
-    busy_s += std::chrono::duration<double>(Clock::now() - begun).count();
+    busy_s += seconds_since(begun);
     publish();
     const std::scoped_lock lock(mutex);
     if (stopped && running.empty() && waiting.empty()) return;

@@ -120,6 +120,13 @@ MemoryPlan make_plan(std::uint64_t weights, std::uint64_t kv_per_token, std::int
   return plan;
 }
 
+TEST(Memory, AnEngineWantsRoomForABatchOfUsualSequencesAndForOneOfTheLongest) {
+  EXPECT_EQ(wanted_kv_tokens(4, 100'000), 100'000);
+  EXPECT_EQ(wanted_kv_tokens(64, 100'000), 64 * wanted_kv_tokens(1, 2048));
+  EXPECT_GE(wanted_kv_tokens(3, 100), 300);
+  EXPECT_LT(wanted_kv_tokens(3, 100), 3 * (100 + kKvBlockTokens));
+}
+
 TEST(Memory, TwoModelsSizeTheirKvMemorySoThatBothFit) {
   const std::vector<std::int64_t> least = {32, 32};
   std::vector<MemoryPlan> plans = {make_plan(1000, 1, 3232), make_plan(2000, 10, 352)};
