@@ -35,23 +35,23 @@ KvFormat choose_kv_format(const std::string& kv_dtype, Arithmetic arithmetic) {
   return parse_kv_dtype(kv_dtype).value_or(arithmetic == Arithmetic::float32 ? KvFormat::f32 : KvFormat::f16);
 }
 
-/// The packed matrices', and the vectors' as float32.
+/// The packed matrices', and the vectors' as float32: of what is loaded, whatever else the files hold.
 std::uint64_t plan_weight_bytes(const Checkpoint& checkpoint, const Config& config, PackAs as) {
   std::uint64_t bytes = 0;
-  for (const auto& [name, tensor] : checkpoint.tensors) {
+  for (const std::string& name : list_loaded_names(config)) {
+    const Tensor* found = checkpoint.find_tensor(name);
+    if (found == nullptr) continue;
+    const Tensor& tensor = *found;
     if (tensor.shape.size() == 1) bytes += static_cast<std::uint64_t>(tensor.shape[0]) * sizeof(float);
-    const bool is_head = name == head_name(config);
-    const bool is_used = is_head || (name != kEmbeddingName && name != "lm_head.weight");
     const auto is_too_large = [](std::int64_t size) {
       return size > std::numeric_limits<std::int32_t>::max();
     };
     // What loading refuses needs no plan.
-    if (tensor.shape.size() != 2 || !is_used ||
-        std::any_of(tensor.shape.begin(), tensor.shape.end(), is_too_large))
+    if (tensor.shape.size() != 2 || std::any_of(tensor.shape.begin(), tensor.shape.end(), is_too_large))
       continue;
     const StoredMatrix stored{tensor.dtype, static_cast<std::int32_t>(tensor.shape[0]),
                               static_cast<std::int32_t>(tensor.shape[1]), tensor.bytes};
-    bytes += plan_packing(stored, is_head ? pack_head_as(as) : as).bytes();
+    bytes += plan_packing(stored, name == head_name(config) ? pack_head_as(as) : as).bytes();
   }
   return bytes;
 }

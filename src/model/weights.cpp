@@ -133,6 +133,24 @@ std::string head_name(const Config& config) {
   return config.tie_word_embeddings ? kEmbeddingName : "lm_head.weight";
 }
 
+std::vector<std::string> list_loaded_names(const Config& config) {
+  std::vector<std::string> names = {head_name(config), "model.norm.weight"};
+  for (std::int32_t i = 0; i < config.num_layers; ++i) {
+    const std::string prefix = "model.layers." + std::to_string(i) + ".";
+    for (const char* linear : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+                               "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"}) {
+      names.push_back(prefix + linear + ".weight");
+      names.push_back(prefix + linear + ".bias");
+    }
+    names.push_back(prefix + "input_layernorm.weight");
+    names.push_back(prefix + "post_attention_layernorm.weight");
+    if (!config.qk_norm) continue;
+    names.push_back(prefix + "self_attn.q_norm.weight");
+    names.push_back(prefix + "self_attn.k_norm.weight");
+  }
+  return names;
+}
+
 Weights load_weights(const Checkpoint& checkpoint, const Config& config, PackAs as,
                      const ModelOptions& options, ThreadPool& pool) {
   PackedCache cache(checkpoint, as, options, pool);

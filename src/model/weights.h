@@ -50,6 +50,9 @@ std::string head_name(const Config& config);
 inline PackAs pack_head_as(PackAs as) { return as == PackAs::int4 ? PackAs::int8 : as; }
 inline constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
 
+/// The tensors that load_weights reads, those that a model may lack included. Files may hold others.
+std::vector<std::string> list_loaded_names(const Config& config);
+
 /// Packs all weights, or finds them packed in the cache. Throws Error for a missing tensor or one of another
 /// shape than the config says, naming it.
 Weights load_weights(const Checkpoint& checkpoint, const Config& config, PackAs as,

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "formats/checkpoint.h"
+#include "model/model_memory.h"
 #include "model/model_runner.h"
 #include "model/tiny_model.h"
 
@@ -311,6 +312,24 @@ TEST(Transformer, AccountsForItsMemory) {
             std::size_t{2} * 2 * 2 * 16 * sizeof(float));  // head_dim rounded up to 16
   EXPECT_GT(model.weight_bytes(), std::size_t{37} * 40 * sizeof(float));
   EXPECT_THROW(model.make_kv_pool(2000000000), Error);
+}
+
+TEST(Transformer, ItsWeightsArePlannedAsTheyAreLoaded) {
+  for (const TinyShape& shape : list_shapes()) {
+    for (const char* dtype : {"f32", "int8", "int4"}) {
+      const ModelOptions options{.num_threads = 1, .dtype = dtype};
+      const PassSize pass{.tokens = 8, .logits = 1, .positions = 64};
+      TinyModel tiny(shape);
+      const ModelMemory planned = plan_model_memory(tiny.checkpoint, options, pass);
+      EXPECT_EQ(planned.weights, Transformer(tiny.checkpoint, options).weight_bytes())
+          << shape.model_type << " " << dtype;
+      tiny.add("model.layers.99.mlp.up_proj.weight", {64, 64});
+      tiny.add("visual.proj.weight", {64, 64});
+      tiny.add("visual.norm.weight", {64});
+      EXPECT_EQ(plan_model_memory(tiny.checkpoint, options, pass).weights, planned.weights)
+          << "of tensors that the model does not use";
+    }
+  }
 }
 
 }  // namespace
