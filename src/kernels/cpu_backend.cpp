@@ -17,6 +17,9 @@ namespace {
 /// Below this many numbers a loop is done before a second thread has woken up.
 constexpr std::int64_t kWorthSharing = 16384;
 
+/// Numbers of bfloat16 that stay in a second-level cache of 2 MiB beside weights and sums.
+constexpr std::int64_t kNearActivations = 512 * 1024;
+
 std::int32_t divide_up(std::int32_t a, std::int32_t b) { return (a + b - 1) / b; }
 
 /// Runs work(row) for all rows, on all threads if that pays.
@@ -280,8 +283,11 @@ void CpuBackend::for_each_piece(Rows x, std::span<const Linear* const> linears, 
   const auto too_few = [&](std::int32_t each) {  // pieces for a thread: with few, some idle at the end
     return divide_up(all_panels, panels_each) * divide_up(x.count, tokens_each) < each * pool_.size();
   };
-  // One token's weights are read fastest in long streams.
-  if (too_few(x.count == 1 ? 8 : 32)) panels_each = 3;
+  // One token's weights are read fastest in long streams. Tiles wait for activations that don't stay in the
+  // second-level cache: large pieces read them less often.
+  const bool activations_stream =
+      pairs && sums_in_tiles_ && std::int64_t{tokens_each} * x.width > kNearActivations;
+  if (too_few(x.count == 1 || activations_stream ? 8 : 32)) panels_each = 3;
   while (too_few(8) && tokens_each > 64) tokens_each = divide_up(tokens_each, 2);
   while (too_few(3) && tokens_each > 32) tokens_each = divide_up(tokens_each, 2);
   std::array<std::int32_t, 4> num_groups{};  // of each product
