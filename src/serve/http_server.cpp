@@ -40,7 +40,8 @@ namespace {
 /// Completion token: errors go there, and are not thrown.
 auto into(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
 
-// Awaited calls below get named arguments: GCC 12 destroys some temporaries of such expressions twice.
+// Awaited calls below get named arguments: GCC 12 destroys some temporaries of such expressions twice. None
+// stands behind && or ||, where it awaits them whatever comes before.
 
 // Input that waits for the parser: a little more than the largest header. Bodies are taken as they come, but
 // a chunk's extension and the trailers only whole.
@@ -596,7 +597,8 @@ asio::awaitable<bool> HttpServer::Impl::write_stream(Connection& c, bool chunked
       co_await c.news->wait();
     }
   }
-  co_return !chunked || co_await write_all(c, "0\r\n\r\n", options.limits.write_time);
+  if (!chunked) co_return true;
+  co_return co_await write_all(c, "0\r\n\r\n", options.limits.write_time);
 }
 
 HttpServer::HttpServer(asio::io_context& io, HttpServerOptions options)

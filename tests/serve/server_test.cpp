@@ -246,6 +246,17 @@ TEST(Server, HttpsOlderAndOddFormsAreUnderstood) {
   EXPECT_EQ(client.receive().status, 200);
 }
 
+TEST(Server, AStreamToAnOlderClientEndsWithItsConnectionAndHasNothingBehindIt) {
+  const RunningServer server;
+  std::string request = chat(R"(,"max_tokens":3,"stream":true)");
+  request.replace(request.find("HTTP/1.1"), 8, "HTTP/1.0");
+  const TestResponse response = server.ask(request);
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.header("transfer-encoding"), "");
+  EXPECT_TRUE(response.body.starts_with("data: ")) << response.body;
+  EXPECT_TRUE(response.body.ends_with("data: [DONE]\n\n")) << response.body;
+}
+
 TEST(Server, AClientThatLeavesFreesItsPlaceWhereverItsRequestIs) {
   ServerOptions options = test_options();
   options.runner.engine.max_batch = 1;
