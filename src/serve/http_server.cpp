@@ -205,8 +205,8 @@ struct Connection {
 using ConnectionPointer = std::shared_ptr<Connection>;
 using RequestParser = http::request_parser<http::string_body>;
 
-asio::awaitable<std::size_t> read_some(Connection& c, error_code& error) {
-  if (c.tls) co_return co_await c.tls->async_read_some(asio::buffer(c.chunk), into(error));
+asio::awaitable<std::size_t> read_some(Connection& c, bool decrypts, error_code& error) {
+  if (decrypts) co_return co_await c.tls->async_read_some(asio::buffer(c.chunk), into(error));
   co_return co_await c.socket.async_read_some(asio::buffer(c.chunk), into(error));
 }
 
@@ -218,7 +218,10 @@ asio::awaitable<void> read_input(ConnectionPointer c) {
       if (!c->socket.is_open()) co_return;
     }
     error_code error;
-    const std::size_t size = co_await read_some(*c, error);
+    const bool decrypts = c->tls && !c->discards_input;
+    const std::size_t size = co_await read_some(*c, decrypts, error);
+    if (error && decrypts && c->discards_input)
+      continue;  // we have ended TLS: the rest is passed over as it is
     if (!c->discards_input) c->input.append(c->chunk.data(), size);
     c->read_error = error;
     if (error && c->exchange) c->exchange->gone = true;
@@ -447,6 +450,11 @@ asio::awaitable<void> HttpServer::Impl::serve(ConnectionPointer c) {
   c->set_deadline(kLingerTime);
   c->timed_out = false;
   error_code ignored;
+  if (c->tls) {  // without its own end a TLS client takes the answer for one that was cut off
+    c->writes = true;
+    co_await c->tls->async_shutdown(into(ignored));
+    c->writes = false;
+  }
   c->socket.shutdown(tcp::socket::shutdown_send, ignored);
   while (!c->read_error && !c->timed_out && c->socket.is_open()) co_await c->news->wait();
 }

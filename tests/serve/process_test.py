@@ -153,6 +153,19 @@ class Serve(unittest.TestCase):
             connection.request("POST", "/v1/completions", json.dumps({"prompt": "Tom", "max_tokens": 3, "stream": True}))
             self.assertTrue(connection.getresponse().read().endswith(b"data: [DONE]\n\n"))
             connection.close()
+            raw = socket.create_connection(("127.0.0.1", process.port), timeout=60)
+            with context.wrap_socket(raw, server_hostname="localhost", suppress_ragged_eofs=False) as old:
+                body = json.dumps({"prompt": "Tom", "max_tokens": 3, "stream": True})
+                old.sendall(f"POST /v1/completions HTTP/1.0\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+                answer = b""
+                while piece := old.recv(65536):  # raises where the connection is cut and not ended
+                    answer += piece
+            self.assertTrue(answer.endswith(b"data: [DONE]\n\n"))
+            raw = socket.create_connection(("127.0.0.1", process.port), timeout=60)
+            with context.wrap_socket(raw, server_hostname="localhost") as large:
+                large.sendall(b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n\r\n")
+                large.sendall(bytes(9_000_000))  # raises where a refusal resets the connection
+                self.assertTrue(large.recv(65536).startswith(b"HTTP/1.1 413"))
             with self.assertRaises((http.client.HTTPException, OSError)):  # plain text to a TLS port
                 plain = process.connect()
                 plain.request("GET", "/health")
