@@ -311,7 +311,7 @@ void Process::kill() {
 
 void Process::require_started(const std::string& stderr_text) const {
   char report[256];
-  const ssize_t size = read(start_.get(), report, sizeof report);
+  const ssize_t size = ::read(start_.get(), report, sizeof report);
   if (size > 0 && report[0] == 0) return;
   if (killed_ && status_ == 128 + SIGKILL) return;  // before it could begin
   std::string why = last_line(stderr_text);
