@@ -164,7 +164,7 @@ class Run(unittest.TestCase):
         cls.server.stderr.close()
 
     def run_load(self, *options):
-        command = [sys.executable, BENCH / "serve_load.py", "--endpoint", f"demo={self.url}", "--duration", "2",
+        command = [sys.executable, BENCH / "serve_load.py", "--endpoint", f"demo={self.url}", "--duration", "4",
                    "--warmup", "0.5", "--prompt-tokens", "100", "--new-tokens", "16", *options]
         result = subprocess.run(command, capture_output=True, text=True, timeout=300)
         self.assertEqual(result.returncode, 0, result.stderr)
