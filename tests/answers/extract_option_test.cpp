@@ -15,65 +15,66 @@ const std::vector<std::string>& pilots() {
 }
 
 /// The letter that is read; "-" for none, and the letters behind it where several are chosen.
-std::string read(const std::string& answer) {
+std::string read_option(const std::string& answer) {
   const OptionAnswer said = extract_option(answer, pilots());
   return (said.index ? "" : "-") + said.text;
 }
 
 TEST(AnswersOption, AListOfVerdictsChoosesTheOptionItCallsRight) {
-  EXPECT_EQ(read("A. Dana is a pilot: incorrect.\nB. Every pilot in the club can read maps: incorrect.\n"
-                 "C. Someone without a compass is a pilot: correct.\nD. Dana can read maps: incorrect."),
-            "C");
-  EXPECT_EQ(read("A. Dana is a pilot ❌\nB. Every pilot in the club can read maps ✅\n"
-                 "C. Someone without a compass is a pilot ❌\nD. Dana can read maps ❌"),
+  EXPECT_EQ(
+      read_option("A. Dana is a pilot: incorrect.\nB. Every pilot in the club can read maps: incorrect.\n"
+                  "C. Someone without a compass is a pilot: correct.\nD. Dana can read maps: incorrect."),
+      "C");
+  EXPECT_EQ(read_option("A. Dana is a pilot ❌\nB. Every pilot in the club can read maps ✅\n"
+                        "C. Someone without a compass is a pilot ❌\nD. Dana can read maps ❌"),
             "B");
-  EXPECT_EQ(read("A) wrong\nB) correct\nC) wrong\nD) wrong"), "B");
+  EXPECT_EQ(read_option("A) wrong\nB) correct\nC) wrong\nD) wrong"), "B");
 }
 
 TEST(AnswersOption, OptionsThatAreOnlyRepeatedAreNoChoice) {
   const std::string list =
       "A. Dana is a pilot\nB. Every pilot in the club can read maps\n"
       "C. Someone without a compass is a pilot\nD. Dana can read maps";
-  EXPECT_EQ(read(list), "-");
-  EXPECT_EQ(read(list + "\n\nThe answer is B."), "B");
-  EXPECT_EQ(read(list + "\n\nB"), "B");
+  EXPECT_EQ(read_option(list), "-");
+  EXPECT_EQ(read_option(list + "\n\nThe answer is B."), "B");
+  EXPECT_EQ(read_option(list + "\n\nB"), "B");
 }
 
 TEST(AnswersOption, AContrastRejectsTheOtherOption) {
-  EXPECT_EQ(read("应该选B而不是A"), "B");
-  EXPECT_EQ(read("答案是B，而非A"), "B");
-  EXPECT_EQ(read("不选A，选B"), "B");
-  EXPECT_EQ(read("B is wrong, so C"), "C");
-  EXPECT_EQ(read("Options A and B are ruled out; D"), "D");
-  EXPECT_EQ(read("A seems right, but actually B is."), "B");
-  EXPECT_EQ(read("A is tempting but not correct. B is."), "B");
-  EXPECT_EQ(read("not A"), "-");
+  EXPECT_EQ(read_option("应该选B而不是A"), "B");
+  EXPECT_EQ(read_option("答案是B，而非A"), "B");
+  EXPECT_EQ(read_option("不选A，选B"), "B");
+  EXPECT_EQ(read_option("B is wrong, so C"), "C");
+  EXPECT_EQ(read_option("Options A and B are ruled out; D"), "D");
+  EXPECT_EQ(read_option("A seems right, but actually B is."), "B");
+  EXPECT_EQ(read_option("A is tempting but not correct. B is."), "B");
+  EXPECT_EQ(read_option("not A"), "-");
 }
 
 TEST(AnswersOption, AReasonAgainstAnotherOptionDoesNotRejectTheChosenOne) {
-  EXPECT_EQ(read("I choose A because B is wrong."), "A");
-  EXPECT_EQ(read("I pick C because A and B are not supported."), "C");
+  EXPECT_EQ(read_option("I choose A because B is wrong."), "A");
+  EXPECT_EQ(read_option("I pick C because A and B are not supported."), "C");
 }
 
 TEST(AnswersOption, WhatIsLeftAfterEliminationIsChosen) {
-  EXPECT_EQ(read("I'll eliminate A, B, and C. D remains."), "D");
-  EXPECT_EQ(read("Eliminating A, C, and D, we get B."), "B");
-  EXPECT_EQ(read("After eliminating A, C and D, B is left."), "B");
-  EXPECT_EQ(read("A and C can be eliminated. Between B and D, B is better supported."), "B");
+  EXPECT_EQ(read_option("I'll eliminate A, B, and C. D remains."), "D");
+  EXPECT_EQ(read_option("Eliminating A, C, and D, we get B."), "B");
+  EXPECT_EQ(read_option("After eliminating A, C and D, B is left."), "B");
+  EXPECT_EQ(read_option("A and C can be eliminated. Between B and D, B is better supported."), "B");
 }
 
 TEST(AnswersOption, TheLetterIsReadInsideQuotesAndBrackets) {
-  EXPECT_EQ(read("The answer is 'B'."), "B");
-  EXPECT_EQ(read("A's premise is odd. The answer is B."), "B");
-  EXPECT_EQ(read("【答案】B\n【解析】A项不符合。"), "B");
-  EXPECT_EQ(read("(A) no (B) yes (C) no (D) no. Answer (B)."), "B");
-  EXPECT_EQ(read("Answer (B) is wrong, so the answer is C."), "C");
-  EXPECT_EQ(read("Ans: b"), "B");
+  EXPECT_EQ(read_option("The answer is 'B'."), "B");
+  EXPECT_EQ(read_option("A's premise is odd. The answer is B."), "B");
+  EXPECT_EQ(read_option("【答案】B\n【解析】A项不符合。"), "B");
+  EXPECT_EQ(read_option("(A) no (B) yes (C) no (D) no. Answer (B)."), "B");
+  EXPECT_EQ(read_option("Answer (B) is wrong, so the answer is C."), "C");
+  EXPECT_EQ(read_option("Ans: b"), "B");
 }
 
 TEST(AnswersOption, EitherAndBothChooseSeveral) {
-  EXPECT_EQ(read("The answer is either A or B"), "-A, B");
-  EXPECT_EQ(read("The answer is both A and C."), "-A, C");
+  EXPECT_EQ(read_option("The answer is either A or B"), "-A, B");
+  EXPECT_EQ(read_option("The answer is both A and C."), "-A, C");
 }
 
 }  // namespace
