@@ -210,13 +210,13 @@ double measure_read(ThreadPool& pool) {
   double best = 0;
   std::atomic<std::uint64_t> sink = 0;
   for (const std::size_t streams : {1U, 3U}) {
+    const std::size_t bytes = lines / streams * streams * threads * 64;
     for (int round = 0; round < kRounds; ++round) {
       const auto start = Clock::now();
       pool.run([&](int thread) {
         sink.fetch_add(sum_lines(part(thread), lines, streams), std::memory_order_relaxed);
       });
-      best = std::max(best,
-                      static_cast<double>(lines / streams * streams * threads * 64) / seconds_since(start));
+      best = std::max(best, static_cast<double>(bytes) / seconds_since(start));
     }
   }
   return best;
