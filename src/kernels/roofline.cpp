@@ -21,17 +21,19 @@ constexpr int kRounds = 5;
 constexpr std::int64_t kFmaIterations = 4'000'000;
 // Enough independent chains to cover a latency of 4 cycles at two a cycle, with some to spare.
 constexpr int kChains = 12;
+/// What memory delivers at a time, in 64-bit words.
+constexpr std::size_t kLineWords = 8;
+constexpr std::size_t kLineBytes = kLineWords * sizeof(std::uint64_t);
 
-/// Sums lines of eight 64-bit words in independent chains, so that memory is the limit; reads them as so many
+/// Sums the words of lines in independent chains, so that memory is the limit; reads them as so many
 /// streams side by side.
 std::uint64_t sum_lines(const std::uint64_t* words, std::size_t num_lines, std::size_t streams) {
-  constexpr std::size_t kWords = 8;
   const std::size_t lines_each = num_lines / streams;
-  std::uint64_t sums[kWords] = {};
+  std::uint64_t sums[kLineWords] = {};
   for (std::size_t line = 0; line < lines_each; ++line) {
     for (std::size_t stream = 0; stream < streams; ++stream) {
-      const std::uint64_t* from = words + (stream * lines_each + line) * kWords;
-      for (std::size_t i = 0; i < kWords; ++i) sums[i] += from[i];
+      const std::uint64_t* from = words + (stream * lines_each + line) * kLineWords;
+      for (std::size_t i = 0; i < kLineWords; ++i) sums[i] += from[i];
     }
   }
   std::uint64_t total = 0;
@@ -196,10 +198,9 @@ double measure_read(ThreadPool& pool) {
   const auto available =
       static_cast<std::size_t>(sysconf(_SC_AVPHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   const auto threads = static_cast<std::size_t>(pool.size());
-  constexpr std::size_t kLineWords = 8;
-  const std::size_t lines = std::min(kReadBytesMax, available / 4) / 64 / threads;
+  const std::size_t lines = std::min(kReadBytesMax, available / 4) / kLineBytes / threads;
   if (lines == 0) throw Error("no memory to measure the read bandwidth with", "close other programs");
-  const Buffer memory(lines * threads * 64, "measuring the read bandwidth");
+  const Buffer memory(lines * threads * kLineBytes, "measuring the read bandwidth");
   const auto part = [&](int thread) {
     return reinterpret_cast<std::uint64_t*>(memory.data()) +
            lines * kLineWords * static_cast<std::size_t>(thread);
@@ -210,7 +211,7 @@ double measure_read(ThreadPool& pool) {
   double best = 0;
   std::atomic<std::uint64_t> sink = 0;
   for (const std::size_t streams : {1U, 3U}) {
-    const std::size_t bytes = lines / streams * streams * threads * 64;
+    const std::size_t bytes = lines / streams * streams * threads * kLineBytes;
     for (int round = 0; round < kRounds; ++round) {
       const auto start = Clock::now();
       pool.run([&](int thread) {
