@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstddef>
-#include <span>
+#include <memory>
+#include <utility>
 
 namespace touchstone {
 
 /// Zeroed bytes, aligned to a page, given back at the end. Pages are taken from the system when first
-/// touched; large ones where it offers them, because weights are read once a step from end to end.
+/// touched; large ones where it offers them, because weights are read once a step from end to end: such
+/// buffers begin with one.
 class Buffer {
  public:
   Buffer() = default;
@@ -29,6 +31,19 @@ class Buffer {
  private:
   std::byte* data_ = nullptr;
   std::size_t bytes_ = 0;
+};
+
+/// Hands out parts of large buffers, side by side: each in a buffer of its own would end in small pages, a
+/// fifth of a model's weights.
+class Arena {
+ public:
+  /// Zeroed bytes, aligned to a cache line; valid as long as a copy of the returned owner lives. Throws as
+  /// Buffer.
+  std::pair<std::byte*, std::shared_ptr<const void>> take(std::size_t bytes, const char* purpose);
+
+ private:
+  std::shared_ptr<const Buffer> buffer_;
+  std::size_t used_bytes_ = 0;
 };
 
 }  // namespace touchstone

@@ -60,8 +60,9 @@ enum class PackAs : std::uint8_t { stored, float32, float16, bfloat16, int8, int
 /// What pack_matrix() gives, without the panels.
 PackedMatrix plan_packing(const StoredMatrix& stored, PackAs as);
 
-/// Packs on all threads. `row_order`, if not empty, names for each packed row the stored row that it is.
+/// Packs on all threads, into a part of `arena` or, without one, memory of its own. `row_order`, if not
+/// empty, names for each packed row the stored row that it is.
 PackedMatrix pack_matrix(const StoredMatrix& stored, PackAs as, std::span<const std::int32_t> row_order,
-                         ThreadPool& pool);
+                         ThreadPool& pool, Arena* arena = nullptr);
 
 }  // namespace touchstone

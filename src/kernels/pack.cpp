@@ -2,6 +2,7 @@
 #include <cassert>
 #include <cstddef>
 #include <cstring>
+#include <tuple>
 
 #include "kernels/int_blocks.h"
 #include "kernels/kernels.h"
@@ -212,17 +213,23 @@ PackedMatrix plan_packing(const StoredMatrix& stored, PackAs as) {
 }
 
 PackedMatrix pack_matrix(const StoredMatrix& stored, PackAs as, std::span<const std::int32_t> row_order,
-                         ThreadPool& pool) {
+                         ThreadPool& pool, Arena* arena) {
   PackedMatrix packed = plan_packing(stored, as);
-  const auto memory = std::make_shared<const Buffer>(packed.bytes(), "the weights");
-  packed.panels = {memory->data(), memory->size()};
-  packed.owner = memory;
+  std::byte* panels = nullptr;
+  if (arena != nullptr) {
+    std::tie(panels, packed.owner) = arena->take(packed.bytes(), "the weights");
+  } else {
+    const auto memory = std::make_shared<const Buffer>(packed.bytes(), "the weights");
+    panels = memory->data();
+    packed.owner = memory;
+  }
+  packed.panels = {panels, packed.bytes()};
   std::vector<RowScratch> scratch(static_cast<std::size_t>(pool.size()));
   const auto pack_row = is_plain(packed.format)     ? pack_plain_row
                         : is_integer(packed.format) ? pack_int_row
                                                     : pack_block_row;
   for_each(pool, packed.num_panels(), [&](std::int32_t p, int thread) {
-    std::byte* panel = memory->data() + static_cast<std::size_t>(p) * packed.panel_bytes;
+    std::byte* panel = panels + static_cast<std::size_t>(p) * packed.panel_bytes;
     // The weight 0, for the rows that are not there. Elsewhere zero bytes are one: int4's factors, too.
     if (packed.format == PanelFormat::int8) std::memset(panel, 128, packed.panel_bytes);
     for (std::int32_t lane = 0; lane < kLanes && p * kLanes + lane < stored.rows; ++lane) {

@@ -154,10 +154,11 @@ std::vector<std::string> list_loaded_names(const Config& config) {
 Weights load_weights(const Checkpoint& checkpoint, const Config& config, PackAs as,
                      const ModelOptions& options, ThreadPool& pool) {
   PackedCache cache(checkpoint, as, options, pool);
+  Arena arena;
   const auto pack_as = [&](const StoredMatrix& stored, PackAs form, std::span<const std::int32_t> row_order) {
     std::optional<PackedMatrix> packed = cache.take(plan_packing(stored, form));
     if (!packed) {
-      packed = pack_matrix(stored, form, row_order, pool);
+      packed = pack_matrix(stored, form, row_order, pool, &arena);
       for (const Blob& blob : checkpoint.blobs) drop_pages(blob, stored.bytes);
     }
     cache.add(*packed);

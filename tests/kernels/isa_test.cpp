@@ -699,11 +699,5 @@ TEST(ChooseKernels, RefusesWhatItDoesNotKnow) {
   }
 }
 
-TEST(Buffers, ThatCannotBeHadAreAnError) {
-  EXPECT_THROW(Buffer(std::size_t{1} << 60, "the impossible"), Error);
-  const Buffer buffer(100, "something");
-  for (std::size_t i = 0; i < 100; ++i) EXPECT_EQ(buffer.data()[i], std::byte{0});
-}
-
 }  // namespace
 }  // namespace touchstone
