@@ -136,6 +136,7 @@ void check_fleet(const Fleet& fleet, const ServeOptions& options, const EngineOp
 }
 
 int run_serve(const ServeOptions& options) {
+  if (!options.preflight) serve::hold_signals();
   if (options.log_format == "json") serve::use_json_logs();
   serve::ServerOptions server_options = options.server;
   EngineOptions& engine = server_options.runner.engine;

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -27,6 +28,15 @@ constexpr std::chrono::milliseconds kDrainPoll{20};
 // Between cutting answers off and leaving: the engine's last step, and what it had to say on its way to the
 // client.
 constexpr std::chrono::seconds kFarewell{5};
+constexpr std::array kSignals = {SIGINT, SIGTERM, SIGHUP};
+
+/// `how`: SIG_BLOCK or SIG_UNBLOCK.
+void mask_signals(int how) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : kSignals) sigaddset(&signals, signal);
+  pthread_sigmask(how, &signals, nullptr);
+}
 
 std::shared_ptr<asio::ssl::context> make_tls_context(const ServerOptions& options) {
   if (options.tls_cert.empty() && options.tls_key.empty()) return nullptr;
@@ -173,6 +183,8 @@ void Server::Impl::end() {
   io.stop();
 }
 
+void hold_signals() { mask_signals(SIG_BLOCK); }
+
 Server::Server(const std::vector<std::shared_ptr<LoadedModel>>& models, const ServerOptions& options)
     : Server(keep_loaded(models, options), options) {}
 
@@ -222,7 +234,8 @@ void Server::run(std::function<void()> on_ready) {
 }
 
 void Server::handle_signals() {
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) impl_->signals.add(signal);
+  for (const int signal : kSignals) impl_->signals.add(signal);
+  mask_signals(SIG_UNBLOCK);
   impl_->wait_for_signal();
 }
 

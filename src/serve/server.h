@@ -28,6 +28,10 @@ struct ServerOptions {
   double drain_seconds = 30;                        // what is under way may take so long after drain()
 };
 
+/// From now on SIGINT, SIGTERM and SIGHUP wait for a server's handle_signals(): none ends a process that has
+/// only begun. To be called before threads are started.
+void hold_signals();
+
 /// Connections are served on run()'s thread; one more reads requests, one loads models, and each loaded model
 /// has its own, with one that hashes its files when somebody asks for that.
 class Server {
@@ -46,7 +50,7 @@ class Server {
   /// which is called when they are there, requests that need models get 503. Throws what loading throws.
   void run(std::function<void()> on_ready = {});
   /// The first SIGINT or SIGTERM drains, the second ends the process with status 130; SIGHUP reads the keys
-  /// again.
+  /// again. Those that hold_signals() has held back count, too.
   void handle_signals();
 
   // These from any thread.

@@ -20,6 +20,14 @@ GOLDEN_MODEL = pathlib.Path(__file__).parent.parent / "golden/models/tiny-qwen2-
 LONG = json.dumps({"messages": [{"role": "user", "content": "hi"}], "n": 128, "ignore_eos": True, "stream": True})
 
 
+def make_certificate(folder):
+    key, cert = os.path.join(folder, "key.pem"), os.path.join(folder, "cert.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert,
+                    "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+                   check=True, capture_output=True)
+    return key, cert
+
+
 class Process:
     def __init__(self, *options):
         self.process = subprocess.Popen([BINARY, "serve", "demo:native", "--port", "0", "--threads", "1", *options],
@@ -71,6 +79,21 @@ class Serve(unittest.TestCase):
             self.assertIn("listening", process.stderr.readline())
             process.send_signal(number)
             self.assertEqual(process.wait(60), 0)
+
+    def test_signals_before_it_listens_end_it_with_status_0(self):
+        with tempfile.TemporaryDirectory() as folder:
+            key, cert = make_certificate(folder)
+            slow = pathlib.Path(folder, "slow.pem")
+            os.mkfifo(slow)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                process = subprocess.Popen([BINARY, "serve", "demo:native", "--port", "0", "--log-level", "info",
+                                            "--tls-cert", slow, "--tls-key", key], stderr=subprocess.PIPE, text=True)
+                self.addCleanup(process.stderr.close)
+                with slow.open("w") as writer:  # opens when it is being read
+                    process.send_signal(number)
+                    writer.write(pathlib.Path(cert).read_text())
+                self.assertEqual(process.wait(60), 0)
+                self.assertIn("draining", process.stderr.read())
 
     def test_a_taken_port_is_said_before_anything_is_loaded(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -137,10 +160,7 @@ class Serve(unittest.TestCase):
 
     def test_tls(self):
         with tempfile.TemporaryDirectory() as folder:
-            key, cert = os.path.join(folder, "key.pem"), os.path.join(folder, "cert.pem")
-            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert,
-                            "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
-                           check=True, capture_output=True)
+            key, cert = make_certificate(folder)
             process = self.start("--tls-cert", cert, "--tls-key", key)
             context = ssl.create_default_context(cafile=cert)
             connection = http.client.HTTPSConnection("localhost", process.port, context=context, timeout=60)
