@@ -16,6 +16,7 @@ import {
   toApiMessages,
 } from './conversation.ts';
 import { keepDraft } from './drafts.ts';
+import { errorTitle } from './errors.ts';
 import { generateReply } from './generate.ts';
 import { t } from './i18n.ts';
 import { newId } from './ids.ts';
@@ -109,7 +110,7 @@ async function answer(conversationId: string, parent: string, prefix?: Fork): Pr
   saveNow();
   running.delete(id);
   if (reply.error) noteFailure(reply.error);
-  if (reply.error) announcement.value = t('announceFailed', { reason: reply.error.message });
+  if (reply.error) announcement.value = t('announceFailed', { reason: errorTitle(reply.error) });
   else announcement.value = reply.state === 'stopped' ? t('stopped') : t('announceDone', { tokens: tokenCount(reply) });
 }
 

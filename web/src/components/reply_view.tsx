@@ -1,38 +1,12 @@
 /** An answer: thinking folded, text, how it ended, and what it took. Used by the chat and side by side. */
 import { useState } from 'preact/hooks';
 import { endThinking, type ErrorKind } from '../api.ts';
+import { errorTitle } from '../errors.ts';
 import { formatMs, formatNumber, t } from '../i18n.ts';
-import { contextUsed, isThinking, type Reply, type ReplyError, reasoningTokenCount, tokenCount, tokensPerSecond } from '../reply.ts';
+import { contextUsed, isThinking, type Reply, reasoningTokenCount, tokenCount, tokensPerSecond } from '../reply.ts';
 import { apiKey, findModel } from '../store.ts';
 import { BusyWait } from './busy_wait.tsx';
 import { MarkdownView } from './markdown_view.tsx';
-
-function errorTitle(error: ReplyError): string {
-  switch (error.kind) {
-    case 'auth':
-      return t('errorAuth');
-    case 'busy':
-      return error.retryAfterSeconds === undefined
-        ? t('errorBusy')
-        : t('errorBusyRetry', { seconds: formatNumber(error.retryAfterSeconds) });
-    case 'loading':
-      return t('errorLoading');
-    case 'shutdown':
-      return t('errorShutdown');
-    case 'deadline':
-      return t('errorDeadline');
-    case 'model':
-      return t('errorModel');
-    case 'context':
-      return t('errorContext');
-    case 'refused':
-      return t('errorRefused');
-    case 'server':
-      return t('errorServer');
-    case 'network':
-      return t('errorNetwork');
-  }
-}
 
 // What the server says besides is the same again, in English.
 const SAY_ALL: readonly ErrorKind[] = ['auth', 'loading', 'shutdown', 'deadline', 'network'];

@@ -242,12 +242,20 @@ test('refusals say why, and when to come again', async ({ page }) => {
   await expect(answers(page).last()).not.toContainText('2 of');
 });
 
+test('a failure is announced in the language of the page', async ({ page }) => {
+  await send(page, 'refused');
+  await expect(page.locator('[aria-live]')).toHaveText('The answer failed. The server refused the request.');
+  await page.getByRole('button', { name: '中文' }).click();
+  await page.getByRole('button', { name: '重试' }).click();
+  await expect(page.locator('[aria-live]')).toHaveText('回答失败。服务器拒绝了请求。');
+});
+
 test('a server that still loads is waited for', async ({ page, mock }) => {
   await ask(page, 'hello');
   mock.isLoading = true;
   await send(page, 'again');
   await expect(answers(page).last()).toContainText('The server is still loading its models.');
-  await expect(page.locator('[aria-live]')).toContainText('The answer failed: the server is loading its models.');
+  await expect(page.locator('[aria-live]')).toHaveText('The answer failed. The server is still loading its models.');
   await expect(page.locator('.notice')).toContainText('loading its models');
   mock.isLoading = false;
   await expect(page.locator('.notice')).toBeHidden();
