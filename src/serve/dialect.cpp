@@ -73,6 +73,7 @@ CompletionRequest read_translated(const ChatTranslation& translation, const Requ
     CompletionRequest request = read(translation.chat, model);
     IgnoredFields ignored = translation.ignored;
     for (const std::string& path : request.ignored.paths()) {
+      if (path.starts_with("chat_template_kwargs.")) continue;  // set_thinking()'s, not the client's
       ignored.add_path(find_own_name(translation, path).value_or(path));
     }
     request.ignored = std::move(ignored);

@@ -156,17 +156,22 @@ void check_limit(FieldReader& fields, const Prompt& prompt, const RequestModel& 
 }
 
 /// Everything that the template is given besides what the model itself gives it.
-json::object read_template_input(FieldReader& fields, const ToolWishes& wishes) {
-  json::object input;
+json::object read_template_input(FieldReader& fields, const ChatTemplate& chat_template,
+                                 const ToolWishes& wishes, IgnoredFields& ignored) {
+  json::object input{{"add_generation_prompt", true}};
   if (const json::object* extra = fields.object("chat_template_kwargs")) {
+    FieldReader variables(*extra, "chat_template_kwargs.");
+    variables.find("continue_final_message");  // ChatTemplate reads it itself
     for (const auto& [key, value] : *extra) {
       if (key == "messages" || key == "tools") {
         refuse_field("chat_template_kwargs", "chat_template_kwargs cannot set " + std::string(key));
       }
+      if (chat_template.mentions(key)) variables.find(key);
       input[key] = value;
     }
+    ignored.add(variables);
   }
-  input["add_generation_prompt"] = fields.boolean("add_generation_prompt").value_or(true);
+  if (const auto adds = fields.boolean("add_generation_prompt")) input["add_generation_prompt"] = *adds;
   if (!wishes.tools.empty()) input["tools"] = wishes.tools;
   return input;
 }
@@ -284,11 +289,11 @@ CompletionRequest read_chat_request(const json::object& body, const RequestModel
   if (request.form.grammar && !begun.content.empty()) {
     refuse_field("response_format", "response_format must be text where an answer is continued");
   }
-  json::object input = read_template_input(fields, wishes);
   if (!chat_template) {
     throw RequestError(400, "the model has no chat template; use /v1/completions", "messages",
                        "no_chat_template");
   }
+  json::object input = read_template_input(fields, *chat_template, wishes, request.ignored);
   input["messages"] = std::move(messages);
   Prompt prompt = render(model, input);
   request.reads_tools = !wishes.tools.empty();

@@ -13,7 +13,7 @@ namespace touchstone {
 
 struct ChatTemplate::Impl {
   std::string source;
-  jinja::Block block;
+  jinja::ParsedTemplate parsed;
 };
 
 namespace {
@@ -46,7 +46,7 @@ TemplateError::TemplateError(std::string type, std::string message, int line)
 ChatTemplate ChatTemplate::parse(std::string_view source) {
   try {
     auto impl = std::make_shared<Impl>();
-    impl->block = jinja::parse_template(source);
+    impl->parsed = jinja::parse_template(source);
     impl->source = source;
     ChatTemplate chat_template;
     chat_template.impl_ = std::move(impl);
@@ -58,10 +58,14 @@ ChatTemplate ChatTemplate::parse(std::string_view source) {
 
 const std::string& ChatTemplate::source() const { return impl_->source; }
 
+bool ChatTemplate::mentions(std::string_view variable) const {
+  return impl_->parsed.names.contains(variable);
+}
+
 RenderedText ChatTemplate::render_plain(const boost::json::object& variables, const TemplateLimits& limits,
                                         const RenderOptions& options) const {
   try {
-    return jinja::Interpreter(impl_->block, limits, options).run(variables);
+    return jinja::Interpreter(impl_->parsed.block, limits, options).run(variables);
   } catch (const jinja::Raised& raised) {
     rethrow(raised);
   }

@@ -70,6 +70,9 @@ class ChatTemplate {
 
   const std::string& source() const;
 
+  /// Whether the template can read a variable of this name, be it one that it sets itself.
+  bool mentions(std::string_view variable) const;
+
  private:
   struct Impl;
   std::shared_ptr<const Impl> impl_;

@@ -269,6 +269,7 @@ ExprPtr ExpressionParser::parse_name(bool with_namespace) {
   if (token.text == "none" || token.text == "None") return make_constant(Value(), token.line);
   ExprPtr expr = make(ExprKind::name, token.line);
   expr->name = token.text;
+  names_.insert(token.text);
   for (MacroUses& uses : macro_uses_) {
     uses.caller |= token.text == "caller";
     uses.varargs |= token.text == "varargs";

@@ -1,6 +1,8 @@
 // Tokens -> expressions.
 #pragma once
 
+#include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -88,6 +90,7 @@ class ExpressionParser {
   std::vector<Raised> unknown_names_;
   std::vector<Raised> refusals_;
   std::vector<MacroUses> macro_uses_;
+  std::set<std::string, std::less<>> names_;  // of the variables so far
 
  private:
   ExprPtr make(ExprKind kind, int line, std::vector<ExprPtr> children = {}) const;

@@ -29,13 +29,14 @@ class Parser : public ExpressionParser {
  public:
   explicit Parser(std::string_view source) : ExpressionParser(tokenize_template(source)) {}
 
-  Block run() {
-    Block block = parse_until(nullptr);
+  ParsedTemplate run() {
+    ParsedTemplate parsed{.block = parse_until(nullptr), .names = {}};
     settle_unknown(0);
     const auto first = std::min_element(refusals_.begin(), refusals_.end(),
                                         [](const Raised& a, const Raised& b) { return a.line < b.line; });
     if (first != refusals_.end()) throw Raised(*first);
-    return block;
+    parsed.names = std::move(names_);
+    return parsed;
   }
 
  private:
@@ -369,7 +370,7 @@ class Parser : public ExpressionParser {
 
 }  // namespace
 
-Block parse_template(std::string_view source) {
+ParsedTemplate parse_template(std::string_view source) {
   if (source.size() > kMaxTemplateBytes) {
     raise_syntax_error("a template of more than " + std::to_string(kMaxTemplateBytes) + " bytes", 1,
                        "LimitError");

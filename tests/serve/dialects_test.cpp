@@ -133,6 +133,8 @@ TEST(Ollama, OptionsCountAndOthersAreListed) {
   EXPECT_EQ(response.json().at("eval_count"), 3);
   EXPECT_EQ(response.json().at("done_reason"), "length");
   EXPECT_EQ(response.header("x-touchstone-ignored"), "options.num_ctx, keep_alive");
+  EXPECT_EQ(server.ask(ollama_chat(R"("stream":false,"think":true)")).header("x-touchstone-ignored"), "")
+      << "it thinks, though its template cannot be told";
   EXPECT_GT(
       server.ask(ollama_chat("\"stream\":false", ",\"num_predict\":-1")).json().at("eval_count").as_int64(),
       3);

@@ -203,5 +203,27 @@ TEST(OpenAiRequest, TemplateArgumentsPassThrough) {
       "False");
 }
 
+TEST(OpenAiRequest, TemplateArgumentsThatTheTemplateNeverReadsAreIgnored) {
+  const Fixture fixture("thinking {% if deep is defined %}{{ deep }}{% endif %}{{ messages[0].style }}");
+  const CompletionRequest request = fixture.read(
+      R"({"messages":[{"role":"user","content":"a"}],)"
+      R"("chat_template_kwargs":{"deep":"yes","thinking":true,"style":1,"continue_final_message":false}})");
+  EXPECT_EQ(request.prompts.at(0).text, "thinking yes");
+  EXPECT_EQ(request.ignored.paths(),
+            (std::vector<std::string>{"chat_template_kwargs.thinking", "chat_template_kwargs.style"}))
+      << "a text and a message's member are no variables";
+}
+
+TEST(OpenAiRequest, TheGenerationPromptIsAsTheFieldSaysElseAsTheTemplateArgumentsSay) {
+  const Fixture fixture("{{ add_generation_prompt }}");
+  const auto text = [&](const std::string& fields) {
+    return fixture.read(R"({"messages":[{"role":"user","content":"a"}])" + fields + "}").prompts.at(0).text;
+  };
+  const std::string without = R"(,"chat_template_kwargs":{"add_generation_prompt":false})";
+  EXPECT_EQ(text(""), "True");
+  EXPECT_EQ(text(without), "False");
+  EXPECT_EQ(text(without + R"(,"add_generation_prompt":true)"), "True");
+}
+
 }  // namespace
 }  // namespace touchstone::serve
