@@ -19,8 +19,8 @@ namespace touchstone::serve {
 /// From the open port to the end; only forwards, though loading may be followed by draining.
 enum class ServerState { loading, ready, draining };
 
-/// What the routes work on. Used on the I/O thread; bodies are read on `workers`, so that a long prompt holds
-/// up no stream.
+/// What the routes work on. Used on the I/O thread; bodies are read on threads of their own, so that a long
+/// prompt holds up no stream, nor a very long one the others.
 struct Api {
   Metrics metrics;
   AccessRules rules;
@@ -29,7 +29,7 @@ struct Api {
   ServerState state = ServerState::loading;
   double num_connections = 0;
   std::chrono::milliseconds ping_interval{0};  // ServerOptions'
-  boost::asio::thread_pool workers{1};
+  boost::asio::thread_pool worker{1}, long_worker{1};
 };
 
 void handle_request(Api& api, HttpRequest request, Reply reply);

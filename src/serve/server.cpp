@@ -92,7 +92,8 @@ struct Server::Impl {
     if (!api.fleet) return;
     api.fleet->cancel_all();
     api.fleet->stop_loading();
-    api.workers.join();
+    api.worker.join();
+    api.long_worker.join();
     api.fleet.reset();  // before what its replies go through
   }
   void on_finished(const HttpRecord& record);

@@ -32,7 +32,7 @@ struct ServerOptions {
 /// only begun. To be called before threads are started.
 void hold_signals();
 
-/// Connections are served on run()'s thread; one more reads requests, one loads models, and each loaded model
+/// Connections are served on run()'s thread; two more read requests, one loads models, and each loaded model
 /// has its own, with one that hashes its files when somebody asks for that.
 class Server {
  public:

@@ -292,6 +292,24 @@ TEST(Server, AClientThatClosesItsSideIsNotToldThatTheServerEnds) {
             -1);
 }
 
+TEST(Server, AVeryLongBodyDoesNotHoldUpAShortOne) {
+  const RunningServer server;
+  std::string text;  // of words that are all different
+  for (std::uint64_t word = 1; text.size() < 4'000'000; ++word) {
+    text += std::to_string(word * 0x9E3779B97F4A7C15U) + " ";
+  }
+  const std::string body = R"({"messages":[{"role":"user","content":")" + text + R"("}]})";
+  TestClient first(server.port()), second(server.port());
+  for (TestClient* client : {&first, &second})
+    ASSERT_TRUE(client->send(post("/v1/messages/count_tokens", body)));
+  ASSERT_EQ(first.receive().status, 200);
+  // From now on the second one is read.
+  auto answer = std::async(std::launch::async, [&] { return second.receive(); });
+  EXPECT_EQ(server.ask(chat(R"(,"max_tokens":1)")).status, 200);
+  EXPECT_EQ(answer.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  EXPECT_EQ(answer.get().status, 200);
+}
+
 TEST(Server, AModelsNameMayStandInAPathWithEscapes) {
   const RunningServer server;
   for (const char* name : {"demo:native", "demo%3Anative", "d%65mo%3anative"}) {
