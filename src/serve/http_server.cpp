@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/algorithm/string/predicate.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -21,12 +20,9 @@
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
-#include <boost/json.hpp>
-#include <random>
 #include <unordered_set>
 
 #include "base/error.h"
-#include "text/unicode.h"
 
 namespace touchstone::serve {
 
@@ -51,7 +47,6 @@ constexpr std::size_t kWriteBytes = std::size_t{64} * 1024;
 constexpr std::chrono::milliseconds kSweepInterval{100};
 // How long a client that was refused in mid-request may go on sending, so that it sees why.
 constexpr std::chrono::milliseconds kLingerTime{2000};
-constexpr std::size_t kMaxRequestIdBytes = 128;
 
 /// Wakes whoever waits for something to change. On the I/O thread.
 struct Signal {
@@ -64,50 +59,7 @@ struct Signal {
   }
 };
 
-HttpResponse make_unavailable_error(std::string_view message, std::string_view code) {
-  HttpResponse error = make_error(503, "server_error", message, {}, code);
-  error.headers.emplace_back("Retry-After", "5");
-  return error;
-}
-
 }  // namespace
-
-std::string_view HttpRequest::header(std::string_view name) const {
-  const auto found = headers.find(boost::beast::string_view(name.data(), name.size()));
-  if (found == headers.end()) return {};
-  return {found->value().data(), found->value().size()};
-}
-
-std::string format_error(const HttpError& error) {
-  const auto text_or_null = [](std::string_view text) {
-    return text.empty() ? boost::json::value() : boost::json::value(text);
-  };
-  const boost::json::object members = {{"message", error.message},
-                                       {"type", error.type},
-                                       {"param", text_or_null(error.param)},
-                                       {"code", text_or_null(error.code)}};
-  return boost::json::serialize(boost::json::object{{"error", members}});
-}
-
-HttpResponse make_error(unsigned status, std::string_view type, std::string_view message,
-                        std::string_view param, std::string_view code) {
-  HttpError error{.status = status,
-                  .type = std::string(type),
-                  .message = std::string(message),
-                  .param = std::string(param),
-                  .code = std::string(code)};
-  HttpResponse response{.status = status, .body = format_error(error), .headers = {}};
-  response.error = std::move(error);
-  return response;
-}
-
-HttpResponse make_loading_error() {
-  return make_unavailable_error("the server is loading its models", "loading");
-}
-
-HttpResponse make_shutdown_error() {
-  return make_unavailable_error("the server is shutting down", "shutting_down");
-}
 
 // ---- Reply: from any thread to the connection ----
 
@@ -248,18 +200,6 @@ asio::awaitable<bool> write_all(Connection& c, std::string_view bytes, std::chro
   co_return !error;
 }
 
-bool is_sane_id(std::string_view id) {
-  return !id.empty() && id.size() <= kMaxRequestIdBytes &&
-         std::all_of(id.begin(), id.end(), [](unsigned char c) {
-           return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
-         });
-}
-
-std::string make_request_id() {
-  thread_local std::mt19937_64 random(std::random_device{}());
-  return fmt::format("req-{:016x}", random());
-}
-
 HttpResponse explain_parse_error(const error_code& error, const HttpLimits& limits) {
   if (error == http::error::header_limit) {
     return make_error(431, "invalid_request_error",
@@ -288,51 +228,6 @@ std::optional<HttpResponse> refuse_head(const http::request_header<>& head) {
   }
   return make_error(501, "invalid_request_error", "the only Transfer-Encoding that can be read is chunked",
                     {}, "bad_http");
-}
-
-/// Reads a target in origin form or, as for proxies, in absolute form, where its host stands for the header's
-/// (RFC 9112, 3.2).
-void set_target(HttpRequest& request, std::string_view target) {
-  for (const std::string_view scheme : {"http://", "https://"}) {
-    if (!boost::algorithm::iequals(target.substr(0, scheme.size()), scheme)) continue;
-    target.remove_prefix(scheme.size());
-    const std::string_view host = target.substr(0, target.find_first_of("/?"));
-    request.headers.set(http::field::host, boost::beast::string_view(host.data(), host.size()));
-    target.remove_prefix(host.size());
-  }
-  request.path = to_valid_utf8(target.substr(0, target.find('?')));
-  if (request.path.empty()) request.path = "/";
-}
-
-HttpRequest take_request(RequestParser& parser, Clock::time_point received) {
-  auto message = parser.release();
-  HttpRequest request;
-  request.method = std::string(message.method_string());
-  request.body = std::move(message.body());
-  const std::string target(message.target());
-  request.headers = std::move(message.base());
-  set_target(request, target);
-  request.received = received;
-  const std::string_view id = request.header("x-request-id");
-  request.id = is_sane_id(id) ? std::string(id) : make_request_id();
-  return request;
-}
-
-std::string format_head(const HttpResponse& response, const std::string& request_id, bool keeps_alive,
-                        bool chunked, bool has_length) {
-  std::string head = fmt::format(
-      "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nX-Request-Id: {}\r\nConnection: {}\r\n", response.status,
-      std::string_view(http::obsolete_reason(http::int_to_status(response.status))), response.content_type,
-      request_id, keeps_alive ? "keep-alive" : "close");
-  if (chunked) head += "Transfer-Encoding: chunked\r\n";
-  if (has_length) head += fmt::format("Content-Length: {}\r\n", response.body.size());
-  for (const auto& [name, value] : response.headers)
-    head.append(name).append(": ").append(value).append("\r\n");
-  return head + "\r\n";
-}
-
-std::string format_chunk(const std::string& bytes) {
-  return fmt::format("{:x}\r\n{}\r\n", bytes.size(), bytes);
 }
 
 }  // namespace
@@ -531,7 +426,7 @@ asio::awaitable<std::optional<HttpRequest>> HttpServer::Impl::read_request(Conne
   c.deadline = Clock::time_point::max();
   keeps_alive = parser.keep_alive();
   is_old = parser.get().version() < 11;
-  co_return take_request(parser, received);
+  co_return to_request(parser.release(), received);
 }
 
 /// Sends an answer that ends the connection. `target`: as far as it was read.

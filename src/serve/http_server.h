@@ -5,7 +5,6 @@
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ssl/context.hpp>
-#include <boost/beast/http/fields.hpp>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -16,45 +15,9 @@
 #include <utility>
 #include <vector>
 
-#include "base/clock.h"
+#include "serve/http_message.h"
 
 namespace touchstone::serve {
-
-struct HttpRequest {
-  std::string method;  // "GET"
-  std::string path;    // without the query
-  boost::beast::http::fields headers;
-  std::string body;
-  std::string id;  // the client's x-request-id where it is sane, else ours
-  Clock::time_point received;
-
-  /// Empty when it is not there.
-  std::string_view header(std::string_view name) const;
-};
-
-struct HttpError {
-  unsigned status = 500;
-  std::string type, message;
-  std::string param, code;  // may be empty
-};
-
-struct HttpResponse {
-  unsigned status = 200;
-  std::string content_type = "application/json";
-  std::string body;  // of a stream: what it begins with
-  std::vector<std::pair<std::string, std::string>> headers;
-  std::optional<HttpError> error = {};  // what an error's body says, for those who say it in another form
-};
-
-/// OpenAI's error body.
-std::string format_error(const HttpError& error);
-/// A response with it; `param` and `code` may be empty (null).
-HttpResponse make_error(unsigned status, std::string_view type, std::string_view message,
-                        std::string_view param = {}, std::string_view code = {});
-/// 503: the server is still loading its models.
-HttpResponse make_loading_error();
-/// 503: the server is ending.
-HttpResponse make_shutdown_error();
 
 /// Where a request's answer goes: send() once, or begin_stream(), write()s and end(). Any thread may use it,
 /// one at a time. What is written to a client that has left goes nowhere, and so does what is sent behind an
