@@ -17,8 +17,9 @@ namespace touchstone::jinja {
 namespace {
 
 /// float(text): sign, digits with "_" between them, exponent; "inf", "infinity", "nan".
-std::optional<double> parse_real(std::string_view text) {
-  text = strip(text);
+std::optional<double> parse_real(std::string_view given) {
+  const std::string ascii = with_ascii_digits(given);
+  const std::string_view text = strip(ascii);
   const std::string lower = to_lower(text);
   std::string_view word = lower;
   const bool negative = !word.empty() && word[0] == '-';

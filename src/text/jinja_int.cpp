@@ -213,8 +213,9 @@ int prefix_base(std::string_view text) {
 
 }  // namespace
 
-std::optional<Value> parse_integer(std::string_view text, int base) {
-  text = strip(text);
+std::optional<Value> parse_integer(std::string_view given, int base) {
+  const std::string ascii = with_ascii_digits(given);
+  std::string_view text = strip(ascii);
   bool negative = false;
   if (!text.empty() && (text[0] == '+' || text[0] == '-')) {
     negative = text[0] == '-';

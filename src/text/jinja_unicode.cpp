@@ -336,6 +336,21 @@ bool is_alphabetic(char32_t character) {
 
 bool is_decimal(char32_t character) { return category(character) == UTF8PROC_CATEGORY_ND; }
 
+std::string with_ascii_digits(std::string_view text) {
+  std::string result;
+  for (std::size_t position = 0; position < text.size();) {
+    char32_t c = next_char(text, position);
+    if (c >= 0x80 && is_decimal(c)) {
+      // Unicode lays the digits of a script out in a row from zero; the mathematical ones are five rows.
+      char32_t zero = c;
+      while (is_decimal(zero - 1)) --zero;
+      c = U'0' + (c - zero) % 10;
+    }
+    append_char(result, c);
+  }
+  return result;
+}
+
 bool is_digit(char32_t character) { return is_decimal(character) || in_ranges(kDigits, character); }
 
 bool is_numeric(char32_t character) {

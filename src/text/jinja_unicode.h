@@ -31,6 +31,8 @@ std::string replace_invalid(std::string_view text);
 bool is_space(char32_t character);
 bool is_alphabetic(char32_t character);
 bool is_decimal(char32_t character);
+/// The same text with the decimal digits of every script written as 0 to 9, as int() and float() read them.
+std::string with_ascii_digits(std::string_view text);
 bool is_digit(char32_t character);
 bool is_numeric(char32_t character);
 bool is_alphanumeric(char32_t character);

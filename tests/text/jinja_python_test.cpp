@@ -171,6 +171,15 @@ TEST(JinjaPython, ABackslashBeforeAForeignLetterShowsItsEscape) {
   expect_values({{"'\\é'", "\\xe9"}, {"'\\你'", "\\u4f60"}, {"'\\😀'", "\\U0001f600"}});
 }
 
+TEST(JinjaPython, NumbersAreReadInTheDigitsOfEveryScript) {
+  expect_values({{"'١٢' | int", "12"},
+                 {"'-１_０' | int", "-10"},
+                 {"'𝟘𝟡𝟠𝟟' | int", "987"},
+                 {"'१.५e２' | float", "150.0"},
+                 {"'²' | int(7)", "7"},
+                 {"'٣ ' | filesizeformat", "3 Bytes"}});
+}
+
 TEST(JinjaPython, ClassesPrintTheirNames) {
   expect_values({{"dict", "<class 'dict'>"},
                  {"joiner", "<class 'jinja2.utils.Joiner'>"},
