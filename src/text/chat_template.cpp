@@ -114,24 +114,37 @@ void append_tag(boost::json::value& text) {
   text = std::string(text.as_string()) + std::string(kContinueTag);
 }
 
+/// The names under which the message has what this field says: reasoning has several.
+std::vector<std::string_view> names_of(const boost::json::object& message, std::string_view field) {
+  if (std::find(kReasoningNames.begin(), kReasoningNames.end(), field) == kReasoningNames.end())
+    return {field};
+  std::vector<std::string_view> names;
+  for (const std::string_view name : kReasoningNames) {
+    const boost::json::value* copy = message.if_contains(name);
+    if (copy != nullptr && *copy == message.at(field)) names.push_back(name);
+  }
+  return names;
+}
+
 /// Marks the end of the field (of its last text part, when it is made of parts); gives the text as it was.
-std::string mark_final_message(boost::json::object& message, std::string_view field) {
+std::string mark_final_message(boost::json::object& message, std::string_view field,
+                               std::string_view source) {
   boost::json::value* content = message.if_contains(field);
   if (content == nullptr) {
     refuse(
         fmt::format("continue_final_message is set but the final message has no \"{}\" to continue!", field));
   }
+  const std::vector<std::string_view> names = names_of(message, field);
+  if (std::none_of(names.begin(), names.end(),
+                   [&](std::string_view name) { return source.find(name) != std::string_view::npos; })) {
+    refuse(fmt::format(
+        "continue_final_message is set to \"{}\" but this is not an accepted field in the chat_template",
+        field));
+  }
   if (content->is_string()) {
     std::string original(content->get_string());
-    append_tag(*content);
-    // Reasoning is there under several names: whichever the template reads is marked.
-    for (const std::string_view name : kReasoningNames) {
-      boost::json::value* copy = message.if_contains(name);
-      if (copy != nullptr && copy != content && copy->is_string() && copy->get_string() == original &&
-          std::find(kReasoningNames.begin(), kReasoningNames.end(), field) != kReasoningNames.end()) {
-        append_tag(*copy);
-      }
-    }
+    // Whichever of the names the template reads is marked.
+    for (const std::string_view name : names) append_tag(message.at(name));
     return original;
   }
   if (content->is_array()) {
@@ -185,9 +198,9 @@ std::string ChatTemplate::render(const boost::json::object& context, const Templ
     refuse("continue_final_message is set but the conversation is empty!");
   }
   const boost::json::value& field = context.at("continue_final_message");
-  const std::string final_message =
-      mark_final_message(chat.back().as_object(), field.is_string() ? std::string_view(field.get_string())
-                                                                    : std::string_view("content"));
+  const std::string final_message = mark_final_message(
+      chat.back().as_object(),
+      field.is_string() ? std::string_view(field.get_string()) : std::string_view("content"), source());
   return cut_behind_final_message(render_plain(variables, limits, options).text, final_message);
 }
 

@@ -180,6 +180,24 @@ TEST(JinjaPython, NumbersAreReadInTheDigitsOfEveryScript) {
                  {"'٣ ' | filesizeformat", "3 Bytes"}});
 }
 
+TEST(JinjaPython, ContinuingAFieldThatTheTemplateNeverReadsIsRefused) {
+  const auto render = [](const std::string& source, const char* field) {
+    boost::json::object message{{"role", "assistant"}, {"content", "yes"}, {"reasoning", "why"}};
+    try {
+      return ChatTemplate::parse(source).render(
+          {{"messages", {std::move(message)}}, {"continue_final_message", field}});
+    } catch (const TemplateError& error) {
+      return error.message();
+    }
+  };
+  const std::string reads_thinking = "<{{ messages[-1].thinking }}>{{ messages[-1].content }}";
+  EXPECT_EQ(render(reads_thinking, "reasoning_content"), "<why");
+  EXPECT_EQ(render(reads_thinking, "content"), "<why>yes");
+  EXPECT_EQ(render("{{ messages[-1].content }}", "reasoning_content"),
+            "continue_final_message is set to \"reasoning_content\" but this is not an accepted field in the "
+            "chat_template");
+}
+
 TEST(JinjaPython, ClassesPrintTheirNames) {
   expect_values({{"dict", "<class 'dict'>"},
                  {"joiner", "<class 'jinja2.utils.Joiner'>"},
