@@ -3,6 +3,7 @@
 
 #include <pcre2.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/error.h"
@@ -26,7 +27,8 @@ std::string pcre_message(int code) {
 // The members of classes that Oniguruma and PCRE2 spell alike and mean differently.
 constexpr std::string_view kSpace = R"(\x{9}-\x{D}\x{85}\p{Z})";          // PCRE2 adds U+180E
 constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";  // PCRE2: no marks
-constexpr std::string_view kHexDigit = "0-9a-fA-F";                       // PCRE2: blanks
+constexpr std::string_view kLoneWord = R"(\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})";  // ²³¹¼½¾ count outside a class
+constexpr std::string_view kHexDigit = "0-9a-fA-F";                           // PCRE2: blanks
 
 std::string bracket(std::string_view members, bool negated = false) {
   return (negated ? "[^" : "[") + std::string(members) + "]";
@@ -34,7 +36,8 @@ std::string bracket(std::string_view members, bool negated = false) {
 
 /// PCRE2's words for Oniguruma's escape `\c`.
 std::string translate_escape(char c, bool in_class) {
-  const std::string word = bracket(kWord);
+  const std::string word_members = std::string(kWord) + std::string(kLoneWord);
+  const std::string word = bracket(word_members);
   switch (c) {
     case 's':
       return in_class ? std::string(kSpace) : bracket(kSpace);
@@ -49,7 +52,7 @@ std::string translate_escape(char c, bool in_class) {
         throw Error("the tokenizer's pattern has \\" + std::string(1, c) +
                     " inside a class, which is not supported");
       }
-      return bracket(c == 'S' ? kSpace : c == 'W' ? kWord : kHexDigit, true);
+      return bracket(c == 'S' ? kSpace : c == 'W' ? word_members : kHexDigit, true);
     case 'b':
       if (in_class) return "\\b";
       return "(?:(?<=" + word + ")(?!" + word + ")|(?<!" + word + ")(?=" + word + "))";
@@ -63,6 +66,54 @@ std::string translate_escape(char c, bool in_class) {
   }
 }
 
+struct NamedClass {
+  std::string_view name, members;
+};
+
+/// The members of `[:name:]`.
+std::string_view translate_named_class(std::string_view name) {
+  static constexpr auto kClasses = std::to_array<NamedClass>({{"alnum", R"(\p{Alphabetic}\p{Nd})"},
+                                                              {"alpha", R"(\p{Alphabetic})"},
+                                                              {"cntrl", R"(\p{Cc})"},
+                                                              {"digit", R"(\p{Nd})"},
+                                                              {"lower", R"(\p{Lowercase})"},
+                                                              {"punct", R"(\p{P}\p{S})"},
+                                                              {"space", kSpace},
+                                                              {"upper", R"(\p{Uppercase})"},
+                                                              {"word", kWord},
+                                                              {"xdigit", kHexDigit}});
+  const auto* const found =
+      std::find_if(kClasses.begin(), kClasses.end(), [&](const NamedClass& c) { return c.name == name; });
+  if (found == kClasses.end()) {
+    throw Error("the tokenizer's pattern has [:" + std::string(name.substr(0, 20)) +
+                ":], which is not supported");
+  }
+  return found->members;
+}
+
+bool compiles(const std::string& expression) {
+  int code = 0;
+  PCRE2_SIZE offset = 0;
+  pcre2_code* compiled = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
+                                       PCRE2_UTF, &code, &offset, nullptr);
+  pcre2_code_free(compiled);
+  return compiled != nullptr;
+}
+
+/// The property `\p{…}` or `\P{…}` that begins at `at`, or nothing. A script's name means its own characters,
+/// as in Oniguruma; PCRE2 adds those that other scripts share with it ("、" to Han) unless it is told not to.
+std::string translate_property(std::string_view expression, std::size_t at, std::size_t& length) {
+  const std::size_t close = expression.find('}', at);
+  if (expression.substr(at + 2, 1) != "{" || close == std::string_view::npos) return {};
+  std::string_view name = expression.substr(at + 3, close - at - 3);
+  length = close + 1 - at;
+  const bool negated = name.starts_with('^');
+  if (negated) name.remove_prefix(1);
+  const std::string head = std::string(expression.substr(at, 3)) + (negated ? "^" : "");
+  const std::string script = "sc:" + std::string(name) + "}";
+  return head + (compiles("\\p{" + script) ? script : std::string(name) + "}");
+}
+
 /// Rewrites what the two syntaxes disagree on. `&&` and nested brackets inside a class are set operations,
 /// which PCRE2 lacks.
 std::string translate(std::string_view expression) {
@@ -71,6 +122,15 @@ std::string translate(std::string_view expression) {
   for (std::size_t i = 0; i < expression.size(); ++i) {
     const char c = expression[i];
     const char next = i + 1 < expression.size() ? expression[i + 1] : '\0';
+    if (c == '\\' && (next == 'p' || next == 'P')) {
+      std::size_t length = 0;
+      const std::string property = translate_property(expression, i, length);
+      if (!property.empty()) {
+        result += property;
+        i += length - 1;
+        continue;
+      }
+    }
     if (c == '\\' && next != '\0') {
       result += translate_escape(next, in_class);
       ++i;
@@ -82,7 +142,7 @@ std::string translate(std::string_view expression) {
     if (in_class && c == '[') {  // [:name:]
       const std::size_t end = expression.find(":]", i);
       if (end == std::string_view::npos) throw Error("the tokenizer's pattern has an open [: class");
-      result += expression.substr(i, end + 2 - i);
+      result += translate_named_class(expression.substr(i + 2, end - i - 2));
       i = end + 1;
       continue;
     }

@@ -64,6 +64,15 @@ constexpr auto kNotNormalized = std::to_array<Range>(
      {0x11D44, 0x11D45}, {0x11D97, 0x11D97}, {0x11F41, 0x11F42}, {0x16FF0, 0x16FF1}, {0x1E08F, 0x1E08F},
      {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE}, {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF}});
 
+// Compatibility characters that are younger than the reference's tables, which therefore keeps them.
+constexpr auto kNotCompatible = std::to_array<Range>({{0x32FF, 0x32FF},
+                                                      {0xA7F2, 0xA7F4},
+                                                      {0xAB69, 0xAB69},
+                                                      {0x10781, 0x107BA},
+                                                      {0x1E030, 0x1E06D},
+                                                      {0x1F16C, 0x1F16C},
+                                                      {0x1FBF0, 0x1FBF9}});
+
 // Symbols that are Alphabetic (letters in circles and squares), and the joiners.
 constexpr auto kWordSymbols = std::to_array<Range>(
     {{0x200C, 0x200D}, {0x24B6, 0x24E9}, {0x1F130, 0x1F149}, {0x1F150, 0x1F169}, {0x1F170, 0x1F189}});
@@ -242,12 +251,14 @@ std::size_t incomplete_suffix(std::string_view text) {
 std::string normalize(std::string_view text, Normalization form) {
   if (form == Normalization::none) return std::string(text);
   if (form == Normalization::nfc) return normalize_nfc(text);
+  const bool compatible = form == Normalization::nfkc || form == Normalization::nfkd;
   std::string result;
   std::size_t done = 0;
   for (std::size_t i = 0; i < text.size();) {
     const Codepoint c = read_codepoint(text, i);
     i += c.length;
-    if (!contains(kNotNormalized, c.value)) continue;
+    const bool kept = contains(kNotNormalized, c.value) || (compatible && contains(kNotCompatible, c.value));
+    if (!kept) continue;
     normalize_segment(text.substr(done, i - c.length - done), form, result);
     append_utf8(result, c.value);
     done = i;

@@ -106,10 +106,27 @@ TEST(PreTokenizer, APrefixSpaceIsPutBeforeEachPieceThatHasNone) {
 
 TEST(PreTokenizer, WordCharactersIncludeMarksAsInTheReference) {
   EXPECT_EQ(split_text(split_at(R"(\w+)", "Removed", true), "a\u0301-_1"), (Pieces{"a\u0301", "_1"}));
+  EXPECT_EQ(split_text(split_at(R"(\w+)", "Isolated"), "m²½ⅷ²③"), (Pieces{"m²½ⅷ²", "③"}));
+  EXPECT_EQ(split_text(split_at(R"([\w]+)", "Isolated"), "m²ⅷ"), (Pieces{"m", "²", "ⅷ"}));
   EXPECT_EQ(split_text(split_at(R"(\W)", "Removed"), "a\u0301-b"), (Pieces{"a\u0301", "b"}));
   EXPECT_EQ(split_text(split_at(R"(\s)", "Removed"), "a\u0085b\u180Ec"), (Pieces{"a",
                                                                                  "b\u180E"
                                                                                  "c"}));
+}
+
+TEST(PreTokenizer, NamedClassesHaveTheReferencesMembers) {
+  EXPECT_EQ(split_text(split_at("[[:punct:]]+", "Isolated"), "a¢„_Ⓐ1"), (Pieces{"a", "¢„_Ⓐ", "1"}));
+  EXPECT_EQ(split_text(split_at("[[:alpha:]]+", "Removed", true), "aⓐ\u05B0²1_"), Pieces{"aⓐ\u05B0"});
+  EXPECT_EQ(split_text(split_at("[^[:upper:][:lower:]]", "Removed"), "ªⅧ１b²"), (Pieces{"ªⅧ", "b"}));
+  EXPECT_EQ(split_text(split_at("[[:space:]]+", "Removed"), "a\u180E\u0085b"), (Pieces{"a\u180E", "b"}));
+  EXPECT_THROW(split_at("[[:graph:]]"), Error);
+}
+
+TEST(PreTokenizer, AScriptHasItsOwnCharactersAlone) {
+  EXPECT_EQ(split_text(split_at(R"(\p{Han}+)", "Isolated"), "漢、字1"), (Pieces{"漢", "、", "字", "1"}));
+  EXPECT_EQ(split_text(split_at(R"([^\p{Hiragana}\p{L}]+)", "Isolated"), "ひー。ａ"),
+            (Pieces{"ひー", "。", "ａ"}));
+  EXPECT_EQ(split_text(split_at(R"(\P{Katakana}|\p{^Katakana})", "Removed"), "カ・ー"), Pieces{"カ"});
 }
 
 TEST(PreTokenizer, APatternThatCannotBeReadAlikeIsRefused) {

@@ -62,6 +62,15 @@ TEST(Normalization, MarksYoungerThanTheReferencesTablesStayWhereTheyAre) {
   EXPECT_EQ(normalize("a\u0301\u1ABF\u0323", Normalization::nfc), "\u00E1\u1ABF\u0323");
 }
 
+TEST(Normalization, CompatibilityCharactersYoungerThanTheReferencesTablesStayAsTheyAre) {
+  for (const char* text :
+       {"\u32FF", "\uA7F2", "\uAB69", "\U00010781", "\U0001E030", "\U0001F16C", "\U0001FBF5"}) {
+    EXPECT_EQ(normalize(text, Normalization::nfkc), text);
+    EXPECT_EQ(normalize(text, Normalization::nfkd), text);
+  }
+  EXPECT_EQ(normalize("\u337B\u32FF\uFF11", Normalization::nfkc), "\u5E73\u6210\u32FF1");
+}
+
 TEST(Normalization, AMegabyteOfMarksIsOrdered) {
   std::string text = "a";
   for (int i = 0; i < 250'000; ++i) text += "\u0301\u0323";
