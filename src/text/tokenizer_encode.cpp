@@ -119,7 +119,8 @@ std::size_t skip_space(std::string_view text, std::size_t end) {
 }
 
 /// Cuts `text` at the added tokens that `matcher` finds: plain(part) and token(id), in order. A token that is
-/// not taken (because it is special, or part of a word) still covers its text, as in the reference.
+/// not taken (because it is special, or part of a word) still covers its text, as in the reference; and one
+/// that begins in the space that the token before took ends that space where it ends itself.
 template <class Plain, class Token>
 void split_added(const Tokenizer::Impl& impl, const AddedMatcher& matcher, std::string_view text,
                  bool parse_special, const Plain& plain, const Token& token) {
@@ -129,10 +130,13 @@ void split_added(const Tokenizer::Impl& impl, const AddedMatcher& matcher, std::
       const AddedToken& added = impl.spec.added[static_cast<std::size_t>(match.index)];
       if (added.special && !parse_special) continue;
       if (added.single_word && !is_single_word(text, match.begin, match.end)) continue;
-      const std::size_t begin = added.lstrip ? skip_space_back(text, match.begin, done) : match.begin;
+      const std::size_t begin =
+          added.lstrip ? std::max(done, skip_space_back(text, match.begin, done)) : match.begin;
+      const std::size_t end = added.rstrip ? skip_space(text, match.end) : match.end;
+      if (begin >= end) continue;  // it took its text with the space behind the token before
       if (begin > done) plain(text.substr(done, begin - done));
       token(added.id);
-      done = std::max(done, added.rstrip ? skip_space(text, match.end) : match.end);
+      done = end;
     }
   }
   if (done < text.size()) plain(text.substr(done));

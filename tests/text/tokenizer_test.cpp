@@ -54,6 +54,17 @@ TEST(AddedTokens, StripTheSpaceOnTheSideTheySay) {
   EXPECT_EQ(show(tokenizer, "<r>  <l>"), "[257][256]");
 }
 
+TEST(AddedTokens, OneThatBeginsInSpaceAlreadyTakenEndsItWhereItEnds) {
+  const Tokenizer tokenizer = with_added({added_token(256, "<r>", {{"rstrip", true}}), added_token(257, "  "),
+                                          added_token(258, "\n\n", {{"lstrip", true}}),
+                                          added_token(259, "\t\t", {{"lstrip", true}, {"rstrip", true}})});
+  EXPECT_EQ(show(tokenizer, "<r>  a"), "[256][257]a");
+  EXPECT_EQ(show(tokenizer, "<r>   \na"), "[256][257] \na");
+  EXPECT_EQ(show(tokenizer, "<r>\n\na"), "[256]a");
+  EXPECT_EQ(show(tokenizer, "<r>  \n\n a"), "[256][257][258] a");
+  EXPECT_EQ(show(tokenizer, "<r> \t\t a"), "[256]a");
+}
+
 TEST(AddedTokens, ASingleWordIsNotFoundInsideAnother) {
   const Tokenizer tokenizer = with_added({added_token(256, "kid", {{"single_word", true}})});
   EXPECT_EQ(show(tokenizer, "a kid, kid"), "a [256], [256]");
