@@ -81,11 +81,28 @@ bool tail_names_no_value(std::string_view lower) {
   return false;
 }
 
-/// Where the reason begins that follows a value ("42, since each of the 6 boxes = 7"); else the end.
+/// "20% of $400", "3 times as many", "5 more than before": sets a value beside another.
+bool is_relation(std::string_view lower) {
+  const std::string_view clause = lower.substr(0, lower.find(','));
+  for (const std::string_view word : {" of ", " times ", " more than ", " less than ", " fewer than "}) {
+    if (clause.find(word) != clause.npos) return true;
+  }
+  return false;
+}
+
+/// Where the reason begins that follows a value ("42, since each of the 6 boxes = 7"), or what the value is
+/// to another ("80, which is 20% of 400"); else the end.
 std::size_t reason_begin(std::string_view lower) {
-  const std::size_t begin = std::min({lower.find(" because "), lower.find(" since "), lower.size()});
+  constexpr std::string_view kWhich = ", which is ";
+  const std::size_t reason = std::min({lower.find(" because "), lower.find(" since "), lower.size()});
+  const std::size_t which = lower.find(kWhich);
+  const std::size_t begin = std::min(reason, which);
   const std::optional<NumberAt> value = find_number(lower, 0, begin);
-  return value && value->begin == 0 ? begin : lower.size();
+  if (!value || value->begin != 0) return lower.size();
+  if (begin == reason) return begin;
+  const bool beside = is_unit(lower.substr(value->end, which - value->end)) &&
+                      is_relation(lower.substr(which + kWhich.size()));
+  return beside ? which : reason;
 }
 
 /// The value that follows "answer is".
@@ -380,6 +397,19 @@ bool breaks_off(std::string_view text) {
   return false;
 }
 
+/// The text without GSM8K's "<<4*26=104>>", which repeat the computation that they stand in.
+std::string remove_calculations(std::string_view text) {
+  std::string kept;
+  for (std::size_t open = text.find("<<"); open != text.npos; open = text.find("<<")) {
+    const std::size_t close = text.find_first_not_of("0123456789.,+-*/()= %$", open + 2);
+    const bool repeats = close != text.npos && text.substr(close).starts_with(">>") &&
+                         text.substr(open, close - open).find('=') != text.npos;
+    kept += text.substr(0, repeats ? open : open + 2);
+    text.remove_prefix(repeats ? close + 2 : open + 2);
+  }
+  return kept.append(text);
+}
+
 NumberAnswer to_number_answer(const Found& found) {
   if (found.doubtful) return {std::nullopt, found.number.value.str(), "two values are given at once"};
   return {to_number(found.number), found.number.value.str(), found.why};
@@ -394,7 +424,7 @@ std::optional<Number> parse_number(std::string_view text) {
 }
 
 NumberAnswer extract_number(std::string_view answer) {
-  const std::string text = normalize_answer(answer);
+  const std::string text = normalize_answer(remove_calculations(answer));
   const std::string lower = to_lower(text);
   if (trim(text).empty()) return {std::nullopt, "", "nothing was written outside the thinking"};
   std::optional<Found> best = last_boxed(text);

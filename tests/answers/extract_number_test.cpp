@@ -76,6 +76,20 @@ TEST(AnswersNumber, AReasonBehindTheAnswerIsNotTheAnswer) {
   EXPECT_EQ(read("12 is not the answer. 14 is."), "14");
 }
 
+TEST(AnswersNumber, WhatTheAnswerIsToAnotherNumberIsNotTheAnswer) {
+  EXPECT_EQ(read("The answer is $80, which is 20% of $400."), "80");
+  EXPECT_EQ(read("Answer: 80 apples, which is 5 more than before."), "80");
+  EXPECT_EQ(read("The answer is 3 dozen eggs, which is 36 eggs."), "36");
+  EXPECT_EQ(read("The answer is the rest of 30, which is 18 of the eggs."), "18");
+}
+
+TEST(AnswersNumber, CalculatorMarksDoNotHideTheResult) {
+  EXPECT_EQ(read("he paid $4.00 each for 4, that's 4*4 = $<<4*4=16.00>>16.00"), "16");
+  EXPECT_EQ(read("So she spent 4*26 = <<4*26=104>>104 hours on all 26 articles."), "104");
+  EXPECT_EQ(read("The answer is <<5+7=12>>12."), "12");
+  EXPECT_EQ(read("The answer is 7 << 2 = 28"), "28");
+}
+
 TEST(AnswersNumber, TheWholeOfAShareIsNotTheResult) {
   EXPECT_EQ(read("Hence she has 9 left out of 24."), "9");
   EXPECT_EQ(read("He picked 9 out of 24, so 15 remain."), "15");
