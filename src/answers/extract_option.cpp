@@ -149,6 +149,35 @@ std::size_t skip_list_link(const Reader& reader, std::size_t pos) {
   return link ? pos : kNone;
 }
 
+bool contains_any(std::string_view text, std::initializer_list<std::string_view> words) {
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+    for (std::size_t at = text.find(word); at != text.npos; at = text.find(word, at + 1)) {
+      if (!is_letter(word[0]) || is_word_at(text, at, word)) return true;
+    }
+    return false;
+  });
+}
+
+bool is_rejection(std::string_view clause) {
+  return contains_any(clause, {"wrong",       "incorrect",   "not",        "n't",        "cannot",   "false",
+                               "contradicts", "contradict",  "fails",      "eliminated", "excluded", "ruled",
+                               "irrelevant",  "unsupported", "impossible", "too",        "错",       "不",
+                               "排除",        "无关",        "✗",          "✘",          "❌"}) ||
+         clause.find("n't") != clause.npos;
+}
+
+std::size_t clause_end(const Reader& reader, std::size_t begin) {
+  const std::size_t end = sentence_end(reader.text, begin, kMaxTail);
+  const std::string_view rest = std::string_view(reader.lower).substr(begin, end - begin);
+  return begin + std::min({rest.size(), rest.find(','), rest.find(" but "), rest.find(" so ")});
+}
+
+/// Whether what follows a letter in its clause speaks against it: "B, A is wrong".
+bool is_rejected_at(const Reader& reader, std::size_t letter) {
+  const std::size_t begin = letter + 1;
+  return is_rejection(std::string_view(reader.lower).substr(begin, clause_end(reader, begin) - begin));
+}
+
 /// "B", "(B)", "A and C" at `pos`, behind the words that may precede it.
 std::set<std::size_t> read_letters(const Reader& reader, std::size_t pos) {
   std::set<std::size_t> letters;
@@ -156,7 +185,7 @@ std::set<std::size_t> read_letters(const Reader& reader, std::size_t pos) {
   while (const std::optional<std::size_t> option = letter_at(reader, pos, true)) {
     letters.insert(*option);
     pos = skip_list_link(reader, pos + 1);
-    if (pos == kNone || !letter_at(reader, pos, false)) break;
+    if (pos == kNone || !letter_at(reader, pos, false) || is_rejected_at(reader, pos)) break;
   }
   return letters;
 }
@@ -229,23 +258,6 @@ std::vector<Line> lines_of(std::string_view text) {
   return lines;
 }
 
-bool contains_any(std::string_view text, std::initializer_list<std::string_view> words) {
-  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
-    for (std::size_t at = text.find(word); at != text.npos; at = text.find(word, at + 1)) {
-      if (!is_letter(word[0]) || is_word_at(text, at, word)) return true;
-    }
-    return false;
-  });
-}
-
-bool is_rejection(std::string_view clause) {
-  return contains_any(clause, {"wrong",       "incorrect",   "not",        "n't",        "cannot",   "false",
-                               "contradicts", "contradict",  "fails",      "eliminated", "excluded", "ruled",
-                               "irrelevant",  "unsupported", "impossible", "too",        "错",       "不",
-                               "排除",        "无关",        "✗",          "✘",          "❌"}) ||
-         clause.find("n't") != clause.npos;
-}
-
 /// "B", "(b)", "B. its text" at the beginning of a line.
 std::optional<std::size_t> line_letter(const Reader& reader, const Line& line) {
   std::size_t pos = line.begin;
@@ -264,12 +276,6 @@ std::optional<std::size_t> line_letter(const Reader& reader, const Line& line) {
   }
   // "B Every pilot …": the letter and its option's text.
   return bare(rest) == bare(reader.options[*option]) ? option : std::nullopt;
-}
-
-std::size_t clause_end(const Reader& reader, std::size_t begin) {
-  const std::size_t end = sentence_end(reader.text, begin, kMaxTail);
-  const std::string_view rest = std::string_view(reader.lower).substr(begin, end - begin);
-  return begin + std::min({rest.size(), rest.find(','), rest.find(" but "), rest.find(" so ")});
 }
 
 /// The words before `pos` in its clause.
@@ -321,13 +327,14 @@ void judge_mention(const Reader& reader, Mention& mention) {
   if (mention.negated) return;
   const bool verdict_after =
       trim(after) == "is" ||  // "A looks right, but B is."
-      contains_any(after, {"correct", "right", "best", "better", "answer", "follows", "must be", "remains",
-                           "is left", "正确", "符合", "✓", "✔", "✅"});
+      contains_any(after, {"correct", "right", "best", "better", "stronger", "strongest", "answer", "follows",
+                           "must be", "remains", "is left", "正确", "符合", "✓", "✔", "✅"});
   const bool verdict_before = ends_with_word(
-      before, {"so",        "therefore",  "thus",   "hence",     "choose",    "chose",    "pick",
-               "select",    "with",       "leaves", "leaving",   "conclude",  "so it is", "so it's",
-               "we get",    "it is",      "it's",   "choice is", "option is", "one is",   "must be",
-               "should be", "correct is", "只有",   "剩下",      "因此",      "所以",     "故"});
+      before,
+      {"so",       "therefore", "thus",      "hence",    "choose",   "chose",     "pick",       "select",
+       "with",     "leaves",    "leaving",   "conclude", "so it is", "so it's",   "we get",     "it is",
+       "it's",     "choice is", "option is", "one is",   "must be",  "should be", "correct is", "the correct",
+       "the best", "the right", "只有",      "剩下",     "因此",     "所以",      "故"});
   const std::string_view left = trim(std::string_view(reader.text).substr(0, mention.begin));
   const std::string_view right = trim(std::string_view(reader.text).substr(mention.end));
   const bool alone = !left.empty() && std::string_view(".!?").find(left.back()) != kNone &&

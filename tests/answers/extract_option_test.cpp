@@ -56,6 +56,19 @@ TEST(AnswersOption, AReasonAgainstAnotherOptionDoesNotRejectTheChosenOne) {
   EXPECT_EQ(read_option("I pick C because A and B are not supported."), "C");
 }
 
+TEST(AnswersOption, ALetterBehindTheChosenOneThatIsRejectedIsNotChosenToo) {
+  EXPECT_EQ(read_option("本题选B，A项错误"), "B");
+  EXPECT_EQ(read_option("The answer is B, A is wrong."), "B");
+  EXPECT_EQ(read_option("The answer is B, and C does not follow."), "B");
+  EXPECT_EQ(read_option("The answer is B, D."), "-B, D");
+}
+
+TEST(AnswersOption, AComparisonAndALabelChoose) {
+  EXPECT_EQ(read_option("Between A and B, B is stronger."), "B");
+  EXPECT_EQ(read_option("The correct option: B.\nHope it helps! A great day to you."), "B");
+  EXPECT_EQ(read_option("The best choice: C\nGood luck with the rest."), "C");
+}
+
 TEST(AnswersOption, WhatIsLeftAfterEliminationIsChosen) {
   EXPECT_EQ(read_option("I'll eliminate A, B, and C. D remains."), "D");
   EXPECT_EQ(read_option("Eliminating A, C, and D, we get B."), "B");
