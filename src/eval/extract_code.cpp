@@ -213,6 +213,14 @@ std::string cut_at_margin(std::string_view text) {
   return std::string(text);
 }
 
+/// The first line that is not blank; empty when all are.
+std::string_view first_line(std::string_view text) {
+  for (const std::string_view line : split_lines(text)) {
+    if (!trim(line).empty()) return line;
+  }
+  return {};
+}
+
 /// Readings of `body` as what follows the prompt's function head.
 std::vector<std::string> continuations(std::string_view prompt, std::string_view body) {
   std::string head(prompt);
@@ -220,6 +228,8 @@ std::vector<std::string> continuations(std::string_view prompt, std::string_view
   const std::string cut = first_body(body);
   const std::string indented = cut_at_margin(body);
   std::vector<std::string> attempts;
+  // At the left margin it would compile behind a function that its docstring makes whole.
+  if (indentation(first_line(body)) == 0) attempts.push_back(head + indent(body, false));
   for (const std::string& text : {cut, indent(cut, true), indent(dedent(cut), false), std::string(body),
                                   indent(body, false), indented, indent(indented, true)}) {
     attempts.push_back(head + text);
@@ -248,14 +258,6 @@ std::string_view before_fences(std::string_view answer) {
     end = static_cast<std::size_t>(line.data() - answer.data()) + line.size();
   }
   return answer.substr(0, end);
-}
-
-/// The first line that is not blank; empty when all are.
-std::string_view first_line(std::string_view text) {
-  for (const std::string_view line : split_lines(text)) {
-    if (!trim(line).empty()) return line;
-  }
-  return {};
 }
 
 /// The block to grade: the last closed Python block that defines the function, else the last that does.
