@@ -7,6 +7,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "text/unicode.h"
 
 namespace touchstone {
 namespace {
@@ -36,13 +37,17 @@ std::string bracket(std::string_view members, bool negated = false) {
 
 /// PCRE2's words for Oniguruma's escape `\c`.
 std::string translate_escape(char c, bool in_class) {
-  const std::string word_members = std::string(kWord) + std::string(kLoneWord);
+  const std::string newer_words = newer_members("L") + newer_members("M") + newer_members("Nd");
+  const std::string digits = R"(\p{Nd})" + newer_members("Nd");
+  const std::string word_members = std::string(kWord) + std::string(kLoneWord) + newer_words;
   const std::string word = bracket(word_members);
   switch (c) {
+    case 'd':
+      return in_class ? digits : bracket(digits);
     case 's':
       return in_class ? std::string(kSpace) : bracket(kSpace);
     case 'w':
-      return in_class ? std::string(kWord) : word;
+      return in_class ? std::string(kWord) + newer_words : word;
     case 'h':
       return in_class ? std::string(kHexDigit) : bracket(kHexDigit);
     case 'S':
@@ -101,14 +106,22 @@ bool compiles(const std::string& expression) {
 }
 
 /// The property `\p{…}` or `\P{…}` that begins at `at`, or nothing. A script's name means its own characters,
-/// as in Oniguruma; PCRE2 adds those that other scripts share with it ("、" to Han) unless it is told not to.
-std::string translate_property(std::string_view expression, std::size_t at, std::size_t& length) {
+/// as in Oniguruma; PCRE2 adds those that other scripts share with it ("、" to Han) unless it is told not to,
+/// and may not know the newest characters of a category.
+std::string translate_property(std::string_view expression, std::size_t at, bool in_class,
+                               std::size_t& length) {
   const std::size_t close = expression.find('}', at);
   if (expression.substr(at + 2, 1) != "{" || close == std::string_view::npos) return {};
   std::string_view name = expression.substr(at + 3, close - at - 3);
   length = close + 1 - at;
   const bool negated = name.starts_with('^');
   if (negated) name.remove_prefix(1);
+  const bool inverted = (expression[at + 1] == 'P') != negated;
+  const std::string members = name.size() <= 2 ? newer_members(name) : "";
+  if (!members.empty() && !(in_class && inverted)) {
+    const std::string all = "\\p{" + std::string(name) + "}" + members;
+    return in_class ? all : bracket(all, inverted);
+  }
   const std::string head = std::string(expression.substr(at, 3)) + (negated ? "^" : "");
   const std::string script = "sc:" + std::string(name) + "}";
   return head + (compiles("\\p{" + script) ? script : std::string(name) + "}");
@@ -124,7 +137,7 @@ std::string translate(std::string_view expression) {
     const char next = i + 1 < expression.size() ? expression[i + 1] : '\0';
     if (c == '\\' && (next == 'p' || next == 'P')) {
       std::size_t length = 0;
-      const std::string property = translate_property(expression, i, length);
+      const std::string property = translate_property(expression, i, in_class, length);
       if (!property.empty()) {
         result += property;
         i += length - 1;

@@ -44,6 +44,10 @@ enum class CharClass : std::uint8_t { other, letter, number, space };
 /// By Unicode 16, as the reference's regular expressions.
 CharClass classify(char32_t value);
 
+/// What Unicode 15 and 16 added to a general category ("L", "So"), as members of a class in a pattern: PCRE2
+/// may be older.
+std::string newer_members(std::string_view category);
+
 /// \w: alphabetic characters, marks, decimal digits, connecting punctuation and joiners.
 bool is_word_character(char32_t value);
 

@@ -114,6 +114,15 @@ TEST(PreTokenizer, WordCharactersIncludeMarksAsInTheReference) {
                                                                                  "c"}));
 }
 
+TEST(PreTokenizer, CategoriesKnowTheCharactersOfUnicode16) {
+  EXPECT_EQ(split_text(split_at(R"( ?[\p{P}\p{S}]+)", "Isolated"), "a \U0001FA77!b"),
+            (Pieces{"a", " \U0001FA77!", "b"}));
+  EXPECT_EQ(split_text(split_at(R"(\P{S}|\p{^So})", "Removed"), "a\U0001FA77\U0001FAE8b"),
+            Pieces{"\U0001FA77\U0001FAE8"});
+  EXPECT_EQ(split_text(split_at(R"([^\s\p{L}]+|\d)", "Removed"), "\U0002EBF0\U00011F50"),
+            Pieces{"\U0002EBF0"});
+}
+
 TEST(PreTokenizer, NamedClassesHaveTheReferencesMembers) {
   EXPECT_EQ(split_text(split_at("[[:punct:]]+", "Isolated"), "a¢„_Ⓐ1"), (Pieces{"a", "¢„_Ⓐ", "1"}));
   EXPECT_EQ(split_text(split_at("[[:alpha:]]+", "Removed", true), "aⓐ\u05B0²1_"), Pieces{"aⓐ\u05B0"});
