@@ -72,24 +72,28 @@ std::string translate_escape(char c, bool in_class) {
 }
 
 struct NamedClass {
-  std::string_view name, members;
+  std::string_view name;
+  std::string members;
 };
 
 /// The members of `[:name:]`.
-std::string_view translate_named_class(std::string_view name) {
-  static constexpr auto kClasses = std::to_array<NamedClass>({{"alnum", R"(\p{Alphabetic}\p{Nd})"},
-                                                              {"alpha", R"(\p{Alphabetic})"},
-                                                              {"cntrl", R"(\p{Cc})"},
-                                                              {"digit", R"(\p{Nd})"},
-                                                              {"lower", R"(\p{Lowercase})"},
-                                                              {"punct", R"(\p{P}\p{S})"},
-                                                              {"space", kSpace},
-                                                              {"upper", R"(\p{Uppercase})"},
-                                                              {"word", kWord},
-                                                              {"xdigit", kHexDigit}});
+std::string translate_named_class(std::string_view name) {
+  const std::string letters = newer_members("L");
+  const std::string digits = R"(\p{Nd})" + newer_members("Nd");
+  const std::array<NamedClass, 10> classes{
+      {{"alnum", R"(\p{Alphabetic})" + letters + digits},
+       {"alpha", R"(\p{Alphabetic})" + letters},
+       {"cntrl", R"(\p{Cc})"},
+       {"digit", digits},
+       {"lower", R"(\p{Lowercase})" + newer_members("Ll")},
+       {"punct", R"(\p{P}\p{S})" + newer_members("P") + newer_members("S")},
+       {"space", std::string(kSpace)},
+       {"upper", R"(\p{Uppercase})" + newer_members("Lu")},
+       {"word", translate_escape('w', true)},
+       {"xdigit", std::string(kHexDigit)}}};
   const auto* const found =
-      std::find_if(kClasses.begin(), kClasses.end(), [&](const NamedClass& c) { return c.name == name; });
-  if (found == kClasses.end()) {
+      std::find_if(classes.begin(), classes.end(), [&](const NamedClass& c) { return c.name == name; });
+  if (found == classes.end()) {
     throw Error("the tokenizer's pattern has [:" + std::string(name.substr(0, 20)) +
                 ":], which is not supported");
   }

@@ -119,6 +119,8 @@ TEST(PreTokenizer, CategoriesKnowTheCharactersOfUnicode16) {
             (Pieces{"a", " \U0001FA77!", "b"}));
   EXPECT_EQ(split_text(split_at(R"(\P{S}|\p{^So})", "Removed"), "a\U0001FA77\U0001FAE8b"),
             Pieces{"\U0001FA77\U0001FAE8"});
+  EXPECT_EQ(split_text(split_at("[[:punct:]]", "Removed"), "a\U0001FAE8b"), (Pieces{"a", "b"}));
+  EXPECT_EQ(split_text(split_at("[^[:word:]]", "Removed"), "\U0001FAE8\U00011F50"), Pieces{"\U00011F50"});
   EXPECT_EQ(split_text(split_at(R"([^\s\p{L}]+|\d)", "Removed"), "\U0002EBF0\U00011F50"),
             Pieces{"\U0002EBF0"});
 }
