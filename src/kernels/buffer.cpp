@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kLargePageBytes = std::size_t{2} << 20;
 constexpr std::size_t kArenaBytes = std::size_t{256} << 20;
-constexpr std::size_t kLineBytes = 64;
+constexpr std::size_t kPartAlignment = 64;
 
 std::size_t round_up(std::size_t n, std::size_t step) { return (n + step - 1) / step * step; }
 
@@ -76,7 +76,7 @@ std::pair<std::byte*, std::shared_ptr<const void>> Arena::take(std::size_t bytes
     used_bytes_ = 0;
   }
   std::byte* part = buffer_->data() + used_bytes_;
-  used_bytes_ = std::min(buffer_->size(), used_bytes_ + round_up(bytes, kLineBytes));
+  used_bytes_ = std::min(buffer_->size(), used_bytes_ + round_up(bytes, kPartAlignment));
   return {part, buffer_};
 }
 
