@@ -79,7 +79,7 @@ struct NamedClass {
 /// The members of `[:name:]`.
 std::string translate_named_class(std::string_view name) {
   const std::string letters = newer_members("L");
-  const std::string digits = R"(\p{Nd})" + newer_members("Nd");
+  const std::string digits = translate_escape('d', true);
   const std::array<NamedClass, 10> classes{
       {{"alnum", R"(\p{Alphabetic})" + letters + digits},
        {"alpha", R"(\p{Alphabetic})" + letters},
@@ -87,10 +87,10 @@ std::string translate_named_class(std::string_view name) {
        {"digit", digits},
        {"lower", R"(\p{Lowercase})" + newer_members("Ll")},
        {"punct", R"(\p{P}\p{S})" + newer_members("P") + newer_members("S")},
-       {"space", std::string(kSpace)},
+       {"space", translate_escape('s', true)},
        {"upper", R"(\p{Uppercase})" + newer_members("Lu")},
        {"word", translate_escape('w', true)},
-       {"xdigit", std::string(kHexDigit)}}};
+       {"xdigit", translate_escape('h', true)}}};
   const auto* const found =
       std::find_if(classes.begin(), classes.end(), [&](const NamedClass& c) { return c.name == name; });
   if (found == classes.end()) {
