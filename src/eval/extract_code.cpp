@@ -227,13 +227,14 @@ std::vector<std::string> continuations(std::string_view prompt, std::string_view
   if (!head.ends_with('\n')) head += '\n';
   const std::string cut = first_body(body);
   const std::string indented = cut_at_margin(body);
-  std::vector<std::string> attempts;
-  // At the left margin it would compile behind a function that its docstring makes whole.
-  if (indentation(first_line(body)) == 0) attempts.push_back(head + indent(body, false));
-  for (const std::string& text : {cut, indent(cut, true), indent(dedent(cut), false), std::string(body),
-                                  indent(body, false), indented, indent(indented, true)}) {
-    attempts.push_back(head + text);
-  }
+  std::vector<std::string> attempts = {
+      indent(body, false), cut,      indent(cut, true),     indent(dedent(cut), false),
+      std::string(body),   indented, indent(indented, true)};
+  // A body at the left margin would compile behind a function that its docstring makes whole; another one is
+  // to be read as it stands first.
+  if (indentation(first_line(body)) != 0)
+    std::rotate(attempts.begin(), attempts.begin() + 1, attempts.begin() + 5);
+  for (std::string& attempt : attempts) attempt.insert(0, head);
   return attempts;
 }
 
