@@ -168,7 +168,7 @@ CpuBackend::CpuBackend(int num_threads, std::string_view isa, bool may_sum_in_ti
       sums_in_tiles_(may_sum_in_tiles && kernels_.multiply_pairs_in_tiles != nullptr),
       scratch_(static_cast<std::size_t>(num_threads)) {
   constexpr std::size_t kTileBytes = std::size_t{3} * kSumBlock * kLanes * sizeof(float);
-  constexpr std::size_t kSumsBytes = std::size_t{2} * kMaxTokens * kSumStride * sizeof(float);
+  constexpr std::size_t kSumsBytes = 2 * kSumsSize * sizeof(float);
   for (ThreadScratch& scratch : scratch_) {
     scratch.tile = Buffer(kTileBytes, "the kernels' scratch");
     scratch.sums = Buffer(kSumsBytes, "the kernels' scratch");
@@ -193,10 +193,21 @@ void CpuBackend::rms_norm(Rows x, std::span<const float> weight, float eps, Rows
   });
 }
 
-/// The sums of a piece: rows of kSumStride floats, bias included.
+/// The outputs of a piece lie in rows of kSumStride floats, those beyond kMaxPanels panels behind kMaxTokens
+/// rows: calls visit(first_output, num_outputs, rows) for each of the two.
+template <class Visit>
+void CpuBackend::for_each_half(const Linear& linear, const Piece& piece, float* sums, const Visit& visit) {
+  for (std::int32_t panel = 0; panel < piece.num_panels; panel += kMaxPanels, sums += kSumsSize) {
+    const std::int32_t first_output = (piece.first_panel + panel) * kLanes;
+    const std::int32_t num_outputs = std::min(kMaxPanels, piece.num_panels - panel) * kLanes;
+    visit(first_output, std::min(num_outputs, linear.weight.rows - first_output), sums);
+  }
+}
+
+/// The sums of a piece, bias included.
 float* CpuBackend::multiply_piece(const Linear& linear, Rows x, const Piece& piece, int half, int thread) {
   const ThreadScratch& scratch = scratch_[static_cast<std::size_t>(thread)];
-  float* sums = scratch.sums.floats() + std::ptrdiff_t{half} * kMaxTokens * kSumStride;
+  float* sums = scratch.sums.floats() + half * kSumsSize;
   const PackedMatrix& w = linear.weight;
   const PanelMatrix panels{.format = w.format,
                            .num_inputs = w.columns,
@@ -213,11 +224,11 @@ float* CpuBackend::multiply_piece(const Linear& linear, Rows x, const Piece& pie
     kernels_.multiply(panels, piece.first_panel, piece.num_panels, x.row(piece.first_token), to_size(x.width),
                       piece.num_tokens, scratch.tile.floats(), sums);
   }
-  const std::int32_t first_output = piece.first_panel * kLanes;
-  const std::int32_t n = std::min(piece.num_panels * kLanes, w.rows - first_output);
-  for (std::int32_t t = 0; t < piece.num_tokens; ++t) {
-    add_bias(linear, first_output, n, sums + std::ptrdiff_t{t} * kSumStride);
-  }
+  for_each_half(linear, piece, sums, [&](std::int32_t first_output, std::int32_t n, float* half_sums) {
+    for (std::int32_t t = 0; t < piece.num_tokens; ++t) {
+      add_bias(linear, first_output, n, half_sums + std::ptrdiff_t{t} * kSumStride);
+    }
+  });
   return sums;
 }
 
@@ -266,8 +277,10 @@ IntRows CpuBackend::int_rows(Rows x, std::int32_t first_row) const {
 }
 
 /// Cuts the products of x into pieces and calls finish(linear_index, piece, thread) for each, on all threads.
+/// Where it is faster, and max_panels allows it, pieces have twice kMaxPanels.
 template <class Finish>
-void CpuBackend::for_each_piece(Rows x, std::span<const Linear* const> linears, const Finish& finish) {
+void CpuBackend::for_each_piece(Rows x, std::span<const Linear* const> linears, std::int32_t max_panels,
+                                const Finish& finish) {
   std::int32_t panels_each = kMaxPanels;
   std::int32_t tokens_each = std::min(kMaxTokens, x.count);
   std::int32_t all_panels = 0;
@@ -287,8 +300,11 @@ void CpuBackend::for_each_piece(Rows x, std::span<const Linear* const> linears, 
   // second-level cache: large pieces read them less often.
   const bool activations_stream =
       pairs && sums_in_tiles_ && std::int64_t{tokens_each} * x.width > kNearActivations;
-  if (too_few(x.count == 1 || activations_stream ? 8 : 32)) panels_each = 3;
-  while (too_few(8) && tokens_each > 64) tokens_each = divide_up(tokens_each, 2);
+  if (activations_stream) panels_each = max_panels;
+  if (panels_each > kMaxPanels && too_few(4)) panels_each = kMaxPanels;
+  const bool wide = panels_each > kMaxPanels;
+  if (!wide && too_few(x.count == 1 || activations_stream ? 8 : 32)) panels_each = 3;
+  while (too_few(wide ? 4 : 8) && tokens_each > 64) tokens_each = divide_up(tokens_each, 2);
   while (too_few(3) && tokens_each > 32) tokens_each = divide_up(tokens_each, 2);
   std::array<std::int32_t, 4> num_groups{};  // of each product
   assert(linears.size() <= num_groups.size());
@@ -316,34 +332,36 @@ void CpuBackend::project(Rows x, std::initializer_list<Projection> projections) 
   std::array<const Linear*, 4> linears{};
   std::size_t n = 0;
   for (const Projection& projection : projections) linears[n++] = projection.linear;
-  for_each_piece(x, std::span(linears).first(n), [&](std::size_t i, const Piece& piece, int thread) {
-    const Rows y = projections.begin()[i].y;
-    const float* sums = multiply_piece(*linears[i], x, piece, 0, thread);
-    const std::int32_t first_output = piece.first_panel * kLanes;
-    const std::int32_t num_outputs =
-        std::min(piece.num_panels * kLanes, linears[i]->weight.rows - first_output);
-    for (std::int32_t t = 0; t < piece.num_tokens; ++t, sums += kSumStride) {
-      std::memcpy(y.row(piece.first_token + t) + first_output, sums, to_size(num_outputs) * sizeof(float));
-    }
-  });
+  for_each_piece(x, std::span(linears).first(n), kMaxPanels,
+                 [&](std::size_t i, const Piece& piece, int thread) {
+                   const Rows y = projections.begin()[i].y;
+                   const float* sums = multiply_piece(*linears[i], x, piece, 0, thread);
+                   const std::int32_t first_output = piece.first_panel * kLanes;
+                   const std::int32_t num_outputs =
+                       std::min(piece.num_panels * kLanes, linears[i]->weight.rows - first_output);
+                   for (std::int32_t t = 0; t < piece.num_tokens; ++t, sums += kSumStride) {
+                     std::memcpy(y.row(piece.first_token + t) + first_output, sums,
+                                 to_size(num_outputs) * sizeof(float));
+                   }
+                 });
 }
 
 void CpuBackend::add_projection(Rows x, const Linear& linear, Rows y) {
   const Linear* linears[] = {&linear};
-  for_each_piece(x, linears, [&](std::size_t, const Piece& piece, int thread) {
-    const float* sums = multiply_piece(linear, x, piece, 0, thread);
-    const std::int32_t first_output = piece.first_panel * kLanes;
-    const std::int32_t num_outputs = std::min(piece.num_panels * kLanes, linear.weight.rows - first_output);
-    for (std::int32_t t = 0; t < piece.num_tokens; ++t, sums += kSumStride) {
-      float* out = y.row(piece.first_token + t) + first_output;
-      for (std::int32_t o = 0; o < num_outputs; ++o) out[o] += sums[o];
-    }
+  for_each_piece(x, linears, 2 * kMaxPanels, [&](std::size_t, const Piece& piece, int thread) {
+    float* all_sums = multiply_piece(linear, x, piece, 0, thread);
+    for_each_half(linear, piece, all_sums, [&](std::int32_t first_output, std::int32_t n, const float* sums) {
+      for (std::int32_t t = 0; t < piece.num_tokens; ++t, sums += kSumStride) {
+        float* out = y.row(piece.first_token + t) + first_output;
+        for (std::int32_t o = 0; o < n; ++o) out[o] += sums[o];
+      }
+    });
   });
 }
 
 void CpuBackend::gated_projection(Rows x, const Linear& gate, const Linear& up, Rows y) {
   const Linear* linears[] = {&gate};
-  for_each_piece(x, linears, [&](std::size_t, const Piece& piece, int thread) {
+  for_each_piece(x, linears, kMaxPanels, [&](std::size_t, const Piece& piece, int thread) {
     float* gates = multiply_piece(gate, x, piece, 0, thread);
     const float* ups = multiply_piece(up, x, piece, 1, thread);
     const std::int32_t first_output = piece.first_panel * kLanes;

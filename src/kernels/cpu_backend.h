@@ -124,7 +124,7 @@ class CpuBackend {
  private:
   struct ThreadScratch {
     Buffer tile;       // multiply's widened weights
-    Buffer sums;       // [2, kMaxTokens, kSumStride]: the second half for `up` beside `gate`
+    Buffer sums;       // [2, kMaxTokens, kSumStride]: the second half for `up` beside `gate`, or more panels
     Buffer attention;  // grows with head_dim
   };
   /// Rows of one KV head's queries: token by token, in each the heads that share the KV head.
@@ -148,9 +148,12 @@ class CpuBackend {
   void plan_attention(std::span<const PassSlice> slices, const AttentionShape& shape);
   void attend_rows(const AttentionItem& item, const PassSlice& slice, const AttentionShape& shape, Rows q,
                    const KvLayer& cache, Rows y, float* scratch) const;
+  template <class Visit>
+  static void for_each_half(const Linear& linear, const Piece& piece, float* sums, const Visit& visit);
   float* multiply_piece(const Linear& linear, Rows x, const Piece& piece, int half, int thread);
   template <class Finish>
-  void for_each_piece(Rows x, std::span<const Linear* const> linears, const Finish& finish);
+  void for_each_piece(Rows x, std::span<const Linear* const> linears, std::int32_t max_panels,
+                      const Finish& finish);
 
   ThreadPool pool_;
   const KernelTable& kernels_;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
 #include "base/to_size.h"
@@ -45,6 +46,27 @@ TEST(CpuBackend, GatedOutputsThatAreRoundedAtOnceGiveTheSameBitsAsRows) {
         return y;
       };
       EXPECT_EQ(run(true), run(false)) << width << " outputs, " << num_tokens << " tokens";
+    }
+  }
+}
+
+TEST(CpuBackend, ManyTokensInBfloat16GetTheBitsThatEachGetsAlone) {
+  // Wide enough that in tiles the activations of all tokens are taken to be far.
+  constexpr std::int32_t kInputs = 2304, kOutputs = 1400, kTokens = 250;
+  for (const bool in_tiles : {false, true}) {
+    CpuBackend on(2, "auto", in_tiles);
+    Linear linear = make_bf16_linear(kOutputs, kInputs, 1, on.pool());
+    linear.bias = make_normals(1, kOutputs, 2);
+    std::vector<float> x = make_normals(kTokens, kInputs, 3);
+    const std::vector<float> before = make_normals(kTokens, kOutputs, 4);
+    std::vector<float> together = before;
+    on.add_projection({x.data(), kTokens, kInputs}, linear, {together.data(), kTokens, kOutputs});
+    for (const std::int32_t token : {0, 31, 100, 239, 249}) {
+      const auto at = std::ptrdiff_t{token} * kOutputs;
+      std::vector<float> alone(before.begin() + at, before.begin() + at + kOutputs);
+      on.add_projection({x.data() + std::ptrdiff_t{token} * kInputs, 1, kInputs}, linear,
+                        {alone.data(), 1, kOutputs});
+      EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + at)) << token << in_tiles;
     }
   }
 }

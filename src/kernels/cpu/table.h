@@ -19,8 +19,9 @@ inline constexpr std::int32_t kSumBlock = 128;
 inline constexpr std::int32_t kMaxPanels = 6;
 inline constexpr std::int32_t kMaxTokens = 256;
 
-/// Floats between the rows of multiply's result.
+/// Floats between the rows of multiply's result, and those of all its rows.
 inline constexpr std::int32_t kSumStride = kMaxPanels * kLanes;
+inline constexpr std::ptrdiff_t kSumsSize = std::ptrdiff_t{kMaxTokens} * kSumStride;
 
 /// How a panel's weights are stored. Blocks of 8-bit integers have a scale (and a minimum) for each group of
 /// 32 or 16; the name says which of them are float16 (the rest is float32).
@@ -145,8 +146,8 @@ struct KernelTable {
 
   /// As multiply_pairs, faster, in the order of TDPBF16PS, which no other instruction has: of each 32 inputs,
   /// those with even and those with odd numbers are summed up from zero by fused multiply-adds, and the sum
-  /// of both is added to that of the inputs before. Subnormal numbers count as zeros. Null without such
-  /// tiles.
+  /// of both is added to that of the inputs before. Subnormal numbers count as zeros. Takes twice
+  /// kMaxPanels, too: sums of the panels behind them are kSumsSize floats further. Null without such tiles.
   void (*multiply_pairs_in_tiles)(const PanelMatrix& weights, std::int32_t first_panel,
                                   std::int32_t num_panels, const std::uint16_t* x, std::size_t block_rows,
                                   std::int32_t num_tokens, float* sums) = nullptr;

@@ -10,6 +10,36 @@ namespace {
 inline constexpr int kTileInputs = kTileRowBytes / 2;
 inline constexpr std::size_t kBlockRowBytes = kSumBlock * sizeof(std::uint16_t);
 
+/// Pairs of inputs that meet all tokens before the next ones do: weights of two panels stay near meanwhile.
+inline constexpr int kNearPairs = kSumBlock;
+
+/// Weights to come: the kNearPairs lines of each panel that are met next, and those that are met later.
+struct Upcoming {
+  const std::uint8_t* next;
+  const std::uint8_t* later;
+  std::size_t panel_bytes;
+  int line, lines_each;  // the first one not yet asked for; of each panel with one step
+};
+
+/// Asks for one step's share. A line that is asked for takes one of the core's 16 fill buffers until it is
+/// there, and activations on their way from the second-level cache need these, too. So of eight later lines
+/// only one is asked for: it makes the processor's own prefetcher fetch most of the others, which takes no
+/// such buffer. What that left out is asked for when it is next, and mostly near by then.
+template <int kPanels>
+void ask_ahead(Upcoming& upcoming) {
+  constexpr int kSparse = 8;
+  const int end = upcoming.line + upcoming.lines_each;
+  for (; upcoming.line < end && upcoming.line < kNearPairs; ++upcoming.line) {
+    const std::size_t byte = static_cast<std::size_t>(upcoming.line) * kTileRowBytes;
+    for (std::size_t p = 0; p < kPanels; ++p) {
+      prefetch(upcoming.next + p * upcoming.panel_bytes + byte, kTileRowBytes);
+      if (upcoming.line % kSparse == 0) {
+        prefetch(upcoming.later + p * upcoming.panel_bytes + byte, kTileRowBytes);
+      }
+    }
+  }
+}
+
 /// One step: tiles 0 and 1 (2 and 3) get the products of the first (second) 16 tokens with one and another
 /// panel, of 32 inputs. a: rows of row_bytes, the second 16 tokens' ones behind the first's.
 template <int kTokenTiles, int kPanels>
@@ -50,7 +80,8 @@ void multiply_last_tile_step(const std::uint8_t* panel, std::size_t panel_bytes,
 /// rows.
 template <int kTokenTiles, int kPanels>
 void multiply_tiles(const std::uint8_t* panels, std::size_t panel_bytes, int num_pairs,
-                    const std::uint16_t* x, std::size_t block_rows, int num_rows, bool first, float* sums) {
+                    const std::uint16_t* x, std::size_t block_rows, int num_rows, bool first,
+                    Upcoming& upcoming, float* sums) {
   constexpr std::size_t kStride = kSumStride * sizeof(float);
   float* second = sums + std::ptrdiff_t{kTileRows} * kSumStride;
   if (first) {
@@ -69,6 +100,7 @@ void multiply_tiles(const std::uint8_t* panels, std::size_t panel_bytes, int num
   int pair = 0;
   for (int step = 0; pair + kPairs <= num_pairs; pair += kPairs, panels += kTileBytes) {
     multiply_tile_step<kTokenTiles, kPanels>(panels, panel_bytes, x + step * kTileInputs, kBlockRowBytes);
+    ask_ahead<kPanels>(upcoming);
     if (++step == kBlockSteps) {
       step = 0;
       x += block_rows * kSumBlock;
@@ -84,23 +116,16 @@ void multiply_tiles(const std::uint8_t* panels, std::size_t panel_bytes, int num
   if constexpr (kTokenTiles == 2 && kPanels == 2) _tile_stored(3, second + kLanes, kStride);
 }
 
-/// Pairs of inputs that meet all tokens before the next ones do: weights of two panels stay near meanwhile.
-inline constexpr int kNearPairs = kSumBlock;
-
 /// kPanels panels times tokens in tiles of num_rows, over the inputs of num_pairs.
 template <int kPanels>
 void multiply_tile_panels(const std::uint8_t* panels, std::size_t panel_bytes, int num_pairs,
                           const std::uint16_t* x, std::size_t block_rows, int num_tokens, int num_rows,
-                          bool first, float* sums) {
+                          bool first, Upcoming upcoming, float* sums) {
   for (int t = 0; t < num_tokens;) {
     const int n = t + 2 * num_rows <= num_tokens ? 2 * num_rows : num_rows;
-    for (std::size_t p = 0; p < kPanels && n < num_tokens; ++p) {  // the weights after these
-      prefetch_share(panels + p * panel_bytes + static_cast<std::size_t>(num_pairs) * kTileRowBytes,
-                     kNearPairs, t, t + n, num_tokens);
-    }
     const auto multiply = n > num_rows ? multiply_tiles<2, kPanels> : multiply_tiles<1, kPanels>;
     multiply(panels, panel_bytes, num_pairs, x + std::ptrdiff_t{t} * kSumBlock, block_rows, num_rows, first,
-             sums + std::ptrdiff_t{t} * kSumStride);
+             upcoming, sums + std::ptrdiff_t{t} * kSumStride);
     t += n;
   }
 }
@@ -111,21 +136,33 @@ void multiply_tile_rows(const PanelMatrix& weights, std::int32_t first_panel, st
                         float* sums) {
   const std::size_t stride = weights.panel_bytes;
   const int num_pairs = (weights.num_inputs + 1) / 2;
-  const int pairs_each = num_tokens > 2 * num_rows ? kNearPairs : num_pairs;
+  const bool many = num_tokens > 2 * num_rows;
+  const int pairs_each = many ? kNearPairs : num_pairs;
+  const auto lines_of = [&](int panel, int pair) {  // a line holds a pair of inputs
+    return weights.panels + static_cast<std::size_t>(first_panel + panel) * stride +
+           static_cast<std::size_t>(pair) * kTileRowBytes;
+  };
+  const int steps = num_tokens / (2 * num_rows) * (kNearPairs / (kTileInputs / 2));
   for (int begin = 0; begin < num_pairs; begin += pairs_each) {
     const int count = num_pairs - begin < pairs_each ? num_pairs - begin : pairs_each;
-    const std::uint8_t* panels = weights.panels + static_cast<std::size_t>(first_panel) * stride +
-                                 static_cast<std::size_t>(begin) * kTileRowBytes;
     const std::uint16_t* rows = x + static_cast<std::size_t>(2 * begin) * block_rows;
     const bool first = begin == 0;
-    int panel = 0;
-    for (; panel + 2 <= num_panels; panel += 2, panels += 2 * stride) {
-      multiply_tile_panels<2>(panels, stride, count, rows, block_rows, num_tokens, num_rows, first,
-                              sums + panel * kLanes);
-    }
-    for (; panel < num_panels; ++panel, panels += stride) {
-      multiply_tile_panels<1>(panels, stride, count, rows, block_rows, num_tokens, num_rows, first,
-                              sums + panel * kLanes);
+    const int end = begin + count < num_pairs ? begin + count : 0;
+    for (int panel = 0; panel < num_panels;) {
+      const int n = panel + 2 <= num_panels ? 2 : 1;
+      // After the last inputs come the first ones of the panels behind these.
+      const int next = panel + n;
+      const std::uint8_t* next_lines =
+          next < num_panels ? lines_of(next, begin) : lines_of(end > 0 ? 0 : next, end);
+      const Upcoming upcoming{.next = next_lines,
+                              .later = lines_of(end > 0 ? panel : panel + num_panels, end),
+                              .panel_bytes = stride,
+                              .line = 0,
+                              .lines_each = many ? (kNearPairs + steps - 1) / steps : 0};
+      const auto multiply = n == 2 ? multiply_tile_panels<2> : multiply_tile_panels<1>;
+      multiply(lines_of(panel, begin), stride, count, rows, block_rows, num_tokens, num_rows, first, upcoming,
+               sums + panel / kMaxPanels * kSumsSize + panel % kMaxPanels * kLanes);
+      panel = next;
     }
   }
 }
