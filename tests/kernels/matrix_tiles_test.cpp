@@ -32,7 +32,8 @@ struct ScalarTiles : Scalar {
           std::int32_t sum = 0;
           for (std::size_t k = 0; k < kIntGroup; ++k) {
             sum += q[t * kIntGroup + k] *
-                   lines[p * panel_bytes + k / kIntDepth * kIntLine + o * kIntDepth + k % kIntDepth];
+                   static_cast<std::int8_t>(
+                       lines[p * panel_bytes + k / kIntDepth * kIntLine + o * kIntDepth + k % kIntDepth]);
           }
           tiles[p][t][o] = sum;
         }
@@ -45,9 +46,9 @@ struct ScalarTiles : Scalar {
     std::memcpy(products, tiles, kPanels * sizeof tiles[0]);
   }
 
-  static Ints load_ints(const std::int32_t* p, std::int32_t more) {
-    Ints ints = set_ints(more);
-    for (int i = 0; i < kLanes; ++i) ints.lane[i] += p[i];
+  static Ints load_ints(const std::int32_t* p) {
+    Ints ints = set_ints(0);
+    for (int i = 0; i < kLanes; ++i) ints.lane[i] = p[i];
     return ints;
   }
 };

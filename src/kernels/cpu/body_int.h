@@ -222,6 +222,9 @@ concept HasMatrices = requires {
   V::kMatrixTokens;
 };
 
+/// From this many tokens on, asking for weights in two passes is faster.
+inline constexpr int kManyTokens = 128;
+
 /// Groups whose products are added to some tokens' sums, which are near then, before the next tokens come.
 inline constexpr int kMatrixGroups = 2;
 
@@ -229,10 +232,8 @@ inline constexpr int kMatrixGroups = 2;
 template <class V, int kPanels>
 struct Products {
   alignas(64) std::int32_t numbers[kPanels][V::kMatrixTokens][kLanes];
-  const std::uint8_t* group;
-  std::size_t panel_bytes;
+  const std::uint8_t* group;  // panel by panel, unpacked
   const float* x_scales;
-  const std::int32_t* x_sums;
   bool first;
   float* sums;
 };
@@ -241,15 +242,29 @@ template <class V, int kPanels>
 void add_products(const Products<V, kPanels>& products) {
   constexpr int kTokens = 4;
   static_assert(V::kMatrixTokens % kTokens == 0);
-  const std::int32_t* totals = products.x_sums + kIntSums - 1;
   for (int t = 0; t < V::kMatrixTokens; t += kTokens) {
     typename V::Ints sum[kTokens][kPanels];
     for (int i = 0; i < kTokens; ++i) {
-      for (int p = 0; p < kPanels; ++p)
-        sum[i][p] = V::load_ints(products.numbers[p][t + i], -128 * totals[(t + i) * kIntSums]);
+      for (int p = 0; p < kPanels; ++p) sum[i][p] = V::load_ints(products.numbers[p][t + i]);
     }
-    add_int_sums<V, kTokens, kPanels>(sum, products.group, products.panel_bytes, products.x_scales + t,
+    add_int_sums<V, kTokens, kPanels>(sum, products.group, kInt8GroupBytes, products.x_scales + t,
                                       products.first, products.sums + t * kSumStride);
+  }
+}
+
+/// The group as Int8Panel has it, but for the weights, which are signed: so nothing has to be taken from
+/// their products afterwards.
+template <class Panel>
+void unpack_signed(const std::uint8_t* group, std::uint8_t* unpacked) {
+  const std::uint8_t* from = group;
+  if constexpr (std::is_same_v<Panel, Int4Panel>) {
+    Panel::unpack(group, unpacked);
+    from = unpacked;
+  } else {
+    __builtin_memcpy(unpacked, group, kIntScaleBytes);
+  }
+  for (std::size_t i = kIntScaleBytes; i < kInt8GroupBytes; ++i) {
+    unpacked[i] = static_cast<std::uint8_t>(from[i] ^ 0x80);
   }
 }
 
@@ -258,31 +273,34 @@ void add_products(const Products<V, kPanels>& products) {
 template <class V, class Panel, int kPanels>
 void multiply_int_matrices(const std::uint8_t* panels, std::size_t panel_bytes, const IntRows& x,
                            int num_tokens, std::uint8_t* unpacked, float* sums) {
-  constexpr bool kUnpacks = std::is_same_v<Panel, Int4Panel>;
-  constexpr int kLines = Panel::kGroupBytes / 64;
-  const std::size_t group_bytes = kUnpacks ? kPanels * kInt8GroupBytes : kInt8GroupBytes;
-  const std::size_t stride = kUnpacks ? kInt8GroupBytes : panel_bytes;
+  constexpr int kLines = kMatrixGroups * Panel::kGroupBytes / 64;
+  // After a panel's last groups come the first ones of the panels behind.
+  const auto groups_from = [&](int group) {
+    const bool behind = group >= x.num_groups;
+    return panels + (behind ? kPanels * panel_bytes : 0) +
+           static_cast<std::size_t>(behind ? group - x.num_groups : group) * Panel::kGroupBytes;
+  };
   Products<V, kPanels> products;
   for (int begin = 0; begin < x.num_groups; begin += kMatrixGroups) {
     const int count = x.num_groups - begin < kMatrixGroups ? x.num_groups - begin : kMatrixGroups;
-    const std::uint8_t* groups = panels + static_cast<std::size_t>(begin) * Panel::kGroupBytes;
+    const std::uint8_t* groups = groups_from(begin);
     const std::size_t first_row = static_cast<std::size_t>(begin) * x.group_rows;
-    const std::uint8_t* next = groups + static_cast<std::size_t>(count) * Panel::kGroupBytes;
-    if constexpr (kUnpacks) {
-      std::uint8_t* to = unpacked;
-      for (std::size_t g = 0; g < static_cast<std::size_t>(count); ++g) {
-        for (std::size_t p = 0; p < kPanels; ++p, to += kInt8GroupBytes)
-          Panel::unpack(groups + p * panel_bytes + g * Panel::kGroupBytes, to);
-      }
-      groups = unpacked;
+    const std::uint8_t* next = groups_from(begin + count);
+    const std::uint8_t* later = num_tokens < kManyTokens ? next : groups_from(begin + count + kMatrixGroups);
+    std::uint8_t* to = unpacked;
+    for (std::size_t g = 0; g < static_cast<std::size_t>(count); ++g) {
+      for (std::size_t p = 0; p < kPanels; ++p, to += kInt8GroupBytes)
+        unpack_signed<Panel>(groups + p * panel_bytes + g * Panel::kGroupBytes, to);
     }
     const int num_steps = num_tokens / V::kMatrixTokens * count;
     int step = 0;
     for (int t = 0; t < num_tokens; t += V::kMatrixTokens) {
       for (int g = 0; g < count; ++g, ++step) {
-        for (std::size_t p = 0; p < kPanels; ++p)
-          prefetch_share(next + p * panel_bytes, kMatrixGroups * kLines, step, step + 1, num_steps);
-        const std::uint8_t* group = groups + static_cast<std::size_t>(g) * group_bytes;
+        for (int line = step * kLines / num_steps; line < (step + 1) * kLines / num_steps; ++line) {
+          for (std::size_t p = 0; p < kPanels; ++p)
+            prefetch_line(next + p * panel_bytes, later + p * panel_bytes, line);
+        }
+        const std::uint8_t* group = unpacked + static_cast<std::size_t>(g) * kPanels * kInt8GroupBytes;
         const std::size_t at =
             first_row + static_cast<std::size_t>(g) * x.group_rows + static_cast<std::size_t>(t);
         const std::int8_t* q = x.q + at * kIntGroup;
@@ -291,13 +309,11 @@ void multiply_int_matrices(const std::uint8_t* panels, std::size_t panel_bytes, 
             g + 1 < count ? q + x.group_rows * kIntGroup
                           : x.q + (first_row + static_cast<std::size_t>(t + V::kMatrixTokens)) * kIntGroup;
         prefetch<true>(next_q, V::kMatrixTokens * kIntGroup);
-        V::template multiply_matrices<kPanels>(group + kIntScaleBytes, stride, q);
+        V::template multiply_matrices<kPanels>(group + kIntScaleBytes, kInt8GroupBytes, q);
         if (step > 0) add_products<V, kPanels>(products);
         V::template store_matrices<kPanels>(products.numbers);
         products.group = group;
-        products.panel_bytes = stride;
         products.x_scales = x.scales + at;
-        products.x_sums = x.sums + at * kIntSums;
         products.first = begin + g == 0;
         products.sums = sums + t * kSumStride;
       }

@@ -21,21 +21,14 @@ struct Upcoming {
   int line, lines_each;  // the first one not yet asked for; of each panel with one step
 };
 
-/// Asks for one step's share. A line that is asked for takes one of the core's 16 fill buffers until it is
-/// there, and activations on their way from the second-level cache need these, too. So of eight later lines
-/// only one is asked for: it makes the processor's own prefetcher fetch most of the others, which takes no
-/// such buffer. What that left out is asked for when it is next, and mostly near by then.
+/// Asks for one step's share.
 template <int kPanels>
 void ask_ahead(Upcoming& upcoming) {
-  constexpr int kSparse = 8;
   const int end = upcoming.line + upcoming.lines_each;
   for (; upcoming.line < end && upcoming.line < kNearPairs; ++upcoming.line) {
-    const std::size_t byte = static_cast<std::size_t>(upcoming.line) * kTileRowBytes;
     for (std::size_t p = 0; p < kPanels; ++p) {
-      prefetch(upcoming.next + p * upcoming.panel_bytes + byte, kTileRowBytes);
-      if (upcoming.line % kSparse == 0) {
-        prefetch(upcoming.later + p * upcoming.panel_bytes + byte, kTileRowBytes);
-      }
+      prefetch_line(upcoming.next + p * upcoming.panel_bytes, upcoming.later + p * upcoming.panel_bytes,
+                    upcoming.line);
     }
   }
 }

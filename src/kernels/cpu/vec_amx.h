@@ -17,9 +17,9 @@ struct Amx : Avx512 {
   static void start_matrices() { start_tiles(); }
   static void stop_matrices() { stop_tiles(); }
 
-  /// Sums of q[t][k] * panel p's weight (o, k) over a group, for kMatrixTokens tokens, for store_matrices. A
-  /// tile has 64 inputs, so that a group is two of them: `lines` [kPanels][2][16][16 outputs][4], q:
-  /// [16][128].
+  /// Sums of q[t][k] * panel p's weight (o, k), both signed, over a group, for kMatrixTokens tokens, for
+  /// store_matrices. A tile has 64 inputs, so that a group is two of them: `lines` [kPanels][2][16]
+  /// [16 outputs][4], q: [16][128].
   template <int kPanels>
   static void multiply_matrices(const std::uint8_t* lines, std::size_t panel_bytes, const std::int8_t* q) {
     static_assert(kPanels == 1 || kPanels == 3);
@@ -31,21 +31,21 @@ struct Amx : Avx512 {
     }
     _tile_loadd(6, q, 2 * kTileRowBytes);
     _tile_loadd(3, lines, kTileRowBytes);
-    _tile_dpbsud(0, 6, 3);
+    _tile_dpbssd(0, 6, 3);
     if constexpr (kPanels == 3) {
       _tile_loadd(4, lines + panel_bytes, kTileRowBytes);
-      _tile_dpbsud(1, 6, 4);
+      _tile_dpbssd(1, 6, 4);
       _tile_loadd(5, lines + 2 * panel_bytes, kTileRowBytes);
-      _tile_dpbsud(2, 6, 5);
+      _tile_dpbssd(2, 6, 5);
     }
     _tile_loadd(7, q + kTileRowBytes, 2 * kTileRowBytes);
     _tile_loadd(3, lines + kTileBytes, kTileRowBytes);
-    _tile_dpbsud(0, 7, 3);
+    _tile_dpbssd(0, 7, 3);
     if constexpr (kPanels == 3) {
       _tile_loadd(4, lines + panel_bytes + kTileBytes, kTileRowBytes);
-      _tile_dpbsud(1, 7, 4);
+      _tile_dpbssd(1, 7, 4);
       _tile_loadd(5, lines + 2 * panel_bytes + kTileBytes, kTileRowBytes);
-      _tile_dpbsud(2, 7, 5);
+      _tile_dpbssd(2, 7, 5);
     }
   }
 
@@ -60,11 +60,10 @@ struct Amx : Avx512 {
     asm volatile("" ::: "memory");
   }
 
-  /// The numbers at p, each plus `more`.
-  static Ints load_ints(const std::int32_t* p, std::int32_t more) {
+  static Ints load_ints(const std::int32_t* p) {
     Ints ints;
     __builtin_memcpy(&ints, p, sizeof ints);
-    return ints + more;
+    return ints;
   }
 };
 
