@@ -71,6 +71,7 @@ struct IntGroup {
 /// Scales, then the weights plus 128.
 struct Int8Panel {
   static constexpr std::size_t kGroupBytes = kInt8GroupBytes;
+  static constexpr int kStreams = 2;  // panels that one token reads at once, where several are faster
 
   template <class V, int kTokens, int kPanels>
   static void sum_group(const std::uint8_t* group, std::size_t panel_bytes, const IntGroup& x,
@@ -96,6 +97,7 @@ struct Int8Panel {
 /// steps.
 struct Int4Panel {
   static constexpr std::size_t kGroupBytes = kInt4GroupBytes;
+  static constexpr int kStreams = 3;
 
   template <class V, int kTokens, int kPanels>
   static void sum_group(const std::uint8_t* group, std::size_t panel_bytes, const IntGroup& x,
@@ -338,7 +340,7 @@ void multiply_int_group_of_all(const std::uint8_t* group, std::size_t panel_byte
 template <class V, class Panel, int kTokens, int kPanels>
 void multiply_int_panels(const std::uint8_t* panels, std::size_t panel_bytes, int num_inputs,
                          const IntRows& x, int num_tokens, std::uint8_t* tile, float* sums) {
-  if constexpr (HasMatrices<V>) {
+  if constexpr (HasMatrices<V> && kTokens > 1) {
     const int in_matrices = num_tokens / V::kMatrixTokens * V::kMatrixTokens;
     if (in_matrices > 0) {
       multiply_int_matrices<V, Panel, kPanels>(panels, panel_bytes, x, in_matrices, tile, sums);
@@ -388,7 +390,14 @@ void multiply_ints_in(const PanelMatrix& weights, std::int32_t first_panel, std:
   const std::size_t stride = weights.panel_bytes;
   const std::uint8_t* panels = weights.panels + static_cast<std::size_t>(first_panel) * stride;
   const int k = weights.num_inputs;
-  for (; (num_tokens > 1 || V::kManyStreams) && num_panels >= V::kTilePanels; num_panels -= V::kTilePanels) {
+  if constexpr (V::kManyStreams) {
+    for (; num_tokens == 1 && num_panels >= Panel::kStreams; num_panels -= Panel::kStreams) {
+      multiply_int_panels<V, Panel, 1, Panel::kStreams>(panels, stride, k, x, num_tokens, tile, sums);
+      panels += Panel::kStreams * stride;
+      sums += Panel::kStreams * kLanes;
+    }
+  }
+  for (; num_tokens > 1 && num_panels >= V::kTilePanels; num_panels -= V::kTilePanels) {
     multiply_int_panels<V, Panel, V::kTileTokens, V::kTilePanels>(panels, stride, k, x, num_tokens, tile,
                                                                   sums);
     panels += V::kTilePanels * stride;
