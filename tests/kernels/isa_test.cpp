@@ -9,6 +9,7 @@
 #include <limits>
 #include <numeric>
 #include <random>
+#include <span>
 
 #include "base/error.h"
 #include "kernels/cpu_backend.h"
@@ -326,6 +327,23 @@ TEST_P(Integers, OfWeightsThatAreNotFiniteMakeTheirOutputNotANumber) {
       std::isnan(multiply_all_ints(kernels, packed, Quantized(kernels, Floats(200, 1.0F), 200), 1, 1)[0]));
 }
 
+TEST_P(Integers, OfInputsThatAreNotFiniteMakeTheOutputsNotNumbers) {
+  ThreadPool pool(1);
+  const Floats weights(200, 1.0F);
+  const PackedMatrix packed =
+      pack_matrix({DType::f32, 1, 200, std::as_bytes(std::span(weights))}, GetParam(), {}, pool);
+  for (const float bad : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) {
+    for (const std::size_t at : {0U, 100U, 127U, 128U, 199U}) {
+      Floats x(200, 1.0F);
+      x[at] = bad;
+      for (const KernelTable* kernels : list_tables()) {
+        const Quantized q(*kernels, x, 200);
+        EXPECT_FALSE(std::isfinite(multiply_all_ints(*kernels, packed, q, 1, 1)[0])) << kernels->isa << at;
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, Integers, ::testing::Values(PackAs::int8, PackAs::int4),
                          [](const auto& info) { return info.param == PackAs::int8 ? "int8" : "int4"; });
 
@@ -539,6 +557,18 @@ TEST(Exponential, OfExtremesIsFinite) {
   for (const float value : y) EXPECT_TRUE(std::isfinite(value));
 }
 
+TEST(RoundToF16, KeepsWhatIsLargeAndPassesOnWhatIsNotFinite) {
+  const float x[] = {1e30F, -1e30F, -0.0F, HUGE_VALF, -HUGE_VALF, std::nanf("")};
+  for (const KernelTable* kernels : list_tables()) {
+    std::uint16_t y[6];
+    kernels->round_to_f16(x, 6, y);
+    EXPECT_EQ(half_to_float(y[0]), 65504.0F);
+    EXPECT_EQ(half_to_float(y[1]), -65504.0F);
+    EXPECT_EQ(y[2], 0x8000);
+    for (const std::uint16_t half : std::span(y).last(3)) EXPECT_TRUE(std::isnan(half_to_float(half)));
+  }
+}
+
 // ---- Attention ----
 
 std::size_t to_size(int n) { return static_cast<std::size_t>(n); }
@@ -684,6 +714,21 @@ TEST(Attend, IsSoftmaxAttentionAndHasTheSameBitsHoweverItIsCut) {
       for (int d = 0; d < head_dim; ++d) {
         EXPECT_NEAR(expected[static_cast<std::size_t>(r * head_dim + d)],
                     reference[static_cast<std::size_t>(d)], kTolerance);
+      }
+    }
+  }
+}
+
+TEST(Attend, AScoreThatIsNotFiniteMakesItsRowNotANumberAndNoOther) {
+  Random random(6);
+  for (const float bad : {std::nanf(""), HUGE_VALF, 3e38F}) {
+    AttentionCase c(KvFormat::f32, 20, 3, 100, random);
+    for (int d = 0; d < c.head_dim; ++d) c.queries[to_size(c.head_dim + d)] = bad;
+    for (const KernelTable* kernels : list_tables()) {
+      Floats outputs(c.queries.size());
+      c.run(*kernels, 0, 3, outputs);
+      for (std::size_t i = 0; i < outputs.size(); ++i) {
+        EXPECT_EQ(std::isfinite(outputs[i]), i / to_size(c.head_dim) != 1) << kernels->isa << " " << bad;
       }
     }
   }

@@ -2,8 +2,11 @@
 // instruction set.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
+#include <memory>
 #include <random>
 
 #include "base/error.h"
@@ -302,6 +305,27 @@ TEST(Forward, SurvivesWeightsThatAreNotNumbers) {
     Transformer model(tiny.checkpoint, {.num_threads = 2});
     const Ids ids = Random{std::mt19937(10)}.ids(70, 37);
     EXPECT_EQ(Sequence(model, 70).run(ids).size(), std::size_t{70} * 37);
+  }
+}
+
+TEST(Forward, WhatIsNotFiniteInATensorReachesTheLogitsWhateverTheTypes) {
+  for (const char* name : {"self_attn.q_proj.weight", "self_attn.k_proj.bias", "self_attn.v_proj.weight",
+                           "self_attn.o_proj.weight", "mlp.down_proj.weight", "input_layernorm.weight"}) {
+    for (const float bad : {std::nanf(""), HUGE_VALF}) {
+      TinyModel tiny({});
+      const std::string full_name = std::string("model.layers.1.") + name;
+      const std::vector<std::int64_t> shape = tiny.checkpoint.tensor(full_name).shape;
+      const auto size = static_cast<std::size_t>(shape[0] * (shape.size() > 1 ? shape[1] : 1));
+      const auto values = std::make_shared<std::vector<float>>(size, 0.1F);
+      values->front() = bad;
+      tiny.set(full_name, shape, values);
+      for (const char* dtype : {"f32", "bf16", "int8", "int4"}) {
+        Transformer model(tiny.checkpoint, {.num_threads = 1, .dtype = dtype});
+        const std::vector<float> logits = Sequence(model, 40).run(Random{std::mt19937(10)}.ids(40, 37), 1);
+        EXPECT_TRUE(std::any_of(logits.begin(), logits.end(), [](float x) { return !std::isfinite(x); }))
+            << full_name << " " << bad << " " << dtype;
+      }
+    }
   }
 }
 

@@ -294,14 +294,12 @@ void multiply(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t
 
 // ---- Elementwise ----
 
-/// exp(x) within 2 units in the last place; below -87.3 it stays at 2^-126, above 88 at exp(88). x = n ln 2 +
-/// r with |r| <= ln 2 / 2, exp(x) = 2^n exp(r); the polynomial for exp(r) is that of the Cephes library's
-/// expf. exp(0) = 1.
+/// exp(x) within 2 units in the last place, for x from -87.3 to 88. x = n ln 2 + r with |r| <= ln 2 / 2,
+/// exp(x) = 2^n exp(r); the polynomial for exp(r) is that of the Cephes library's expf. exp(0) = 1.
 template <class V>
-typename V::Vec exponential(typename V::Vec x) {
+typename V::Vec exponential_within(typename V::Vec x) {
   // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
   const typename V::Vec round = V::set1(12582912.0F);
-  x = V::min(V::max(x, V::set1(-87.3F)), V::set1(88.0F));
   const typename V::Vec shifted = V::fma(x, V::set1(1.44269504088896341F), round);
   const typename V::Vec n = V::sub(shifted, round);
   typename V::Vec r =
@@ -317,6 +315,18 @@ typename V::Vec exponential(typename V::Vec x) {
   return V::mul(V::add(p, V::set1(1.0F)), V::power_of_two(shifted));
 }
 
+/// Below -87.3 it stays at 2^-126, above 88 at exp(88).
+template <class V>
+typename V::Vec exponential(typename V::Vec x) {
+  return exponential_within<V>(V::min(V::max(x, V::set1(-87.3F)), V::set1(88.0F)));
+}
+
+/// The same, but not a number where x is not one: of two operands, min and max give the second one then.
+template <class V>
+typename V::Vec exponential_or_nan(typename V::Vec x) {
+  return exponential_within<V>(V::min(V::set1(88.0F), V::max(V::set1(-87.3F), x)));
+}
+
 template <class V>
 void exponential_of(const float* x, std::int32_t n, float* y) {
   for (std::int32_t i = 0; i < n; i += kLanes) {
@@ -324,12 +334,13 @@ void exponential_of(const float* x, std::int32_t n, float* y) {
   }
 }
 
-/// As halves, those beyond the largest one as that.
+/// As halves, those beyond the largest one as that; what is infinite is not a number then.
 template <class V>
 void round_to_f16(const float* x, std::int32_t n, std::uint16_t* y) {
   constexpr float kMostHalf = 65504.0F;
   for (std::int32_t i = 0; i < n; ++i) {
-    const float below = x[i] > kMostHalf ? kMostHalf : x[i];  // a NaN stays
+    const float finite = x[i] + x[i] * 0.0F;
+    const float below = finite > kMostHalf ? kMostHalf : finite;  // a NaN stays
     y[i] = narrow_to_half(below < -kMostHalf ? -kMostHalf : below);
   }
 }
@@ -448,7 +459,7 @@ void score_block(const float* const* queries, const std::uint8_t* keys, std::ptr
 }
 
 /// Turns a row's scores into exp(score - maximum), zero from `count` on, and brings the row's state up to
-/// date.
+/// date. A score that is not finite makes the row not a number, so that whoever reads the logits sees it.
 template <class V>
 void soften_row(int count, int padded_dim, float* scores, float& maximum, float& total, float* weighted) {
   const typename V::Vec lowest = V::set1(-__builtin_inff());
@@ -457,9 +468,9 @@ void soften_row(int count, int padded_dim, float* scores, float& maximum, float&
   const float block_maximum = V::max_lane(V::max(low, high));
   const float new_maximum = block_maximum > maximum ? block_maximum : maximum;
   const typename V::Vec shift = V::set1(new_maximum);
-  const typename V::Vec p_low = V::keep_first(exponential<V>(V::sub(low, shift)), count, V::zero());
+  const typename V::Vec p_low = V::keep_first(exponential_or_nan<V>(V::sub(low, shift)), count, V::zero());
   const typename V::Vec p_high =
-      V::keep_first(exponential<V>(V::sub(high, shift)), count - kLanes, V::zero());
+      V::keep_first(exponential_or_nan<V>(V::sub(high, shift)), count - kLanes, V::zero());
   V::store(scores, p_low);
   V::store(scores + kLanes, p_high);
   if (new_maximum == maximum) {

@@ -21,13 +21,15 @@ void quantize(const float* x, std::int32_t n, std::size_t group_rows, std::int8_
   for (std::int32_t begin = 0; begin < n; begin += kIntGroup) {
     const std::int32_t count = n - begin < kIntGroup ? n - begin : kIntGroup;
     typename V::Vec largest = V::zero();
+    typename V::Vec zeros = V::zero();
     for (std::int32_t i = 0; i < count; i += kLanes) {
       const typename V::Vec xi = V::load_first(x + begin + i, count - i);
       largest = V::max(V::max(xi, V::sub(V::zero(), xi)), largest);
+      zeros = V::fma(xi, V::zero(), zeros);
     }
     const float most = V::max_lane(largest);
     const typename V::Vec inverse = V::set1(most > 0.0F ? 127.0F / most : 0.0F);
-    *scales = most / 127.0F;
+    *scales = most / 127.0F + V::sum(zeros);  // what isn't finite is passed on by the scale
     std::int32_t total = 0;
     for (std::int32_t part = 0; part < kIntGroup; part += kIntPart) {
       float rounded[kIntPart];
