@@ -144,12 +144,12 @@ struct Span {
 
 /// The matches of the pattern and what lies between them. An empty match is one too, and cuts the text, but
 /// not where the match before it ended.
-std::vector<Span> find_spans(const Pattern& pattern, std::string_view text) {
+std::vector<Span> find_spans(const Pattern& pattern, std::string_view text, std::uint64_t& steps_left) {
   std::vector<Span> spans;
   std::size_t covered = 0;
   Match match{};
   bool any = false;
-  for (std::size_t from = 0; from <= text.size() && pattern.find(text, from, match);) {
+  for (std::size_t from = 0; from <= text.size() && pattern.find(text, from, match, steps_left);) {
     if (match.begin == match.end && any && match.begin == covered) {
       from += from < text.size() ? read_codepoint(text, from).length : 1;
       continue;
@@ -191,8 +191,8 @@ std::vector<Span> join_alike(const std::vector<Span>& spans) {
   return joined;
 }
 
-void split_by_pattern(const SplitStep& step, std::string_view text, std::vector<std::string_view>& out) {
-  std::vector<Span> spans = find_spans(*step.pattern, text);
+void split_by_pattern(const SplitStep& step, std::string_view text, SplitBuffers& buffers) {
+  std::vector<Span> spans = find_spans(*step.pattern, text, buffers.match_steps);
   for (Span& span : spans) span.match = span.match != step.invert;
   switch (step.behavior) {
     case SplitBehavior::isolated:
@@ -213,7 +213,7 @@ void split_by_pattern(const SplitStep& step, std::string_view text, std::vector<
       break;
   }
   for (const Span& span : spans) {
-    if (span.end > span.begin) out.push_back(text.substr(span.begin, span.end - span.begin));
+    if (span.end > span.begin) buffers.next.push_back(text.substr(span.begin, span.end - span.begin));
   }
 }
 
@@ -235,7 +235,7 @@ void apply_step(const SplitStep& step, std::string_view text, SplitBuffers& buff
       out.push_back(text);
       return;
     case Splitter::pattern:
-      return split_by_pattern(step, text, out);
+      return split_by_pattern(step, text, buffers);
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/json.hpp>
+#include <cstdint>
 #include <deque>
 #include <optional>
 #include <string>
@@ -40,11 +41,12 @@ PreTokenizer named_pre_tokenizer(std::string_view name);
 /// Room that split_pieces() works in; reused from call to call.
 struct SplitBuffers {
   std::vector<std::string_view> pieces, next;
-  std::deque<std::string> owned;  // pieces that got a space in front
+  std::deque<std::string> owned;                    // pieces that got a space in front
+  std::uint64_t match_steps = most_match_steps(0);  // what patterns may take from now on
 };
 
 /// Cuts the valid UTF-8 `text` and leaves the pieces, none empty, in `buffers.pieces`. They view `text` or
-/// `buffers.owned`.
+/// `buffers.owned`. Throws Error when a pattern takes more than `buffers.match_steps`.
 void split_pieces(const PreTokenizer& pre, std::string_view text, SplitBuffers& buffers);
 
 }  // namespace touchstone

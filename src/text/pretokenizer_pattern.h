@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,6 +13,12 @@ struct Match {
   std::size_t begin, end;
 };
 
+/// The steps that patterns may take in a text of this many bytes, those that sane patterns take aside: ten
+/// times what these need for a single word as long as the text.
+constexpr std::uint64_t most_match_steps(std::size_t text_bytes) {
+  return 10'000'000 + std::uint64_t{100} * text_bytes;
+}
+
 /// One compiled pattern; copies share it, and threads may match at the same time.
 class Pattern {
  public:
@@ -19,9 +26,9 @@ class Pattern {
   /// says something that PCRE2 would read differently.
   explicit Pattern(std::string_view expression);
 
-  /// The next match at or after `start`; false when there is none. `text` must be valid UTF-8. Throws Error
-  /// when the match takes more steps or memory than any sane pattern does.
-  bool find(std::string_view text, std::size_t start, Match& match) const;
+  /// The next match at or after `start`; false when there is none. `text` must be valid UTF-8. Takes what an
+  /// unusual number of steps costs off `steps_left`, and throws Error when it is used up, or too much memory.
+  bool find(std::string_view text, std::size_t start, Match& match, std::uint64_t& steps_left) const;
   /// The expression as it was given.
   const std::string& source() const { return source_; }
 

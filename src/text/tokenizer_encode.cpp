@@ -151,6 +151,7 @@ Ids encode_text(const Tokenizer::Impl& impl, std::string_view text, const Tokeni
 
   const TokenizerSpec& spec = impl.spec;
   Workspace& work = workspace();
+  work.buffers.match_steps = most_match_steps(text.size());
   Ids ids;
   if (options.add_special) ids = spec.prefix;
   const auto put_token = [&](std::int32_t id) { ids.push_back(id); };

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "text/tokenizer_fields.h"
@@ -287,15 +288,13 @@ void apply_llama_flags(TokenizerSpec& spec, const object& config) {
 }
 
 void check_ids(const TokenizerSpec& spec) {
+  std::unordered_set<std::int32_t> added;
+  for (const AddedToken& token : spec.added) added.insert(token.id);
   for (const auto* ids : {&spec.prefix, &spec.suffix}) {
     for (const std::int32_t id : *ids) {
-      const bool known = static_cast<std::size_t>(id) < spec.tokens.size() ||
-                         std::any_of(spec.added.begin(), spec.added.end(),
-                                     [&](const AddedToken& token) { return token.id == id; });
-      if (!known) {
-        throw Error(std::string(kFile) + ": post_processor adds id " + std::to_string(id) +
-                    ", which is no token");
-      }
+      if (static_cast<std::size_t>(id) < spec.tokens.size() || added.contains(id)) continue;
+      throw Error(std::string(kFile) + ": post_processor adds id " + std::to_string(id) +
+                  ", which is no token");
     }
   }
 }

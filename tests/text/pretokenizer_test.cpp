@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "base/error.h"
 #include "text/tokenizer_support.h"
 
@@ -47,6 +49,43 @@ TEST(PreTokenizer, TheScannersCutWhereThePatternsDo) {
       const std::string text = testing::random_text(random);
       EXPECT_EQ(split_text(scanner, text), split_text(matcher, text)) << name << ": " << text;
     }
+  }
+}
+
+TEST(PreTokenizer, APatternThatTakesTooManyStepsIsAnErrorSoon) {
+  std::string letters;
+  for (int i = 0; i < 10000; ++i) letters += "xy";
+  std::string words;
+  for (int i = 0; i < 800; ++i) words += "aaaaaaaaaaaaaaaaaaaaaaaac";
+  const std::pair<const char*, std::string> hostile[] = {
+      {".*.*z|.", letters}, {"(.*)*z|.", letters}, {"(a+)+b|.", words}, {"(?:a|a)*b|.", words}};
+  for (const auto& [pattern, text] : hostile) {
+    const PreTokenizer pre = split_at(pattern);
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_THROW(split_text(pre, text), Error) << pattern;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30)) << pattern;
+  }
+}
+
+TEST(PreTokenizer, AWordMayBeAsLongAsTheText) {
+  const PreTokenizer pre = split_at("(?:" + std::string(kQwen2) + ")");
+  for (const char* part : {"x", "7", " ", "!", "\n", "\u4F60"}) {
+    std::string text;
+    while (text.size() < 1'000'000) text += part;
+    SplitBuffers buffers;
+    buffers.match_steps = most_match_steps(text.size());
+    EXPECT_NO_THROW(split_pieces(pre, text, buffers)) << part;
+  }
+}
+
+TEST(PreTokenizer, RefusesGroupsThatThePatternsOwnSyntaxLacks) {
+  for (const char* pattern :
+       {"(*UTF)a", "(*COMMIT)a", "(?C1)a", "(?R)", "(?1)(a)", "(?P<n>a)", "(?m)a.b", "(?s:.)"}) {
+    EXPECT_THROW(split_at(pattern), Error) << pattern;
+  }
+  for (const char* pattern : {"(?i)a", "(?i:a)", "(?i-x:a)", "(?=a)", "(?!a)", "(?<=a)b", "(?<!a)b", "(?>a)",
+                              "(?<n>a)", "(?#comment)a", "[(*]", "\\(*"}) {
+    EXPECT_NO_THROW(split_at(pattern)) << pattern;
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <functional>
 #include <map>
 
@@ -278,6 +279,19 @@ TEST(TokenizerFile, ASequenceInsideSequencesWithoutEndIsRefused) {
   object json = small_tokenizer_json();
   json["pre_tokenizer"] = nested;
   expect_refused(json, "nested");
+}
+
+TEST(TokenizerFile, ATemplateOfManyIdsAmongManyAddedTokensIsReadAtOnce) {
+  object json = small_tokenizer_json();
+  boost::json::array& added = json["added_tokens"].as_array();
+  for (int i = 0; i < 100'000; ++i) added.push_back(added_token(1000 + i, "<" + std::to_string(i) + ">"));
+  boost::json::array ids(200'000, 100'999);
+  json["post_processor"] = {{"type", "TemplateProcessing"},
+                            {"single", {{{"SpecialToken", {{"id", "x"}}}}, {{"Sequence", {{"id", "A"}}}}}},
+                            {"special_tokens", {{"x", {{"ids", std::move(ids)}}}}}};
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(Tokenizer::from_json(json, {}).encode("", {}).size(), 200'000U);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
 }
 
 TEST(GgufTokenizer, WhatContradictsIsRefused) {
