@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <unordered_set>
@@ -245,17 +246,19 @@ void place_tensors(const Reader& reader, std::uint64_t alignment, std::vector<Te
   }
 }
 
-void check_overlap(const Reader& reader, const std::vector<TensorPlace>& places) {
+/// As ggml demands: each tensor begins where the one before it ends, but for the alignment.
+void check_cover(const Reader& reader, std::uint64_t alignment, const std::vector<TensorPlace>& places) {
   std::vector<const TensorPlace*> order;
   for (const TensorPlace& place : places) {
     if (place.bytes > 0) order.push_back(&place);
   }
   std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) { return a->offset < b->offset; });
-  for (std::size_t i = 1; i < order.size(); ++i) {
-    if (order[i - 1]->offset + order[i - 1]->bytes > order[i]->offset) {
-      reader.fail("tensor " + quote(order[i]->tensor.name) + " overlaps tensor " +
-                  quote(order[i - 1]->tensor.name));
-    }
+  std::uint64_t end = 0;
+  for (const TensorPlace* place : order) {
+    const std::string who = "tensor " + quote(place->tensor.name);
+    if (place->offset < end) reader.fail(who + " overlaps another tensor");
+    if (place->offset - end >= alignment) reader.fail(who + " follows a gap that no tensor fills");
+    end = place->offset + place->bytes;
   }
 }
 
@@ -360,8 +363,9 @@ GgufFile read_gguf(const Blob& file) {
     const std::string& name = places.back().tensor.name;
     if (!names.insert(name).second) reader.fail("tensor " + quote(name) + " is listed twice");
   }
-  place_tensors(reader, find_alignment(reader, result), places);
-  check_overlap(reader, places);
+  const std::uint64_t alignment = find_alignment(reader, result);
+  place_tensors(reader, alignment, places);
+  check_cover(reader, alignment, places);
   for (TensorPlace& place : places) result.tensors.push_back(std::move(place.tensor));
   return result;
 }
@@ -402,7 +406,10 @@ std::optional<boost::json::value> to_json(const GgufValue& value) {
   if (const auto boolean = to_boolean(value)) return boost::json::value(*boolean);
   if (value.type == GgufType::u64) return boost::json::value(load<std::uint64_t>(value.bytes.data()));
   if (const auto integer = to_integer(value)) return boost::json::value(*integer);
-  if (const auto number = to_number(value)) return boost::json::value(*number);
+  if (const auto number = to_number(value)) {
+    // JSON has no word for the others.
+    return std::isfinite(*number) ? boost::json::value(*number) : boost::json::value();
+  }
   if (value.element_type == GgufType::array || value.count > kMaxJsonArray) return std::nullopt;
   boost::json::array array;
   for_each_element(value, [&](const GgufValue& element) {
