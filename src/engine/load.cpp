@@ -67,8 +67,12 @@ void add_stop_ids(SamplingParams& params, const object& config, std::int32_t voc
   if (!field->is_int64() && !field->is_array())
     throw Error("eos_token_id is not a token id or a list of them");
   const boost::json::array ids = field->is_array() ? field->get_array() : boost::json::array{*field};
+  const auto is_id = [](const value& id) { return id.is_int64(); };
+  if (!ids.empty() && std::none_of(ids.begin(), ids.end(), is_id)) {
+    throw Error("eos_token_id lists no token ids");
+  }
   for (const value& id : ids) {
-    if (id.is_int64()) add_stop_id(params, id.get_int64(), vocab_size);
+    if (is_id(id)) add_stop_id(params, id.get_int64(), vocab_size);
   }
 }
 

@@ -80,7 +80,7 @@ struct Metadata {
     }
     constexpr std::int64_t kMaxSize = INT32_MAX;
     if (!result || *result <= 0 || *result > kMaxSize)
-      fail("metadata " + quote(key) + " is not a positive number");
+      fail("metadata " + quote(key) + " is not a positive number up to " + std::to_string(kMaxSize));
     return result;
   }
 
@@ -220,9 +220,11 @@ std::vector<std::int32_t> read_end_ids(const Metadata& metadata, const GgufToken
   };
   add(tokenizer.eot_id);
   add(read_token_id(metadata, "tokenizer.ggml.eom_token_id", tokenizer.tokens.size()));
-  if (const GgufValue* list = metadata.find("tokenizer.ggml.eos_token_ids");
-      list && list->count <= kMaxVocabulary) {
-    for (const std::int64_t id : to_integers(*list).value_or(std::vector<std::int64_t>{})) {
+  const auto to_ids = [](const GgufValue& value) {
+    return value.count <= kMaxVocabulary ? to_integers(value) : std::nullopt;
+  };
+  if (const auto list = metadata.get("tokenizer.ggml.eos_token_ids", to_ids, "a list of token ids")) {
+    for (const std::int64_t id : *list) {
       if (id >= 0 && std::cmp_less(id, tokenizer.tokens.size())) add(static_cast<std::int32_t>(id));
     }
   }

@@ -159,7 +159,8 @@ std::vector<fs::path> list_split_files(const fs::path& path) {
   std::vector<fs::path> result;
   for (split->part = 1; split->part <= split->count; ++split->part) {
     result.push_back(path.parent_path() / make_split_name(*split));
-    if (!fs::exists(result.back())) {
+    std::error_code error;
+    if (!fs::exists(result.back(), error) && !error) {
       throw Error("part " + std::to_string(split->part) + " of " + std::to_string(split->count) +
                       " is missing: " + result.back().string(),
                   "download all parts into one folder");
@@ -230,9 +231,13 @@ Checkpoint read_gguf_model(const fs::path& path) {
     checkpoint.blobs.push_back(std::move(blob));
   }
   const auto declared = first->metadata.find("split.count");
-  const std::int64_t parts = declared == first->metadata.end() ? 1 : to_integer(declared->second).value_or(1);
-  if (std::cmp_greater(parts, checkpoint.blobs.size()) && parts > 1) {
-    throw Error(path.string() + " is one of " + std::to_string(parts) + " parts, but is not named like one",
+  const auto parts = declared == first->metadata.end() ? 1 : to_integer(declared->second);
+  if (!parts || *parts < 0) {
+    throw Error(checkpoint.blobs.front().name + ": metadata 'split.count' is not a number of files",
+                "download the file again");
+  }
+  if (std::cmp_greater(*parts, checkpoint.blobs.size()) && *parts > 1) {
+    throw Error(path.string() + " is one of " + std::to_string(*parts) + " parts, but is not named like one",
                 "give the parts their names back: NAME-00001-of-0000N.gguf");
   }
   fill_from_gguf(*first, std::move(tensors), checkpoint.blobs.front().name, checkpoint);

@@ -139,7 +139,7 @@ TEST_F(DamagedModel, SamplingDefaultsOfAnotherTypeAreNamedAndNotSkipped) {
 }
 
 TEST_F(DamagedModel, StopIdsOfAnotherTypeAreNamedAndNotSkipped) {
-  for (const char* ids : {R"("7")", "7.5", "{}", "true"}) {
+  for (const char* ids : {R"("7")", "7.5", "{}", "true", R"(["<|im_end|>"])", "[[7]]"}) {
     write("generation_config.json", std::string(R"({"eos_token_id":)") + ids + "}");
     EXPECT_THAT(
         error_line([&] { load(); }),

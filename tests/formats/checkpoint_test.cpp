@@ -218,11 +218,25 @@ TEST(Checkpoint, SplitGgufModelsAreReadWhole) {
     EXPECT_NE(model.find_tensor("lm_head.weight"), nullptr);
     EXPECT_EQ(model.config.at("tie_word_embeddings"), false);
   }
-  write_file(folder.path() / "m-00002-of-00002.gguf", first.build());
+  const fs::path part = folder.path() / "m-00002-of-00002.gguf";
+  fs::remove(part);
+  fs::create_symlink(part, part);
+  EXPECT_THAT(error_of([&] { open_checkpoint(path.string()); }), HasSubstr("cannot open " + part.string()));
+  fs::remove(part);
+  write_file(part, first.build());
   EXPECT_THAT(error_of([&] { open_checkpoint(path.string()); }), HasSubstr("listed twice"));
   fs::rename(path, folder.path() / "other.gguf");
   EXPECT_THAT(error_of([&] { open_checkpoint((folder.path() / "other.gguf").string()); }),
               HasSubstr("one of 2 parts"));
+}
+
+TEST(Checkpoint, ANumberOfGgufPartsThatIsNoneIsRefused) {
+  const testing::TemporaryFolder folder;
+  const fs::path path = folder.path() / "m.gguf";
+  for (const std::uint32_t type : {5U, 6U}) {
+    write_file(path, testing::tiny_gguf_model().pair("split.count", type, testing::raw(-2)).build());
+    EXPECT_THAT(error_of([&] { open_checkpoint(path.string()); }), HasSubstr("'split.count'"));
+  }
 }
 
 TEST(Golden, EveryModelOpensWithItsConfigTokenizerTemplateAndWeights) {

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
+
 #include "formats/builders.h"
 #include "formats/gguf_model.h"
 #include "support/golden.h"
@@ -189,6 +191,32 @@ TEST(Gguf, TensorsThatLieAreNamed) {
   EXPECT_THAT(with({8}, 999, 32), HasSubstr("number 999"));
 }
 
+TEST(Gguf, ATensorFollowsTheOneBeforeItWithoutAGap) {
+  GgufBuilder gap;
+  gap.zeros("first", {8}).info("second", {8}, 0, 64);
+  gap.data.resize(96);
+  EXPECT_THAT(error_for(gap), HasSubstr("'second' follows a gap"));
+  GgufBuilder late;
+  late.info("first", {8}, 0, 32);
+  late.data.resize(64);
+  EXPECT_THAT(error_for(late), HasSubstr("'first' follows a gap"));
+  GgufBuilder smaller;  // 64 halves that were 64 floats
+  smaller.info("first", {64}, 1, 0).info("second", {8}, 0, 256);
+  smaller.data.resize(288);
+  EXPECT_THAT(error_for(smaller), HasSubstr("'second' follows a gap"));
+}
+
+TEST(Gguf, NumbersThatJsonLacksAreNullInTheMetadata) {
+  GgufBuilder builder = tiny_gguf_model();
+  builder.f32("a", std::nanf("")).f32("b", HUGE_VALF).f32("c", 0.5F);
+  builder.pair("d", 9, raw<std::uint32_t>(6) + raw<std::uint64_t>(2) + raw(HUGE_VALF) + raw(2.0F));
+  const boost::json::object metadata = read_model(builder).gguf_metadata;
+  EXPECT_TRUE(metadata.at("a").is_null());
+  EXPECT_TRUE(metadata.at("b").is_null());
+  EXPECT_EQ(metadata.at("c"), boost::json::value(0.5));
+  EXPECT_EQ(metadata.at("d"), (boost::json::array{nullptr, 2.0}));
+}
+
 TEST(Gguf, CountsAndTypesThatLieAreFound) {
   GgufBuilder many_tensors = tiny_gguf_model();
   many_tensors.num_tensors = 1ULL << 60U;
@@ -227,6 +255,10 @@ TEST(Gguf, ASenselessModelIsRefused) {
   EXPECT_THAT(with("qwen2.rope.dimension_count", 4, raw<std::uint32_t>(2)), HasSubstr("part of each head"));
   EXPECT_THAT(with("tokenizer.ggml.bos_token_id", 4, raw<std::uint32_t>(4)), HasSubstr("bos_token_id' is 4"));
   EXPECT_THAT(with("tokenizer.ggml.add_bos_token", 4, raw<std::uint32_t>(1)), HasSubstr("add_bos_token"));
+  EXPECT_THAT(with("tokenizer.ggml.eos_token_ids", 4, raw<std::uint32_t>(1)), HasSubstr("eos_token_ids"));
+  EXPECT_THAT(
+      with("tokenizer.ggml.eos_token_ids", 9, raw<std::uint32_t>(6) + raw<std::uint64_t>(1) + raw(1.0F)),
+      HasSubstr("eos_token_ids' is not a list of token ids"));
   EXPECT_THAT(with("qwen2.rope.scale_linear", 6, raw(1.0F / 0.0F)), HasSubstr("finite"));
 }
 
