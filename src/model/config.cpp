@@ -2,11 +2,13 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <numbers>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
+#include "formats/checked.h"
 #include "model/transformer.h"
 
 namespace touchstone {
@@ -85,20 +87,21 @@ std::string read_model_type(const Reader& in) {
   for (const std::string_view known : {"qwen2", "llama", "qwen3"}) {
     if (type == known) return type;
   }
-  in.fail("model_type '" + type + "' is not supported", "qwen2 (and qwen2.5), llama and qwen3 are");
+  in.fail("model_type " + quote(type) + " is not supported", "qwen2 (and qwen2.5), llama and qwen3 are");
 }
 
 /// Refuses what would change the result and is not implemented.
 void refuse_unknown_features(const Reader& in, std::int32_t num_layers) {
   const json::object& config = in.checkpoint.config;
   const std::string act = in.text(config, "hidden_act", "silu");
-  if (act != "silu") in.fail("hidden_act '" + act + "' is not supported", "silu is");
+  if (act != "silu") in.fail("hidden_act " + quote(act) + " is not supported", "silu is");
   if (Reader::find(config, "quantization_config") != nullptr) {
     in.fail("its weights are quantized in a form that is not supported",
             "use the unquantized model or a GGUF file");
   }
   const char* hint = "use a model without sliding-window attention";
-  if (const json::value* types = Reader::find(config, "layer_types"); types != nullptr && types->is_array()) {
+  if (const json::value* types = Reader::find(config, "layer_types"); types != nullptr) {
+    if (!types->is_array()) in.fail("layer_types is not a list", "fetch the model again");
     for (const json::value& type : types->get_array()) {
       if (!type.is_string() || type.get_string() != "full_attention") {
         in.fail("layer_types names attention other than full_attention, which is not supported", hint);
@@ -123,12 +126,14 @@ float scale_as_llama3(float frequency, float factor, float low, float high, floa
 void apply_rope_scaling(const Reader& in, const json::object& scaling, Config& config) {
   const std::string type = in.text(scaling, "rope_type", in.text(scaling, "type", "default"));
   if (type == "default") return;
-  if (type != "llama3") in.fail("rope_type '" + type + "' is not supported", "default and llama3 are");
+  if (type != "llama3") in.fail("rope_type " + quote(type) + " is not supported", "default and llama3 are");
   const double factor = in.number(scaling, "factor", 0.0);
   const double low = in.number(scaling, "low_freq_factor", 0.0);
   const double high = in.number(scaling, "high_freq_factor", 0.0);
   const double original = in.number(scaling, "original_max_position_embeddings", 0.0);
-  if (factor < 1.0 || low <= 0.0 || high <= low || original < 1.0) {
+  const auto fits = [](double number) { return number <= std::numeric_limits<float>::max(); };
+  if (factor < 1.0 || low <= 0.0 || high <= low || original < 1.0 || !fits(factor) || !fits(high) ||
+      !fits(original)) {
     in.fail(
         "rope_type llama3 lacks a possible factor, low_freq_factor, high_freq_factor or "
         "original_max_position_embeddings",
@@ -154,11 +159,12 @@ void apply_rope_divisors(const Reader& in, Config& config) {
   for (std::size_t i = 0; i < n; ++i) {
     float divisor;
     std::memcpy(&divisor, divisors->bytes.data() + i * sizeof divisor, sizeof divisor);
-    if (!std::isfinite(divisor) || divisor <= 0.0F) {
+    const float frequency = static_cast<float>(config.rope_frequencies[i]) / divisor;
+    if (!std::isfinite(divisor) || divisor <= 0.0F || !std::isfinite(frequency)) {
       throw Error(in.checkpoint.id + ": tensor 'rope_freqs.weight' holds a number that is not positive",
                   "the file may be damaged: fetch it again");
     }
-    config.rope_frequencies[i] = static_cast<float>(config.rope_frequencies[i]) / divisor;
+    config.rope_frequencies[i] = frequency;
   }
 }
 
@@ -176,8 +182,11 @@ void read_rope(const Reader& in, Config& config) {
   // by p * 6e-8, which is seen in the logits after a few hundred tokens.
   for (std::int32_t i = 0; i < config.head_dim; i += 2) {
     const float exponent = static_cast<float>(i) / static_cast<float>(config.head_dim);
-    const auto power = static_cast<float>(std::pow(config.rope_theta, static_cast<double>(exponent)));
-    config.rope_frequencies.push_back(1.0F / power);
+    const double power = std::pow(config.rope_theta, static_cast<double>(exponent));
+    if (power < std::numeric_limits<float>::min() || power > std::numeric_limits<float>::max()) {
+      in.fail("rope_theta is too " + std::string(power < 1.0 ? "small" : "large"), "fetch the model again");
+    }
+    config.rope_frequencies.push_back(1.0F / static_cast<float>(power));
   }
   apply_rope_scaling(in, scaling, config);
   apply_rope_divisors(in, config);

@@ -1,9 +1,14 @@
 #include "model/weights.h"
 
+#include <charconv>
 #include <initializer_list>
+#include <limits>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/error.h"
+#include "formats/checked.h"
 #include "kernels/int_blocks.h"
 #include "model/packed_cache.h"
 
@@ -113,6 +118,33 @@ struct Loader {
   }
 };
 
+/// The layer that a tensor belongs to; nothing for one outside the layers.
+std::optional<std::int64_t> find_layer(std::string_view name) {
+  constexpr std::string_view kLayers = "model.layers.";
+  if (!name.starts_with(kLayers)) return std::nullopt;
+  name.remove_prefix(kLayers.size());
+  std::int64_t layer = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), layer);
+  if (error == std::errc::result_out_of_range) return std::numeric_limits<std::int64_t>::max();
+  const bool whole = error == std::errc() && end != name.data() + name.size() && *end == '.';
+  return whole ? std::optional(layer) : std::nullopt;
+}
+
+/// Tensors that would change what the model computes, if it were the one that config describes: those of
+/// further layers, and norms of q and k that the model's type does not have.
+void refuse_foreign_tensors(const Checkpoint& checkpoint, const Config& config) {
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    const std::optional<std::int64_t> layer = find_layer(name);
+    const bool is_qk_norm = name.ends_with(".q_norm.weight") || name.ends_with(".k_norm.weight");
+    if (!layer || (*layer < config.num_layers && (config.qk_norm || !is_qk_norm))) continue;
+    const std::string why = *layer < config.num_layers
+                                ? "a model of type " + config.model_type + " has no such norm"
+                                : "config has only " + std::to_string(config.num_layers) + " layers";
+    throw Error(checkpoint.id + ": tensor " + quote(name) + " is there, but " + why,
+                "config and weights are of different models, or damaged: fetch the model again");
+  }
+}
+
 std::size_t bytes_of(const Linear& linear) {
   return linear.weight.bytes() + linear.bias.size() * sizeof(float);
 }
@@ -169,6 +201,7 @@ Weights load_weights(const Checkpoint& checkpoint, const Config& config, PackAs 
     return pack_as(stored, as, row_order);
   };
   const Loader loader{checkpoint, config};
+  refuse_foreign_tensors(checkpoint, config);
   Weights weights;
   weights.blobs = checkpoint.blobs;
   weights.embedding = loader.matrix(kEmbeddingName, config.vocab_size, config.hidden_size);

@@ -116,6 +116,9 @@ TEST(Config, WhatIsNotSupportedIsNamed) {
       std::string::npos);
   EXPECT_NE(error_of(config, "quantization_config", json::object{{"bits", 4}}).find("quantized"),
             std::string::npos);
+  EXPECT_NE(error_of(config, "layer_types", "sliding_attention").find("layer_types"), std::string::npos);
+  const std::string long_name = error_of(config, "model_type", json::string(10'000, 'x'));
+  EXPECT_LT(long_name.size(), 400U);
   json::object window = config;
   window["use_sliding_window"] = true;
   EXPECT_NE(error_of(window, "sliding_window", 512).find("use_sliding_window"), std::string::npos);
@@ -137,6 +140,8 @@ TEST(Config, ImpossibleNumbersAreNamed) {
                                                        {"rms_norm_eps", -1.0},
                                                        {"rms_norm_eps", 1e99},
                                                        {"rope_theta", 0.0},
+                                                       {"rope_theta", 1e-300},
+                                                       {"rope_theta", 1e300},
                                                        {"tie_word_embeddings", 1},
                                                        {"rope_scaling", "llama3"},
                                                        {"max_position_embeddings", 0}};
@@ -145,6 +150,20 @@ TEST(Config, ImpossibleNumbersAreNamed) {
   }
   EXPECT_NE(error_of(config, "rope_scaling", json::object{{"rope_type", "llama3"}}).find("low_freq_factor"),
             std::string::npos);
+}
+
+TEST(Config, NumbersOfLlama3ScalingFitFloat32) {
+  const json::object scaling{{"factor", 8.0},
+                             {"high_freq_factor", 4.0},
+                             {"low_freq_factor", 1.0},
+                             {"original_max_position_embeddings", 64},
+                             {"rope_type", "llama3"}};
+  EXPECT_EQ(error_of(llama_config(), "rope_scaling", scaling), "no error");
+  for (const char* key : {"factor", "high_freq_factor", "original_max_position_embeddings"}) {
+    json::object large = scaling;
+    large[key] = 1e300;
+    EXPECT_NE(error_of(llama_config(), "rope_scaling", large).find(key), std::string::npos);
+  }
 }
 
 std::string load_error_of(const Checkpoint& checkpoint, const ModelOptions& options = {.num_threads = 1}) {
@@ -189,6 +208,32 @@ TEST(Weights, ABiasThatConfigDoesNotAnnounceIsAnError) {
   EXPECT_EQ(load_error_of(tiny.checkpoint), "no error");
   tiny.add("model.layers.1.self_attn.q_proj.bias", {60});
   EXPECT_NE(load_error_of(tiny.checkpoint).find("model.layers.1.self_attn.q_proj.bias"), std::string::npos);
+}
+
+TEST(Weights, MoreLayersThanConfigSaysAreAnError) {
+  TinyModel tiny({});
+  tiny.checkpoint.config["num_hidden_layers"] = 1;
+  const std::string error = load_error_of(tiny.checkpoint);
+  EXPECT_NE(error.find("'model.layers.1."), std::string::npos) << error;
+  EXPECT_NE(error.find("config has only 1 layers"), std::string::npos) << error;
+  TinyModel huge({});
+  huge.add("model.layers.99999999999999999999.input_layernorm.weight", {40});
+  EXPECT_NE(load_error_of(huge.checkpoint).find("config has only 2 layers"), std::string::npos);
+}
+
+TEST(Weights, NormsOfQAndKThatTheModelsTypeLacksAreAnError) {
+  TinyModel tiny({});
+  tiny.add("model.layers.0.self_attn.q_norm.weight", {10});
+  EXPECT_NE(load_error_of(tiny.checkpoint).find("model.layers.0.self_attn.q_norm.weight"), std::string::npos);
+}
+
+TEST(Weights, OtherTensorsThatTheModelDoesNotUseAreLeftAlone) {
+  TinyModel tiny({});
+  for (const char* name : {"model.layers.0.self_attn.rotary_emb.inv_freq", "visual.norm.weight",
+                           "model.layers.x.y", "model.layers.7"}) {
+    tiny.add(name, {40});
+  }
+  EXPECT_EQ(load_error_of(tiny.checkpoint), "no error");
 }
 
 TEST(Weights, AnUnknownDtypeOrInstructionSetIsAnError) {
