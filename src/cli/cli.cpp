@@ -23,6 +23,9 @@ namespace {
 // text can take a hundred of memory until its tokens are printed.
 constexpr std::size_t kMaxInputBytes = std::size_t{64} << 20U;
 
+// An error may name what a file holds, and that may be of any length.
+constexpr std::size_t kMostErrorBytes = 2000;
+
 [[noreturn]] void fail_reading() {
   throw Error(std::string("cannot read standard input: ") + std::strerror(errno),
               "give it a terminal, a file or a pipe that can be read");
@@ -160,6 +163,9 @@ std::vector<std::int32_t> parse_ids(const boost::json::value& value, const std::
 
 void print_error(const std::string& what, const std::string& hint) {
   std::string text = hint.empty() ? what : what + "; " + hint;
+  if (text.size() > kMostErrorBytes) {
+    text.replace(kMostErrorBytes / 2, text.size() - kMostErrorBytes, " … ");
+  }
   std::replace(text.begin(), text.end(), '\n', ' ');
   std::fprintf(stderr, "touchstone: error: %s\n", make_one_line(text).c_str());
 }

@@ -209,6 +209,18 @@ TEST(CommandLine, ErrorsNeverReachTheTerminalWithControlCharacters) {
   expect_wrong_usage({"score", kTiny, "--dtype", "\x1B[31m\xFF\n"}, "--dtype: ?[31m\uFFFD  not in {auto,");
 }
 
+TEST(CommandLine, AnErrorThatNamesSomethingLongIsShortenedInItsMiddle) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "t.jinja";
+  std::ofstream(path) << "{{ raise_exception('a' * 100000) }}";
+  const ProcessResult result = touchstone({"render", "-", "--template", path.string()}, R"({"messages":[]})");
+  EXPECT_EQ(result.exit_status, 1);
+  EXPECT_LT(result.err.size(), 2100U);
+  EXPECT_TRUE(result.err.starts_with("touchstone: error: "));
+  EXPECT_NE(result.err.find(" … "), std::string::npos);
+  EXPECT_NE(result.err.find("; "), std::string::npos);
+}
+
 TEST(CommandLine, InspectPrintsATensorsNameWithoutItsControlCharacters) {
   const TemporaryFolder folder;
   std::filesystem::copy(kTiny, folder.path(), std::filesystem::copy_options::recursive);
