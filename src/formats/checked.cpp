@@ -1,6 +1,7 @@
 #include "formats/checked.h"
 
-#include <limits>
+#include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 
@@ -11,6 +12,8 @@ namespace {
 constexpr std::size_t kMaxJsonBytes = 256U << 20U;
 // Published configurations and tokenizers stay under 12.
 constexpr std::size_t kMaxJsonDepth = 64;
+// The largest published tokenizers have some two million.
+constexpr std::ptrdiff_t kMaxJsonValues = 8'000'000;
 constexpr std::size_t kMaxQuotedBytes = 160;
 
 /// Bytes of the valid UTF-8 character at the start of `text`, or 0.
@@ -32,6 +35,18 @@ std::size_t utf8_length(std::string_view text) {
   const bool overlong = first == 0xF0U && second < 0x90U;
   const bool too_large = first == 0xF4U && second >= 0x90U;
   return !overlong && !too_large && follows(2) && follows(3) ? 4 : 0;
+}
+
+/// Whether all numbers are finite: a number that float64 cannot hold is read as infinity.
+bool has_finite_numbers(const boost::json::value& value) {
+  if (const auto* number = value.if_double()) return std::isfinite(*number);
+  if (const auto* array = value.if_array()) {
+    return std::all_of(array->begin(), array->end(), has_finite_numbers);
+  }
+  const auto* object = value.if_object();
+  return object == nullptr || std::all_of(object->begin(), object->end(), [](const auto& member) {
+           return has_finite_numbers(member.value());
+         });
 }
 
 }  // namespace
@@ -82,12 +97,19 @@ std::string make_one_line(std::string_view text) {
   return result;
 }
 
+bool has_absurdly_many_values(std::string_view json) {
+  return std::count(json.begin(), json.end(), ',') > kMaxJsonValues;
+}
+
 boost::json::object parse_json_object(const Blob& file) {
   const std::string again = "download the file again, or mend it by hand";
   if (file.bytes.size() > kMaxJsonBytes) {
     throw Error(file.name + " is " + std::to_string(file.bytes.size() >> 20U) +
                     " MiB, too large for a JSON file of a model",
                 again);
+  }
+  if (has_absurdly_many_values(file.text())) {
+    throw Error(file.name + " holds more than " + std::to_string(kMaxJsonValues) + " values", again);
   }
   boost::json::parse_options options;
   options.max_depth = kMaxJsonDepth;
@@ -97,6 +119,7 @@ boost::json::object parse_json_object(const Blob& file) {
       file.text(), error, boost::json::make_shared_resource<boost::json::monotonic_resource>(), options);
   if (error) throw Error(file.name + " is not valid JSON: " + error.message(), again);
   if (!value.is_object()) throw Error(file.name + " does not hold a JSON object", again);
+  if (!has_finite_numbers(value)) throw Error(file.name + " holds a number that is too large", again);
   return std::move(value.as_object());
 }
 

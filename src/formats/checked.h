@@ -31,7 +31,12 @@ std::string make_one_line(std::string_view text);
 /// `text` with each invalid byte of UTF-8 replaced by U+FFFD.
 std::string replace_invalid_utf8(std::string_view text);
 
-/// Parses a file that must hold one JSON object. Depth and size are bounded. Throws Error naming the file.
+/// Whether the JSON text holds so many values that their tree takes absurd memory: each takes dozens of
+/// bytes, however short it is written.
+bool has_absurdly_many_values(std::string_view json);
+
+/// Parses a file that must hold one JSON object. Depth, size and the number of values are bounded, and
+/// numbers are finite. Throws Error naming the file.
 boost::json::object parse_json_object(const Blob& file);
 
 }  // namespace touchstone

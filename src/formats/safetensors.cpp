@@ -72,6 +72,7 @@ struct DuplicateFinder {
 };
 
 json::object parse_header(const Blob& file, std::string_view header) {
+  if (has_absurdly_many_values(header)) fail(file, "its header holds absurdly many values");
   json::parse_options options;
   options.max_depth = kMaxHeaderDepth;
   json::basic_parser<DuplicateFinder> finder(options);

@@ -116,6 +116,26 @@ TEST_F(HuggingFaceFolder, BrokenJsonIsNamed) {
   EXPECT_THAT(error(), HasSubstr("tokenizer.json"));
 }
 
+TEST_F(HuggingFaceFolder, JsonOfAbsurdlyManyValuesIsNamedAndNotRead) {
+  std::string values = R"({"a":[1)";
+  for (int i = 0; i < 8'000'001; ++i) values += ",1";
+  values += "]}";
+  write("model.safetensors", safetensors(values, ""));
+  EXPECT_THAT(error(), AllOf(HasSubstr("model.safetensors"), HasSubstr("many values")));
+  write("config.json", values);
+  EXPECT_THAT(error(), AllOf(HasSubstr("config.json"), HasSubstr("8000000 values")));
+}
+
+TEST_F(HuggingFaceFolder, ANumberBeyondFloat64IsNamed) {
+  write("model.safetensors", one_tensor("weight"));
+  for (const char* bytes : {R"({"a":1e999})", R"({"a":[{"b":[0,-1e400]}]})"}) {
+    write("generation_config.json", bytes);
+    EXPECT_THAT(error(), AllOf(HasSubstr("generation_config.json"), HasSubstr("too large"))) << bytes;
+  }
+  write("generation_config.json", R"({"a":1e308,"b":[5e-324,18446744073709551615]})");
+  EXPECT_EQ(open().generation_config.at("a"), 1e308);
+}
+
 TEST_F(HuggingFaceFolder, TheChatTemplateIsLookedForInOrder) {
   write("model.safetensors", one_tensor("weight"));
   write("tokenizer_config.json", R"({"chat_template":"from config"})");
