@@ -260,6 +260,22 @@ TEST(CommandLine, AFullOutputIsAnError) {
   }
 }
 
+TEST(CommandLine, AModelThatBecomesShorterWhileItIsReadIsOneErrorLine) {
+  const TemporaryFolder folder;
+  std::filesystem::copy(kTiny, folder.path(), std::filesystem::copy_options::recursive);
+  const std::string weights = (folder.path() / "model.safetensors").string();
+  const std::string pipe = (folder.path() / "input").string();
+  const std::string script =
+      "mkfifo " + pipe + "; " TOUCHSTONE_BINARY " score " + folder.path().string() + " --no-cache < " + pipe +
+      " & pid=$!; exec 3> " + pipe +
+      "; while kill -0 $pid && ! grep -q model.safetensors /proc/$pid/maps; do sleep 0.05; done; "
+      "truncate -s 16384 " +
+      weights + "; echo '{\"ids\":[1,2]}' >&3; exec 3>&-; wait $pid";
+  const ProcessResult result = testing::run_process({"/bin/sh", "-c", script}, "");
+  EXPECT_EQ(result.exit_status, 1);
+  EXPECT_THAT(result.err, MatchesRegex("touchstone: error: a file in use became shorter[^\n]*; [^\n]*\n"));
+}
+
 TEST(CommandLine, AReaderThatLeavesIsNoError) {
   const std::string program = TOUCHSTONE_BINARY;
   const std::string command = "for i in $(seq 20000); do echo '\"a\"'; done | " + program + " tokenize " +

@@ -8,6 +8,7 @@
 #include <new>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -45,11 +46,23 @@ void keep_standard_streams() {
   }
 }
 
+/// The bytes of a mapped file are read when they are needed: when it has become shorter since, or its disk
+/// fails, that is told by a signal, in the midst of anything.
+void end_without_mapped_file(int) {
+  constexpr std::string_view kMessage =
+      "touchstone: error: a file in use became shorter or cannot be read any more; leave the model's files "
+      "and "
+      "the cache as they are while they are in use, and start again\n";
+  [[maybe_unused]] const auto written = write(STDERR_FILENO, kMessage.data(), kMessage.size());
+  _exit(cli::kExitFailed);
+}
+
 int run(int argc, char** argv) {
   keep_standard_streams();
   // A write that fails is reported, or ends the work, in an orderly way: no partial file stays.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
+  std::signal(SIGBUS, end_without_mapped_file);
   interleave_memory();
   spdlog::set_default_logger(spdlog::stderr_color_mt("touchstone"));
   spdlog::set_pattern("touchstone: %l: %v");
