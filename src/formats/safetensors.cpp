@@ -211,7 +211,8 @@ SafetensorsFile read_safetensors(const Blob& file) {
     }
     if (!value.is_object()) fail(file, "its __metadata__ is not an object");
     for (const auto& [name, text] : value.get_object()) {
-      if (text.is_string()) result.metadata.emplace(name, text.get_string());
+      if (!text.is_string()) fail(file, "its __metadata__ " + quote(name) + " is not a string");
+      result.metadata.emplace(name, text.get_string());
     }
   }
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {

@@ -80,6 +80,7 @@ TEST(Safetensors, WhatIsWrongIsNamedWithItsFileAndTensor) {
       {R"({"w":)", "", "not valid JSON"},
       {std::string(100, '['), "", "not valid JSON"},
       {R"({"__metadata__":3})", "", "__metadata__"},
+      {R"({"__metadata__":{"format":"pt","x":3}})", "", "__metadata__ 'x' is not a string"},
       {R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"v":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}})",
        "123456", "'v' overlaps"},
       {R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"v":{"dtype":"F32","shape":[1],"data_offsets":[6,10]}})",
