@@ -205,6 +205,34 @@ TEST(CommandLine, WrongUsageIsOneLineThatNamesWhatIsWrongAndWhereHelpIs) {
   EXPECT_THAT(error_of({"list", "--no\nsuch\x1B[31m"}), MatchesRegex("[^\n\x1B]*\n"));
 }
 
+TEST(CommandLine, AMistypedNameIsToldWhatWasProbablyMeant) {
+  const auto error_of = [](const std::vector<std::string>& arguments) { return touchstone(arguments).err; };
+  EXPECT_EQ(error_of({"tokenise", kTiny}),
+            "touchstone: error: there is no command 'tokenise' (did you mean tokenize?); see touchstone "
+            "--help\n");
+  EXPECT_EQ(error_of({"generate", kTiny, "--promt", "x"}),
+            "touchstone: error: there is no option '--promt' (did you mean --prompt?); see touchstone "
+            "generate --help\n");
+  expect_wrong_usage({"generate", kTiny, "--temp=1"}, "no option '--temp' (did you mean --temperature?)");
+  expect_wrong_usage({"generate", kTiny, "--max-tokens", "5"}, "(did you mean --max-new-tokens?)");
+  expect_wrong_usage({"compare", "a", "b", "--out-dir", "x"}, "(did you mean --out?)");
+  expect_wrong_usage({"list", "--zzzzzz"}, "there is no option '--zzzzzz';");
+  EXPECT_EQ(error_of({"--jsonn"}),
+            "touchstone: error: there is no option '--jsonn'; see touchstone --help\n");
+}
+
+TEST(CommandLine, AnOptionGivenTwiceOrAWordTooManyIsNamed) {
+  expect_wrong_usage({"generate", kTiny, "--prompt", "a", "--prompt", "b"},
+                     "--prompt is given 2 times and taken once");
+  expect_wrong_usage({"generate", kTiny, "--seed", "1", "--seed", "2", "--seed", "3"},
+                     "--seed is given 3 times and taken once");
+  expect_wrong_usage({"generate", kTiny, "extra", "words"}, "'extra' is one argument too many");
+  EXPECT_EQ(touchstone({"generate", kTiny, "--raw", "--prompt", "a", "--max-new-tokens", "2", "--stop", "x",
+                        "--stop", "y", "--json", "--json"})
+                .exit_status,
+            0);
+}
+
 TEST(CommandLine, ErrorsNeverReachTheTerminalWithControlCharacters) {
   expect_wrong_usage({"score", kTiny, "--dtype", "\x1B[31m\xFF\n"}, "--dtype: ?[31m\uFFFD  not in {auto,");
 }

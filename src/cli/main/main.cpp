@@ -9,11 +9,11 @@
 #include <sstream>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/error.h"
 #include "base/numa.h"
 #include "cli/cli.h"
+#include "cli/usage_error.h"
 
 namespace {
 
@@ -29,10 +29,7 @@ int end_parsing(const CLI::App& app, const CLI::ParseError& error) {
   }
   const auto chosen = app.get_subcommands();
   const std::string command = chosen.empty() ? "" : chosen.front()->get_name() + " ";
-  const std::vector<std::string> left = app.remaining();
-  const bool is_unknown = chosen.empty() && !left.empty() && !left.front().starts_with('-');
-  const std::string what = is_unknown ? "there is no command '" + left.front() + "'" : error.what();
-  cli::print_error(what, "see touchstone " + command + "--help");
+  cli::print_error(cli::describe_usage_error(app, error), "see touchstone " + command + "--help");
   return cli::kExitUsage;
 }
 
