@@ -61,6 +61,11 @@ struct Builder {
 
 }  // namespace
 
+std::string_view without_byte_order_mark(std::string_view text) {
+  constexpr std::string_view kMark = "\xEF\xBB\xBF";
+  return text.starts_with(kMark) ? text.substr(kMark.size()) : text;
+}
+
 boost::json::value parse_json(const std::string& text, const std::string& source, const std::string& hint,
                               std::size_t max_depth) {
   json::parse_options parse_options;
@@ -68,7 +73,9 @@ boost::json::value parse_json(const std::string& text, const std::string& source
   json::basic_parser<Builder> parser{parse_options};
   parser.handler().stack.reset();
   json::error_code error;
-  const std::size_t used = parser.write_some(false, text.data(), text.size(), error);
+  const std::string_view body = without_byte_order_mark(text);
+  const std::size_t used =
+      text.size() - body.size() + parser.write_some(false, body.data(), body.size(), error);
   if (!error && text.find_first_not_of(" \t\r\n", used) != std::string::npos) error = json::error::extra_data;
   if (error) {
     throw Error(source + " is not valid JSON: " + error.message() + " near byte " + std::to_string(used),

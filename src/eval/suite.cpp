@@ -11,6 +11,7 @@
 
 #include "base/blob.h"
 #include "base/error.h"
+#include "base/parse_json.h"
 #include "base/resources.h"
 #include "eval/suite_formats.h"
 
@@ -101,7 +102,7 @@ Suite parse_suite(std::string_view text, const std::string& source, const std::s
   Suite suite;
   suite.name = name;
   suite.fingerprint = fingerprint(text);
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  text = without_byte_order_mark(text);
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   if (first == text.npos) throw Error(source + " is empty", "give a .jsonl file with one item a line");
   if (text[first] == '{') {

@@ -12,6 +12,7 @@
 
 #include "base/blob.h"
 #include "base/error.h"
+#include "base/parse_json.h"
 
 namespace touchstone::serve {
 namespace {
@@ -103,7 +104,7 @@ bool allows(const std::vector<std::string>& origins, std::string_view origin) {
 ApiKeys ApiKeys::load(const std::filesystem::path& path) {
   ApiKeys keys;
   const Blob file = map_file(path);
-  std::string_view rest = file.text();
+  std::string_view rest = without_byte_order_mark(file.text());
   int number = 0;
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find('\n'), rest.size());

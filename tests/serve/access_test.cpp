@@ -40,6 +40,17 @@ TEST(Access, AKeyIsFoundByAnyClientsWayToSendIt) {
   EXPECT_EQ(status_of(make_request({{"Authorization", "Basic YW55OmFscGhh"}}), rules), 200U);  // any:alpha
 }
 
+TEST(Access, TheFirstKeyCountsBehindAByteOrderMark) {
+  const AccessRules rules{.keys = load_keys("\xEF\xBB\xBF"
+                                            "alpha\nbeta\n")};
+  EXPECT_EQ(status_of(make_request({{"Authorization", "Bearer alpha"}}), rules), 200U);
+  EXPECT_EQ(status_of(make_request({{"Authorization",
+                                     "Bearer \xEF\xBB\xBF"
+                                     "alpha"}}),
+                      rules),
+            401U);
+}
+
 TEST(Access, NothingElseGetsIn) {
   const AccessRules rules{.keys = load_keys("alpha\nbeta\n# gamma\n")};
   EXPECT_EQ(status_of(make_request({}), rules), 401U);
