@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "answers/extract_text.h"
 
@@ -72,22 +74,44 @@ std::optional<std::size_t> letter_at(const Reader& reader, std::size_t pos, bool
 }
 
 /// Letters and digits only, in lower case, so that punctuation and spacing don't matter; other bytes kept.
-std::string bare(std::string_view text) {
-  std::string out;
-  for (const char c : to_lower(remove_markup(normalize_answer(text)))) {
-    if (is_word_char(c) || static_cast<unsigned char>(c) >= 0x80) out += c;
+struct BareText {
+  std::string text;
+  std::vector<bool> cuts = {true};  // whether a word may begin or end before each byte, and behind the last
+
+  /// Where `word` stands and is no part of a longer word, but for a plural's s.
+  bool has_word(std::string_view word) const {
+    for (std::size_t at = text.find(word); at != kNone; at = text.find(word, at + 1)) {
+      const std::size_t end = at + word.size();
+      const bool is_plural = end < text.size() && text[end] == 's' && cuts[end + 1];
+      if (cuts[at] && (cuts[end] || is_plural)) return true;
+    }
+    return false;
   }
+};
+
+BareText make_bare(std::string_view text) {
+  BareText out;
+  for (const char c : to_lower(remove_markup(normalize_answer(text)))) {
+    const bool is_word = is_word_char(c);
+    if (!is_word) out.cuts.back() = true;  // each character of a script without spaces is a word, too
+    if (!is_word && static_cast<unsigned char>(c) < 0x80) continue;
+    out.text += c;
+    out.cuts.push_back(!is_word);
+  }
+  out.cuts.back() = true;
   return out;
 }
 
+std::string bare(std::string_view text) { return make_bare(text).text; }
+
 /// The options whose own text stands in `text`; one that lies within another found one is left out.
 std::set<std::size_t> options_quoted(const Reader& reader, std::string_view text) {
-  const std::string haystack = bare(text);
+  const BareText haystack = make_bare(text);
   std::vector<std::string> needles;
   for (const std::string& option : reader.options) needles.push_back(bare(option));
   std::set<std::size_t> found;
   for (std::size_t i = 0; i < needles.size(); ++i) {
-    if (!needles[i].empty() && haystack.find(needles[i]) != kNone) found.insert(i);
+    if (!needles[i].empty() && haystack.has_word(needles[i])) found.insert(i);
   }
   const std::set<std::size_t> all = found;
   for (const std::size_t inner : all) {

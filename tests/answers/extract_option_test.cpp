@@ -20,6 +20,19 @@ std::string read_option(const std::string& answer) {
   return (said.index ? "" : "-") + said.text;
 }
 
+TEST(AnswersOption, AnOptionsTextInsideALongerWordChoosesNothing) {
+  const std::vector<std::string> options = {"cat", "owl", "23", "w", "猫"};
+  const auto read = [&](const std::string& answer) { return extract_option(answer, options).text; };
+  for (const char* answer :
+       {"They must be concatenated.", "We look at the bowl.", "It costs 1234.", "answer: 2"})
+    EXPECT_EQ(read(answer), "") << answer;
+  EXPECT_EQ(read("It is the **cat**."), "A");
+  EXPECT_EQ(read("Only cats do that."), "A");
+  EXPECT_EQ(read("The owl's nest."), "B");
+  EXPECT_EQ(read("It costs 23."), "C");
+  EXPECT_EQ(read("它是猫的。"), "E");
+}
+
 TEST(AnswersOption, AListOfVerdictsChoosesTheOptionItCallsRight) {
   EXPECT_EQ(
       read_option("A. Dana is a pilot: incorrect.\nB. Every pilot in the club can read maps: incorrect.\n"
