@@ -112,6 +112,7 @@ void Metrics::describe_model(const std::string& model, const std::string& archit
   // Shows the series before the first request.
   count_tokens(model, 0, 0, 0);
   count_loops(model, 0);
+  impl_->unloads.Add({{"model", model}});
 }
 void Metrics::set_loaded(const std::string& model, bool loaded) {
   impl_->loaded.Add({{"model", model}}).Set(loaded ? 1 : 0);

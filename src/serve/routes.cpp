@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <boost/algorithm/string/predicate.hpp>
 #include <boost/asio/post.hpp>
 #include <charconv>
 #include <cmath>
@@ -347,11 +348,16 @@ std::optional<std::string_view> find_answer_id(std::string_view path) {
   return path.substr(kBefore.size(), path.size() - kBefore.size() - kBehind.size());
 }
 
-constexpr std::string_view kModelPrefix = "/v1/models/";  // a model's name follows
+/// The NAME of /v1/models/NAME, with its escapes.
+std::optional<std::string_view> find_model_name(std::string_view path) {
+  constexpr std::string_view kBefore = "/v1/models/";
+  if (!path.starts_with(kBefore) || path.size() == kBefore.size()) return std::nullopt;
+  return path.substr(kBefore.size());
+}
 
 bool needs_models(std::string_view path) {
   if (const Route* route = find_route(path)) return route->needs_models;
-  return find_answer_id(path) || path.starts_with(kModelPrefix);
+  return find_answer_id(path) || find_model_name(path);
 }
 
 HttpResponse answer_now(Api& api, const std::string& id, std::uint64_t tenant) {
@@ -435,11 +441,27 @@ void load_and_run(Api& api, Post post, int model, PostCall call, Reply reply) {
       });
 }
 
+/// Whether the body is to be unpacked before it can be read.
+bool is_packed(const HttpRequest& request) {
+  const std::string_view coding = request.header("content-encoding");
+  return !coding.empty() && !boost::iequals(coding, "identity");
+}
+
+HttpResponse refuse_packed(Api& api) {
+  api.metrics.count_rejection("unsupported_encoding");
+  HttpResponse response =
+      make_error(415, "invalid_request_error", "the body has a Content-Encoding; send it as it is", {},
+                 "unsupported_encoding");
+  response.headers.emplace_back("Accept-Encoding", "identity");
+  return response;
+}
+
 void start_post(Api& api, const Route& route, HttpRequest request, const Caller& caller, Reply reply) {
   if (api.state == ServerState::draining) {
     api.metrics.count_rejection("shutting_down");
     return reply.send(in_dialect(route.dialect, make_shutdown_error()));
   }
+  if (is_packed(request)) return reply.send(in_dialect(route.dialect, refuse_packed(api)));
   PostCall call{std::move(request), caller, route.dialect};
   boost::asio::thread_pool& worker = worker_for(api, call);
   boost::asio::post(worker, [&api, post = route.post, call = std::move(call),
@@ -507,9 +529,8 @@ void handle_request(Api& api, HttpRequest request, Reply reply) {
     if (request.method != "POST") return reply.send(refuse_method("POST"));
     return reply.send(answer_now(api, std::string(*id), caller.tenant));
   }
-  if (reads && request.path.starts_with(kModelPrefix)) {
-    return reply.send(
-        show_model(api, decode_escapes(std::string_view(request.path).substr(kModelPrefix.size()))));
+  if (const auto name = find_model_name(request.path); reads && name) {
+    return reply.send(show_model(api, decode_escapes(*name)));
   }
   if (reads && dialect == nullptr) return reply.send(show_page(request));
   reply.send(in_dialect(dialect, make_error(404, "invalid_request_error",

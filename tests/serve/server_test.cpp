@@ -322,6 +322,45 @@ TEST(Server, AModelsNameMayStandInAPathWithEscapes) {
   }
 }
 
+TEST(Server, APathThatNamesNoModelIsNotTheFirstModel) {
+  const RunningServer server;
+  const TestResponse response = server.ask(get("/v1/models/"));
+  EXPECT_EQ(response.status, 404);
+  EXPECT_EQ(response.json().at("error").at("code"), "not_found");
+}
+
+TEST(Server, APackedBodyIsRefusedByName) {
+  const RunningServer server;
+  const auto ask = [&](const std::string& path, const std::string& coding) {
+    return server.ask("POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: " + coding +
+                      "\r\nContent-Length: 12\r\n\r\n{\"text\":\"a\"}");
+  };
+  for (const char* coding : {"gzip", "GZIP", "deflate, gzip", "br"}) {
+    const TestResponse response = ask("/tokenize", coding);
+    EXPECT_EQ(response.status, 415) << coding;
+    EXPECT_EQ(response.header("accept-encoding"), "identity") << coding;
+    EXPECT_EQ(response.json().at("error").at("code"), "unsupported_encoding") << coding;
+  }
+  EXPECT_EQ(ask("/v1/messages", "gzip").json().at("type"), "error");
+  EXPECT_EQ(ask("/tokenize", "identity").status, 200);
+  EXPECT_EQ(ask("/tokenize", "").status, 200);
+}
+
+TEST(Server, ABodyMayBeginWithAByteOrderMark) {
+  const RunningServer server;
+  EXPECT_EQ(server
+                .ask("POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 15\r\n\r\n"
+                     "\xEF\xBB\xBF{\"text\":\"a\"}")
+                .status,
+            200);
+}
+
+TEST(Server, UnloadsAreCountedFromZero) {
+  const RunningServer server;
+  const std::string metrics = server.ask(get("/metrics")).body;
+  EXPECT_NE(metrics.find("touchstone_model_unloads_total{model=\"demo:native\"} 0\n"), std::string::npos);
+}
+
 TEST(Server, AFullQueueSaysWhenToComeBack) {
   ServerOptions options = test_options();
   options.runner.engine.max_batch = 1;
