@@ -56,6 +56,11 @@ std::string format_lookup(const boost::json::object& lookup) {
   return text;
 }
 
+/// "82%", or "-" where there is no roofline to compare with.
+std::string format_share(const boost::json::value& share) {
+  return share.is_null() ? "-" : fmt::format("{:.0f}%", 100 * share.to_number<double>());
+}
+
 std::string format_table(const boost::json::object& document) {
   const auto number = [](const boost::json::value& value) { return value.to_number<double>(); };
   const boost::json::object& machine = document.at("machine").as_object();
@@ -79,12 +84,12 @@ std::string format_table(const boost::json::object& document) {
       "\nbatch   prefill tok/s  of peak   decode tok/s  of peak  weights GB/s  of reads   TTFT ms  peak RSS "
       "MB\n";
   for (const boost::json::value& row : document.at("rows").as_array()) {
-    text += fmt::format(
-        "{:>5} {:>15.1f} {:>7.0f}% {:>14.1f} {:>7.0f}% {:>13.1f} {:>8.0f}% {:>9.1f} {:>12.0f}\n",
-        row.at("batch").as_int64(), number(row.at("prefill_tok_s")), 100 * number(row.at("peak_share")),
-        number(row.at("decode_tok_s")), 100 * number(row.at("decode_peak_share")),
-        number(row.at("weight_gb_s")), 100 * number(row.at("bandwidth_share")), number(row.at("ttft_ms")),
-        number(row.at("peak_rss_bytes")) / 1e6);
+    text += fmt::format("{:>5} {:>15.1f} {:>8} {:>14.1f} {:>8} {:>13.1f} {:>9} {:>9.1f} {:>12.0f}\n",
+                        row.at("batch").as_int64(), number(row.at("prefill_tok_s")),
+                        format_share(row.at("peak_share")), number(row.at("decode_tok_s")),
+                        format_share(row.at("decode_peak_share")), number(row.at("weight_gb_s")),
+                        format_share(row.at("bandwidth_share")), number(row.at("ttft_ms")),
+                        number(row.at("peak_rss_bytes")) / 1e6);
   }
   if (const auto* profiles = document.if_contains("profile")) {
     for (const boost::json::value& profile : profiles->as_array())

@@ -256,6 +256,10 @@ const char* packed_cache_name(PackedCacheUse use) {
   return "";
 }
 
+boost::json::value to_json(const std::optional<double>& share) {
+  return share ? boost::json::value(*share) : boost::json::value(nullptr);
+}
+
 boost::json::object to_json(const BenchmarkRow& row) {
   return {{"batch", row.batch},
           {"prefill_tok_s", row.prefill_tok_s.median},
@@ -265,9 +269,9 @@ boost::json::object to_json(const BenchmarkRow& row) {
           {"ttft_ms", row.ttft_ms.median},
           {"ttft_ms_range", to_json(row.ttft_ms)},
           {"weight_gb_s", row.weight_gb_s},
-          {"bandwidth_share", row.bandwidth_share},
-          {"peak_share", row.peak_share},
-          {"decode_peak_share", row.decode_peak_share},
+          {"bandwidth_share", to_json(row.bandwidth_share)},
+          {"peak_share", to_json(row.peak_share)},
+          {"decode_peak_share", to_json(row.decode_peak_share)},
           {"peak_rss_bytes", row.peak_rss_bytes}};
 }
 

@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,13 +34,14 @@ boost::json::object to_json(const MedianRange& range);
 
 struct BenchmarkRow {
   std::int32_t batch = 0;
-  MedianRange ttft_ms;           // one prompt alone: prefill, head and choice of the first token
-  MedianRange prefill_tok_s;     // prompt tokens over that time
-  MedianRange decode_tok_s;      // all sequences together
-  double weight_gb_s = 0;        // bytes of weights that decoding read, a second
-  double bandwidth_share = 0;    // of the roofline's reads; 0 without it
-  double peak_share = 0;         // prefill's arithmetic over the roofline's peak for it; 0 without
-  double decode_peak_share = 0;  // decoding's
+  MedianRange ttft_ms;        // one prompt alone: prefill, head and choice of the first token
+  MedianRange prefill_tok_s;  // prompt tokens over that time
+  MedianRange decode_tok_s;   // all sequences together
+  double weight_gb_s = 0;     // bytes of weights that decoding read, a second
+  // Of the roofline, where it is measured, too:
+  std::optional<double> bandwidth_share = std::nullopt;    // weight_gb_s over its reads
+  std::optional<double> peak_share = std::nullopt;         // prefill's arithmetic over its peak for that
+  std::optional<double> decode_peak_share = std::nullopt;  // decoding's
   std::uint64_t peak_rss_bytes = 0;
 };
 
