@@ -57,7 +57,11 @@ Prompt read_prompt(const GenerateOptions& options, const LoadedModel& model) {
     throw Error(options.messages_file + " holds no messages",
                 R"(give [{"role":"user","content":"…"}] or {"messages":[…]})");
   }
-  if (!request.contains("add_generation_prompt")) request["add_generation_prompt"] = true;
+  // An answer that goes on has begun already.
+  const boost::json::value* goes_on = request.if_contains("continue_final_message");
+  const bool begins =
+      goes_on == nullptr || goes_on->is_null() || (goes_on->is_bool() && !goes_on->get_bool());
+  if (!request.contains("add_generation_prompt")) request["add_generation_prompt"] = begins;
   return make_chat_prompt(prompter, request);
 }
 
@@ -174,8 +178,8 @@ void add_generate(CLI::App& app, Command& command) {
   sub->add_option("MODEL", options->model, "Folder, .gguf file, ORG/NAME in a local cache, or demo:native")
       ->required();
   CLI::Option* raw = sub->add_flag("--raw", options->raw, "The prompt as it is, without chat template");
-  CLI::Option* prompt =
-      sub->add_option("--prompt", options->prompt, "The user's turn (default: standard input)");
+  CLI::Option* prompt = sub->add_option("--prompt", options->prompt,
+                                        "The user's turn (default: standard input, with its last newline)");
   sub->add_option("--messages", options->messages_file, "A JSON file of messages for the chat template")
       ->excludes(prompt)
       ->excludes(raw);

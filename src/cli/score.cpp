@@ -52,7 +52,8 @@ std::vector<std::int32_t> read_ids(const Checkpoint& checkpoint) {
   if (const auto* ids = input.as_object().if_contains("ids")) return parse_ids(*ids, source + ", 'ids'");
   const auto* text = input.as_object().if_contains("text");
   if (text == nullptr || !text->is_string()) {
-    throw Error(source + " has neither 'ids' nor 'text'", R"(give {"ids":[…]} or {"text":"…"})");
+    throw Error(source + (text == nullptr ? " has neither 'ids' nor 'text'" : ", 'text' is not a string"),
+                R"(give {"ids":[…]} or {"text":"…"})");
   }
   return make_raw_prompt(make_prompter(checkpoint, true), text->as_string()).ids;
 }

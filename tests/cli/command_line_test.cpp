@@ -453,6 +453,44 @@ TEST(CommandLine, ScoreGivesALogProbabilityForEachPosition) {
   EXPECT_NEAR(scored.at("nll_mean").to_number<double>(), sum / 3, 1e-5);
 }
 
+TEST(CommandLine, ScoreSaysOfATextThatIsNoneThatItIsNoString) {
+  expect_one_error_line(touchstone({"score", kTiny}, R"({"text":5})"), "'text' is not a string");
+  expect_one_error_line(touchstone({"score", kTiny}, R"({})"), "neither 'ids' nor 'text'");
+}
+
+TEST(CommandLine, AByteOrderMarkInFrontOfJsonIsNoPartOfIt) {
+  const std::string mark = "\xEF\xBB\xBF";
+  EXPECT_EQ(touchstone({"score", kTiny}, mark + R"({"ids":[1,2]})").exit_status, 0);
+  EXPECT_EQ(touchstone({"detokenize", kTiny, "--jsonl"}, mark + "[1]\n[2]\n").exit_status, 0);
+}
+
+TEST(CommandLine, MessagesMayEndWithTheBeginningOfTheAnswer) {
+  const TemporaryFolder folder;
+  const std::string file = (folder.path() / "messages.json").string();
+  const auto prompt_tokens = [&](const std::string& rest) {
+    std::ofstream(file) << R"({"messages":[{"role":"user","content":"Hi"},)"
+                        << R"({"role":"assistant","content":"The answ"}])" << rest << "}";
+    const ProcessResult result = touchstone(
+        {"generate", "demo:native", "--messages", file, "--greedy", "--max-new-tokens", "2", "--json"});
+    return parse_only_document(result).at("usage").at("prompt_tokens").as_int64();
+  };
+  const std::int64_t continued = prompt_tokens(R"(,"continue_final_message":true)");
+  EXPECT_EQ(continued, prompt_tokens(R"(,"continue_final_message":true,"add_generation_prompt":false)"));
+  EXPECT_LT(continued, prompt_tokens(""));
+  EXPECT_EQ(prompt_tokens(""), prompt_tokens(R"(,"continue_final_message":false)"));
+}
+
+TEST(CommandLine, AShareOfARooflineThatWasNotMeasuredIsNotGivenAsNothing) {
+  const std::vector<std::string> bench = {"bench",    kTiny, "--prompt-tokens", "4", "--new-tokens", "2",
+                                          "--repeat", "1",   "--batch",         "1"};
+  EXPECT_EQ(touchstone(bench).out.find('%'), std::string::npos);
+  std::vector<std::string> as_json = bench;
+  as_json.emplace_back("--json");
+  const boost::json::value document = parse_only_document(touchstone(as_json));
+  for (const char* share : {"bandwidth_share", "peak_share", "decode_peak_share"})
+    EXPECT_TRUE(document.at("rows").at(0).at(share).is_null()) << share;
+}
+
 TEST(CommandLine, GenerateReportsChoicesUsageAndTimings) {
   const auto result =
       parse_only_document(touchstone({"generate", kTiny, "--raw", "--prompt", "Tom has 3", "--greedy",
