@@ -1,7 +1,10 @@
 // The forms that docs and scripts rely on, through the binary.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cmath>
@@ -302,6 +305,32 @@ TEST(CommandLine, AModelThatBecomesShorterWhileItIsReadIsOneErrorLine) {
   const ProcessResult result = testing::run_process({"/bin/sh", "-c", script}, "");
   EXPECT_EQ(result.exit_status, 1);
   EXPECT_THAT(result.err, MatchesRegex("touchstone: error: a file in use became shorter[^\n]*; [^\n]*\n"));
+}
+
+TEST(CommandLine, CtrlCEndsACommandThatWaitsForItsInputWith130) {
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"score", kTiny}, {"tokenize", kTiny}, {"grade", "--task", "math"}}) {
+    int input[2];
+    ASSERT_EQ(pipe2(input, O_CLOEXEC), 0);
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      dup2(input[0], STDIN_FILENO);
+      std::vector<const char*> arguments = {TOUCHSTONE_BINARY};
+      for (const std::string& argument : command) arguments.push_back(argument.c_str());
+      arguments.push_back(nullptr);
+      execv(TOUCHSTONE_BINARY, const_cast<char* const*>(arguments.data()));
+      _exit(127);
+    }
+    while (!catches_interrupts(child) && waitpid(child, nullptr, WNOHANG) == 0) std::this_thread::yield();
+    EXPECT_EQ(kill(child, SIGINT), 0);
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status)) << command.front();
+    EXPECT_EQ(WEXITSTATUS(status), 130) << command.front();
+    close(input[0]);
+    close(input[1]);
+  }
 }
 
 TEST(CommandLine, AReaderThatLeavesIsNoError) {

@@ -79,16 +79,6 @@ TEST_F(Replay, TheReceiptHoldsTheHashesThatAreKnownOtherwise) {
   EXPECT_EQ(receipt.at("sampling").at("top_p").to_number<double>(), 0.9);
 }
 
-/// Whether the process has a handler for Ctrl-C.
-bool catches_interrupts(pid_t process) {
-  std::ifstream lines("/proc/" + std::to_string(process) + "/status");
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("SigCgt:"))
-      return (std::stoull(line.substr(7), nullptr, 16) >> (SIGINT - 1) & 1) != 0;
-  }
-  return false;
-}
-
 TEST_F(Replay, CtrlCEndsItWith130) {
   make_receipt("demo:native", {"--greedy", "--ignore-eos"});
   const std::string receipt = path();

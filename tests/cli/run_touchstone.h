@@ -1,5 +1,9 @@
 #pragma once
 
+#include <sys/types.h>
+
+#include <csignal>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -11,6 +15,16 @@ namespace touchstone::testing {
 inline ProcessResult touchstone(std::vector<std::string> arguments, const std::string& input = {}) {
   arguments.insert(arguments.begin(), TOUCHSTONE_BINARY);
   return run_process(arguments, input);
+}
+
+/// Whether the process has a handler for Ctrl-C.
+inline bool catches_interrupts(pid_t process) {
+  std::ifstream lines("/proc/" + std::to_string(process) + "/status");
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("SigCgt:"))
+      return (std::stoull(line.substr(7), nullptr, 16) >> (SIGINT - 1) & 1) != 0;
+  }
+  return false;
 }
 
 }  // namespace touchstone::testing

@@ -48,14 +48,21 @@ void keep_standard_streams() {
 void end_without_mapped_file(int) {
   constexpr std::string_view kMessage =
       "touchstone: error: a file in use became shorter or cannot be read any more; leave the model's files "
-      "and "
-      "the cache as they are while they are in use, and start again\n";
+      "and the cache as they are while they are in use, and start again\n";
   [[maybe_unused]] const auto written = write(STDERR_FILENO, kMessage.data(), kMessage.size());
   _exit(cli::kExitFailed);
 }
 
+/// Ctrl-C ends a command that does not look out for it. Where it is ignored, as in a shell's background, it
+/// stays so.
+void end_on_interrupt() {
+  if (std::signal(SIGINT, SIG_IGN) == SIG_IGN) return;
+  std::signal(SIGINT, [](int) { _exit(cli::kExitInterrupted); });
+}
+
 int run(int argc, char** argv) {
   keep_standard_streams();
+  end_on_interrupt();
   // A write that fails is reported, or ends the work, in an orderly way: no partial file stays.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
