@@ -74,13 +74,19 @@ std::string describe_usage_error(const CLI::App& app, const CLI::ParseError& err
     if (chosen.empty()) return unknown("command", first, command_names(app));
     return "'" + first + "' is one argument too many";
   }
+  if (const std::vector<std::string> before = app.remaining(); !before.empty()) {
+    return fmt::format("'{}' stands before the command; put it behind '{}'", before.front(),
+                       command.get_name());
+  }
   for (const CLI::Option* option : command.get_options()) {
     const bool is_single = option->get_type_size_max() == 1 && option->get_expected_max() == 1;
     if (is_single && option->count() > 1) {
       return fmt::format("{} is given {} times and taken once", option->get_name(), option->count());
     }
   }
-  return error.what();
+  const std::string what = error.what();
+  const bool lacks_value = error.get_name() == "ArgumentMismatch" && what.ends_with(" missing");
+  return lacks_value ? what.substr(0, what.find(':')) + " needs a value" : what;
 }
 
 }  // namespace touchstone::cli

@@ -224,12 +224,20 @@ TEST(CommandLine, AMistypedNameIsToldWhatWasProbablyMeant) {
             "touchstone: error: there is no option '--jsonn'; see touchstone --help\n");
 }
 
+TEST(CommandLine, AnOptionWithoutItsValueIsNamed) {
+  expect_wrong_usage({"generate", kTiny, "--prompt"}, "error: --prompt needs a value;");
+  expect_wrong_usage({"generate", kTiny, "--stop"}, "error: --stop needs a value;");
+  expect_wrong_usage({"quantize", kTiny, "--to", "int8", "-o"}, "error: --out needs a value;");
+}
+
 TEST(CommandLine, AnOptionGivenTwiceOrAWordTooManyIsNamed) {
   expect_wrong_usage({"generate", kTiny, "--prompt", "a", "--prompt", "b"},
                      "--prompt is given 2 times and taken once");
   expect_wrong_usage({"generate", kTiny, "--seed", "1", "--seed", "2", "--seed", "3"},
                      "--seed is given 3 times and taken once");
   expect_wrong_usage({"generate", kTiny, "extra", "words"}, "'extra' is one argument too many");
+  expect_one_error_line(touchstone({"--json", "generate", kTiny}),
+                        "'--json' stands before the command; put it behind 'generate'; see", 2);
   EXPECT_EQ(touchstone({"generate", kTiny, "--raw", "--prompt", "a", "--max-new-tokens", "2", "--stop", "x",
                         "--stop", "y", "--json", "--json"})
                 .exit_status,
