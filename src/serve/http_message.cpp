@@ -1,11 +1,13 @@
 #include "serve/http_message.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <boost/algorithm/string/predicate.hpp>
 #include <boost/json.hpp>
 #include <cctype>
+#include <ctime>
 #include <random>
 
 #include "text/unicode.h"
@@ -103,9 +105,11 @@ HttpRequest to_request(http::request<http::string_body> message, Clock::time_poi
 std::string format_head(const HttpResponse& response, const std::string& request_id, bool keeps_alive,
                         bool chunked, bool has_length) {
   std::string head = fmt::format(
-      "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nX-Request-Id: {}\r\nConnection: {}\r\n", response.status,
-      std::string_view(http::obsolete_reason(http::int_to_status(response.status))), response.content_type,
-      request_id, keeps_alive ? "keep-alive" : "close");
+      "HTTP/1.1 {} {}\r\nDate: {:%a, %d %b %Y %H:%M:%S} GMT\r\nContent-Type: {}\r\nX-Request-Id: {}\r\n"
+      "Connection: {}\r\n",
+      response.status, std::string_view(http::obsolete_reason(http::int_to_status(response.status))),
+      fmt::gmtime(std::time(nullptr)), response.content_type, request_id,
+      keeps_alive ? "keep-alive" : "close");
   if (chunked) head += "Transfer-Encoding: chunked\r\n";
   if (has_length) head += fmt::format("Content-Length: {}\r\n", response.body.size());
   for (const auto& [name, value] : response.headers)

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <ctime>
 #include <fstream>
 
 #include "base/error.h"
@@ -344,6 +346,18 @@ TEST(Server, APackedBodyIsRefusedByName) {
   EXPECT_EQ(ask("/v1/messages", "gzip").json().at("type"), "error");
   EXPECT_EQ(ask("/tokenize", "identity").status, 200);
   EXPECT_EQ(ask("/tokenize", "").status, 200);
+}
+
+TEST(Server, EveryResponseSaysWhenItWasMade) {
+  const RunningServer server;
+  for (const std::string& request : {get("/health"), get("/nosuch"), chat(R"(,"max_tokens":1,"stream":true)"),
+                                     std::string("GET / HTTP/9\r\n\r\n")}) {
+    const std::string date = server.ask(request).header("date");
+    std::tm time{};
+    const char* end = strptime(date.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &time);
+    ASSERT_TRUE(end != nullptr && *end == '\0') << date;
+    EXPECT_LE(std::abs(std::difftime(timegm(&time), std::time(nullptr))), 60) << date;
+  }
 }
 
 TEST(Server, ABodyMayBeginWithAByteOrderMark) {
