@@ -153,6 +153,7 @@ TaskKind guess_kind(const json::object& object, const std::string& source) {
   if (object.contains("entry_point")) return TaskKind::code;
   if (object.contains("options")) return TaskKind::logic;
   if (object.contains("question") && object.contains("answer")) return TaskKind::math;
+  if (object.contains("kind")) refuse_suite(source, "a header needs the field \"suite\", the suite's name");
   refuse_suite(source, "neither a suite's header nor an item of a known form (GSM8K, HumanEval, LogiQA)");
 }
 

@@ -149,6 +149,9 @@ TEST(Suite, ErrorsNameTheFileTheLineAndWhatIsWrong) {
   EXPECT_NE(parse_error("{\"suite\":\"x\",\"kind\":\"music\"}").find("not math, code or logic"),
             std::string::npos);
   EXPECT_NE(parse_error("{\"foo\":1}").find("neither a suite's header nor an item"), std::string::npos);
+  EXPECT_NE(
+      parse_error(R"({"name":"mine","kind":"math","prompt":"{question}"})").find("needs the field \"suite\""),
+      std::string::npos);
   EXPECT_NE(parse_error("\nq\ncontext\n").find("file.jsonl, line 2: not one of the letters"),
             std::string::npos);
   EXPECT_NE(parse_error("\na\ncontext\nquestion\nA. 1\n").find("ends after line 5"), std::string::npos);
