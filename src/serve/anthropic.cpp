@@ -354,7 +354,7 @@ json::object make_error_body(const HttpError& error) {
 
 std::string write_error(const HttpError& error) { return json::serialize(make_error_body(error)); }
 
-std::string write_stream_error(Response&, const HttpError& error) {
+std::string write_stream_error(std::int64_t, const HttpError& error) {
   return format_event(make_error_body(error), "error");
 }
 

@@ -27,9 +27,7 @@ struct Completion {
   std::vector<Clock::time_point> last_token;  // of each choice; the clock's zero: none yet
   std::size_t jobs_left = 0;
   std::optional<Ballot> ballot;  // where the samples vote
-  bool begun = false;            // the stream has
   bool failed = false;
-  Clock::time_point last_sent;  // of the stream; before it begins, when the request came
   double ttft_s = -1;
 
   const Dialect& dialect() const { return *call.dialect; }
@@ -39,31 +37,15 @@ struct Completion {
 /// Users of other keys can't tell what was asked.
 std::string make_salt(const Caller& caller) { return std::to_string(caller.tenant); }
 
-void send_part(Completion& c, std::string bytes) {
-  if (!c.begun) {
-    c.reply.begin_stream(
-        {.content_type = c.dialect().stream_type, .body = {}, .headers = {{"Cache-Control", "no-cache"}}});
-    c.begun = true;
-  }
-  c.last_sent = Clock::now();
-  c.reply.write(std::move(bytes));
-}
-
 void send_delta(Completion& c, const Choice& choice, const AnswerDelta& delta) {
   std::string bytes = c.dialect().write_delta(c.response, choice, delta);
-  if (!bytes.empty()) send_part(c, std::move(bytes));
-}
-
-/// Proxies cut streams that say nothing for long, as while a request waits or its prompt is computed.
-void break_silence(Completion& c) {
-  if (!c.request.stream || c.dialect().ping == nullptr) return;
-  if (Clock::now() - c.last_sent >= c.call.ping_interval) send_part(c, c.dialect().ping);
+  if (!bytes.empty()) send_part(c.reply, c.dialect(), std::move(bytes));
 }
 
 /// Asked by the runner before each step.
 bool is_abandoned(Completion& c) {
   if (c.failed || c.reply.abandoned()) return true;
-  break_silence(c);
+  if (c.request.stream) break_silence(c.reply, c.dialect(), c.call.ping_interval);
   return false;
 }
 
@@ -100,19 +82,7 @@ void log_completion(const Completion& c) {
 
 void send_failure(Completion& c, HttpResponse failure) {
   c.failed = true;
-  if (!c.begun) {
-    failure.body = c.dialect().write_error(*failure.error);
-    return c.reply.send(std::move(failure));
-  }
-  c.reply.write(c.dialect().write_stream_error(c.response, *failure.error));
-  c.reply.end();
-}
-
-/// For the log, the metrics, and a client that has only closed its side of the connection.
-HttpResponse make_abandoned_error() {
-  constexpr unsigned kClientClosedRequest = 499;  // as nginx has it: no fault of the server's
-  return make_error(kClientClosedRequest, "invalid_request_error",
-                    "the client closed the connection before its answer", {}, "client_closed");
+  send_error(c.reply, &c.dialect(), std::move(failure), c.response.num_events);
 }
 
 /// All choices are finished: the rest of the stream, or the whole response.
@@ -231,11 +201,10 @@ std::optional<Clock::time_point> find_deadline(const CompletionRequest& request,
   return call.received + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
-HttpResponse refuse_for_queue(const ModelRunner& runner, const Dialect& dialect) {
+HttpResponse refuse_for_queue(const ModelRunner& runner) {
   HttpResponse busy =
       make_error(429, "rate_limit_error", "the queue is full; try again later", {}, "queue_full");
   busy.headers.emplace_back("Retry-After", std::to_string(runner.seconds_to_retry()));
-  busy.body = dialect.write_error(*busy.error);
   return busy;
 }
 
@@ -331,7 +300,7 @@ void start_completion(const boost::json::object& body, const CompletionCall& cal
   ModelRunner::Place place = runner.take_place();
   if (!place) {
     metrics.count_rejection("queue_full");
-    return reply.send(refuse_for_queue(runner, *call.dialect));
+    return send_error(reply, call.dialect, refuse_for_queue(runner));
   }
   CompletionRequest request = call.dialect->read(body, describe_for_requests(runner));
   name_ignored(request.ignored, reply);
@@ -345,8 +314,7 @@ void start_completion(const boost::json::object& body, const CompletionCall& cal
                                                                   .metrics = metrics,
                                                                   .reply = std::move(reply),
                                                                   .last_token = {},
-                                                                  .ballot = {},
-                                                                  .last_sent = call.received});
+                                                                  .ballot = {}});
   Completion& c = *completion;
   c.last_token.resize(c.response.choices.size());
   c.jobs_left = c.request.prompts.size();

@@ -9,6 +9,27 @@ namespace touchstone::serve {
 
 namespace json = boost::json;
 
+void send_part(Reply& reply, const Dialect& dialect, std::string bytes) {
+  if (!reply.streams()) {
+    reply.begin_stream(
+        {.content_type = dialect.stream_type, .body = {}, .headers = {{"Cache-Control", "no-cache"}}});
+  }
+  reply.write(std::move(bytes));
+}
+
+void break_silence(Reply& reply, const Dialect& dialect, std::chrono::milliseconds most) {
+  if (dialect.ping != nullptr && reply.silence() >= most) send_part(reply, dialect, dialect.ping);
+}
+
+void send_error(Reply& reply, const Dialect* dialect, HttpResponse error, std::int64_t num_events) {
+  if (reply.streams()) {
+    reply.write(dialect->write_stream_error(num_events, *error.error));
+    return reply.end();
+  }
+  if (dialect != nullptr && error.error) error.body = dialect->write_error(*error.error);
+  reply.send(std::move(error));
+}
+
 std::string format_event(const json::value& data, std::string_view type) {
   std::string event = type.empty() ? "" : "event: " + std::string(type) + "\n";
   return event + "data: " + json::serialize(data) + "\n\n";

@@ -63,8 +63,8 @@ struct Dialect {
   std::string (*write_end)(Response& response);
   std::string (*write_whole)(const Response& response);
   std::string (*write_error)(const HttpError& error);
-  /// An error that ends a stream which has begun.
-  std::string (*write_stream_error)(Response& response, const HttpError& error);
+  /// An error that ends a stream which has begun. `num_events`: that it has had, where they are numbered.
+  std::string (*write_stream_error)(std::int64_t num_events, const HttpError& error);
 };
 
 extern const Dialect kOpenAiChat, kOpenAiText;      // openai_response.cpp
@@ -74,6 +74,13 @@ extern const Dialect kOpenAiResponses;              // openai_responses.cpp
 
 /// A comment, which clients of server-sent events pass over.
 inline constexpr const char* kPingComment = ": ping\n\n";
+
+/// Writes a part of a stream, which begins with the first one.
+void send_part(Reply& reply, const Dialect& dialect, std::string bytes);
+/// Proxies cut streams that say nothing for long: says, after so much silence, that this one is alive.
+void break_silence(Reply& reply, const Dialect& dialect, std::chrono::milliseconds most);
+/// Answers with an error in the API's form; a stream that has begun ends with it. `dialect`: none: OpenAI's.
+void send_error(Reply& reply, const Dialect* dialect, HttpResponse error, std::int64_t num_events = 0);
 
 /// A server-sent event; `type` may be empty.
 std::string format_event(const boost::json::value& data, std::string_view type = {});

@@ -72,6 +72,12 @@ HttpResponse make_shutdown_error() {
   return make_unavailable_error("the server is shutting down", "shutting_down");
 }
 
+HttpResponse make_abandoned_error() {
+  constexpr unsigned kClientClosedRequest = 499;  // as nginx has it: no fault of the server's
+  return make_error(kClientClosedRequest, "invalid_request_error",
+                    "the client closed the connection before its answer", {}, "client_closed");
+}
+
 std::string make_request_id() {
   thread_local std::mt19937_64 random(std::random_device{}());
   return fmt::format("req-{:016x}", random());

@@ -105,6 +105,7 @@ void Reply::begin_stream(HttpResponse head) { begin(std::move(head), true); }
 
 void Reply::write(std::string bytes) {
   if (!exchange_ || exchange_->gone) return;
+  last_write_ = Clock::now();
   asio::post(exchange_->executor, [exchange = exchange_, bytes = std::move(bytes)] {
     if (exchange->gone) return;
     exchange->pending += bytes;

@@ -31,7 +31,7 @@ class Reply {
   Reply& operator=(Reply&&) = delete;
   ~Reply();  // NOLINT(bugprone-exception-escape)
 
-  /// Put on whatever head follows, errors included.
+  /// Put on whatever head follows, errors included; behind a stream's beginning it goes nowhere.
   void add_header(std::string name, std::string value);
   void send(HttpResponse response);
   void begin_stream(HttpResponse head);
@@ -39,6 +39,10 @@ class Reply {
   void end();
   /// The client has left, or reads too slowly: nobody waits for the answer.
   bool abandoned() const;
+  /// A stream has begun and not ended.
+  bool streams() const { return streams_; }
+  /// Since the last write(), or the request.
+  Clock::duration silence() const { return Clock::now() - last_write_; }
 
  private:
   void begin(HttpResponse head, bool streams);
@@ -46,6 +50,7 @@ class Reply {
   std::shared_ptr<Exchange> exchange_;
   std::vector<std::pair<std::string, std::string>> headers_;
   bool answered_ = false, streams_ = false;  // streams_: until its end
+  Clock::time_point last_write_ = Clock::now();
 };
 
 struct HttpLimits {

@@ -30,6 +30,10 @@ void add_counts(RunnerLoad& to, const RunnerLoad& from) {
   to.evicted_blocks += from.evicted_blocks;
 }
 
+void forget_gone(std::vector<ModelFleet::Waiter>& waiters) {
+  std::erase_if(waiters, [](const ModelFleet::Waiter& waiter) { return waiter.is_gone(); });
+}
+
 }  // namespace
 
 struct ModelFleet::Impl {
@@ -121,11 +125,13 @@ void ModelFleet::Impl::run(const std::function<void(std::exception_ptr)>& on_loa
   for (std::size_t i = 0; i < entries.size(); ++i) answer(i, nullptr, Refusal::ending, lock);
 }
 
-/// Loads the model that has been waited for the longest.
+/// Loads the model that has been waited for the longest, if somebody still waits.
 void ModelFleet::Impl::serve_next(std::unique_lock<std::mutex>& lock) {
   const std::size_t model = wanted.front();
   wanted.pop_front();
   Entry& entry = entries[model];
+  forget_gone(entry.waiters);
+  if (entry.waiters.empty()) return;
   if (entry.runner) return answer(model, entry.runner, {}, lock);
   if (!wait_for_room(models[model].bytes, lock)) {
     return answer(model, nullptr, stopped ? Refusal::ending : Refusal::busy, lock);
@@ -216,7 +222,7 @@ void ModelFleet::Impl::answer(std::size_t model, const Lease& lease, Refusal ref
                               std::unique_lock<std::mutex>& lock) {
   const std::vector<Waiter> waiters = std::exchange(entries[model].waiters, {});
   lock.unlock();
-  for (const Waiter& waiter : waiters) waiter(lease, refusal);
+  for (const Waiter& waiter : waiters) waiter.take(lease, refusal);
   lock.lock();
 }
 
@@ -285,22 +291,25 @@ RunnerLoad ModelFleet::load(int model) const {
   return load;
 }
 
-void ModelFleet::wait_for(int model, Waiter waiter) {
+void ModelFleet::wait_for(int model_index, Waiter waiter) {
+  const auto model = static_cast<std::size_t>(model_index);
   const auto most = static_cast<std::size_t>(impl_->options.engine.max_batch) +
                     static_cast<std::size_t>(impl_->options.max_queue);
   Refusal refusal = Refusal::ending;
   {
     const std::scoped_lock lock(impl_->mutex);
-    auto& waiters = impl_->entries[static_cast<std::size_t>(model)].waiters;
+    auto& waiters = impl_->entries[model].waiters;
+    forget_gone(waiters);
     if (waiters.size() >= most) refusal = Refusal::full;
     if (!impl_->stopped && waiters.size() < most) {
       waiters.push_back(std::move(waiter));
-      if (waiters.size() == 1) impl_->wanted.push_back(static_cast<std::size_t>(model));
+      auto& wanted = impl_->wanted;
+      if (std::find(wanted.begin(), wanted.end(), model) == wanted.end()) wanted.push_back(model);
       impl_->wake.notify_one();
       return;
     }
   }
-  waiter(nullptr, refusal);
+  waiter.take(nullptr, refusal);
 }
 
 void ModelFleet::cancel_all() {

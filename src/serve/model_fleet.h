@@ -37,7 +37,10 @@ class ModelFleet {
     ending,  // the server ends
     failed,  // its files cannot be loaded; the log says why
   };
-  using Waiter = std::function<void(Lease, Refusal)>;  // the refusal counts where the lease is null
+  struct Waiter {
+    std::function<bool()> is_gone;             // nobody waits for the answer any more
+    std::function<void(Lease, Refusal)> take;  // the refusal counts where the lease is null
+  };
 
   /// Loads nothing yet. `budget`: bytes of all models that are loaded at one time. `metrics` must outlive the
   /// fleet.
@@ -62,7 +65,8 @@ class ModelFleet {
   void look(int model, const std::function<void(const ModelRunner&)>& view) const;
   /// What there is now, and what has been counted since the start, however often the model was unloaded.
   RunnerLoad load(int model) const;
-  /// Has the model loaded if it is not, and calls `waiter` once, on the loading thread or this one.
+  /// Has the model loaded if it is not, and has `waiter` take it once, on the loading thread or this one. One
+  /// that is gone may be forgotten instead, and where all are, the model is not loaded.
   void wait_for(int model, Waiter waiter);
 
   /// Has the model unloaded as soon as nobody uses it, unless somebody comes for it before.

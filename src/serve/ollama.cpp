@@ -222,7 +222,7 @@ std::string write_error(const HttpError& error) {
   return json::serialize(json::object{{"error", error.message}});
 }
 
-std::string write_stream_error(Response&, const HttpError& error) { return write_error(error) + "\n"; }
+std::string write_stream_error(std::int64_t, const HttpError& error) { return write_error(error) + "\n"; }
 
 /// An empty prompt, or no message: nothing is asked.
 std::optional<std::string> answer_load(FieldReader& fields, const std::string& model, bool is_chat) {

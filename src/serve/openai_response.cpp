@@ -242,7 +242,7 @@ std::string write_whole_text(const Response& response) {
   return json::serialize(whole);
 }
 
-std::string write_stream_error(Response&, const HttpError& error) {
+std::string write_stream_error(std::int64_t, const HttpError& error) {
   return "data: " + format_error(error) + "\n\ndata: [DONE]\n\n";
 }
 

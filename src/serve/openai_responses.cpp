@@ -383,13 +383,16 @@ std::string write_end(Response& response) {
 
 std::string write_whole(const Response& response) { return json::serialize(make_response(response, true)); }
 
-std::string write_stream_error(Response& response, const HttpError& error) {
+std::string write_stream_error(std::int64_t num_events, const HttpError& error) {
   const auto text_or_null = [](const std::string& text) {
     return text.empty() ? json::value() : json::value(text);
   };
-  return event(
-      response, "error",
-      {{"message", error.message}, {"code", text_or_null(error.code)}, {"param", text_or_null(error.param)}});
+  return format_event({{"message", error.message},
+                       {"code", text_or_null(error.code)},
+                       {"param", text_or_null(error.param)},
+                       {"type", "error"},
+                       {"sequence_number", num_events}},
+                      "error");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/algorithm/string/predicate.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -32,16 +33,11 @@ HttpResponse to_response(const RequestError& error) {
   return make_error(error.status, "invalid_request_error", error.what(), error.param, error.code);
 }
 
-/// An error, in the form of the API that the path belongs to.
-HttpResponse in_dialect(const Dialect* dialect, HttpResponse error) {
-  if (dialect != nullptr && error.error) error.body = dialect->write_error(*error.error);
-  return error;
-}
-
 /// Thrown by find_runner() for a model that has to be loaded first; run_post() then waits for it and calls
 /// again.
 struct NotLoaded {
   int model;
+  bool streams;
 };
 
 int find_model(const Api& api, const std::string& name) {
@@ -52,17 +48,17 @@ int find_model(const Api& api, const std::string& name) {
 }
 
 /// The model's runner, which stays loaded as long as the result is held.
-ModelFleet::Lease find_runner(Api& api, int model, const std::string& name) {
+ModelFleet::Lease find_runner(Api& api, int model, const std::string& name, bool streams) {
   if (ModelFleet::Lease runner = api.fleet->lease(model)) return runner;
   if (!api.fleet->can_fit(model)) {
     throw RequestError(400, "the model '" + name + "' takes more memory than this server may use", "model",
                        "model_too_large");
   }
-  throw NotLoaded{model};
+  throw NotLoaded{model, streams};
 }
 
 ModelFleet::Lease find_runner(Api& api, const std::string& name) {
-  return find_runner(api, find_model(api, name), name);
+  return find_runner(api, find_model(api, name), name, false);
 }
 
 // ---- what answers at once ----
@@ -221,11 +217,12 @@ void complete(Api& api, const PostCall& call, Reply& reply) {
     const std::string& id = api.fleet->models()[static_cast<std::size_t>(model)].id;
     if (auto answer = call.dialect->answer_load(fields, id)) {
       if (unloads) api.fleet->unload(model);
-      if (!unloads) find_runner(api, model, name);
+      if (!unloads) find_runner(api, model, name, false);
       return reply.send({.body = std::move(*answer), .headers = {}});
     }
   }
-  ModelFleet::Lease runner = find_runner(api, model, name);
+  const bool streams = fields.boolean("stream").value_or(false);
+  ModelFleet::Lease runner = find_runner(api, model, name, streams);
   if (unloads) runner = unload_behind(api, model, std::move(runner));
   start_completion(body,
                    {.dialect = call.dialect,
@@ -386,23 +383,23 @@ HttpResponse show_model(Api& api, const std::string& name) {
   }
 }
 
-void load_and_run(Api& api, Post post, int model, PostCall call, Reply reply);
+void load_and_run(Api& api, Post post, NotLoaded missing, PostCall call, Reply reply);
 
 void run_post(Api& api, Post post, PostCall& call, Reply& reply) {
   try {
     post(api, call, reply);
   } catch (const NotLoaded& missing) {
-    load_and_run(api, post, missing.model, std::move(call), std::move(reply));
+    load_and_run(api, post, missing, std::move(call), std::move(reply));
   } catch (const RequestError& error) {
     api.metrics.count_rejection(error.code);
-    reply.send(in_dialect(call.dialect, to_response(error)));
+    send_error(reply, call.dialect, to_response(error));
   } catch (const Error& error) {
     api.metrics.count_rejection("invalid_value");
-    reply.send(in_dialect(call.dialect,
-                          make_error(400, "invalid_request_error", error.what(), {}, "invalid_value")));
+    send_error(reply, call.dialect,
+               make_error(400, "invalid_request_error", error.what(), {}, "invalid_value"));
   } catch (const std::exception& error) {
     spdlog::error("id={}: {}", call.request.id, error.what());
-    reply.send(in_dialect(call.dialect, make_error(500, "server_error", "the request could not be handled")));
+    send_error(reply, call.dialect, make_error(500, "server_error", "the request could not be handled"));
   }
 }
 
@@ -424,21 +421,46 @@ HttpResponse refuse_model(Api& api, ModelFleet::Refusal refusal) {
   return response;
 }
 
+/// A call whose model is being loaded. All but its reply's abandoned() on its worker alone.
+struct LoadWait {
+  PostCall call;
+  Reply reply;
+  bool streams;
+  boost::asio::steady_timer timer;
+  bool is_over = false;  // the model is there, or cannot be had, or the client has left
+};
+
+/// Looks after the client until the model is there.
+void keep_waiting(Api& api, const std::shared_ptr<LoadWait>& wait) {
+  constexpr std::chrono::milliseconds kBetweenLooks{100};
+  wait->timer.expires_after(kBetweenLooks);
+  wait->timer.async_wait([&api, wait](const boost::system::error_code&) {
+    if (wait->is_over) return;
+    if (wait->reply.abandoned()) {
+      wait->is_over = true;
+      return send_error(wait->reply, wait->call.dialect, make_abandoned_error());
+    }
+    if (wait->streams) break_silence(wait->reply, *wait->call.dialect, api.ping_interval);
+    keep_waiting(api, wait);
+  });
+}
+
 /// Runs the call when the model is there. What its deadline is, the call itself knows.
-void load_and_run(Api& api, Post post, int model, PostCall call, Reply reply) {
-  struct Waiting {
-    PostCall call;
-    Reply reply;
+void load_and_run(Api& api, Post post, NotLoaded missing, PostCall call, Reply reply) {
+  boost::asio::thread_pool& worker = worker_for(api, call);
+  const auto wait = std::make_shared<LoadWait>(LoadWait{std::move(call), std::move(reply), missing.streams,
+                                                        boost::asio::steady_timer(worker.get_executor())});
+  keep_waiting(api, wait);
+  const auto take = [&api, &worker, post, wait](const ModelFleet::Lease& lease, ModelFleet::Refusal refusal) {
+    // The lease keeps the model until then.
+    boost::asio::post(worker, [&api, post, wait, lease, refusal] {
+      if (std::exchange(wait->is_over, true)) return;
+      wait->timer.cancel();
+      if (lease) return run_post(api, post, wait->call, wait->reply);
+      send_error(wait->reply, wait->call.dialect, refuse_model(api, refusal));
+    });
   };
-  const auto waiting = std::make_shared<Waiting>(Waiting{std::move(call), std::move(reply)});
-  api.fleet->wait_for(
-      model, [&api, post, waiting](const ModelFleet::Lease& lease, ModelFleet::Refusal refusal) {
-        boost::asio::post(worker_for(api, waiting->call), [&api, post, waiting, lease, refusal] {
-          // The lease has kept the model until now.
-          if (lease) return run_post(api, post, waiting->call, waiting->reply);
-          waiting->reply.send(in_dialect(waiting->call.dialect, refuse_model(api, refusal)));
-        });
-      });
+  api.fleet->wait_for(missing.model, {.is_gone = [wait] { return wait->reply.abandoned(); }, .take = take});
 }
 
 /// Whether the body is to be unpacked before it can be read.
@@ -459,7 +481,7 @@ HttpResponse refuse_packed(Api& api) {
 void start_post(Api& api, const Route& route, HttpRequest request, const Caller& caller, Reply reply) {
   if (api.state == ServerState::draining) {
     api.metrics.count_rejection("shutting_down");
-    return reply.send(in_dialect(route.dialect, make_shutdown_error()));
+    return send_error(reply, route.dialect, make_shutdown_error());
   }
   if (is_packed(request)) return reply.send(in_dialect(route.dialect, refuse_packed(api)));
   PostCall call{std::move(request), caller, route.dialect};
@@ -501,7 +523,7 @@ void handle_request(Api& api, HttpRequest request, Reply reply) {
   Caller caller;
   if (auto refusal = refuse_access(request, api.rules, caller)) {
     api.metrics.count_rejection(refusal->status == 401 ? "invalid_api_key" : "forbidden");
-    return reply.send(in_dialect(dialect, std::move(*refusal)));
+    return send_error(reply, dialect, std::move(*refusal));
   }
   if (request.method == "OPTIONS") {
     return reply.send(
@@ -516,14 +538,14 @@ void handle_request(Api& api, HttpRequest request, Reply reply) {
   const bool reads = request.method == "GET" || request.method == "HEAD";
   if (api.state == ServerState::loading && needs_models(request.path)) {
     api.metrics.count_rejection("loading");
-    return reply.send(in_dialect(dialect, make_loading_error()));
+    return send_error(reply, dialect, make_loading_error());
   }
   if (route != nullptr) {
     if (reads && route->get != nullptr) return reply.send(route->get(api, request));
     if (request.method == "POST" && route->post != nullptr) {
       return start_post(api, *route, std::move(request), caller, std::move(reply));
     }
-    return reply.send(in_dialect(dialect, refuse_method(route->get != nullptr ? "GET" : "POST")));
+    return send_error(reply, dialect, refuse_method(route->get != nullptr ? "GET" : "POST"));
   }
   if (const auto id = find_answer_id(request.path)) {
     if (request.method != "POST") return reply.send(refuse_method("POST"));
@@ -533,8 +555,9 @@ void handle_request(Api& api, HttpRequest request, Reply reply) {
     return reply.send(show_model(api, decode_escapes(*name)));
   }
   if (reads && dialect == nullptr) return reply.send(show_page(request));
-  reply.send(in_dialect(dialect, make_error(404, "invalid_request_error",
-                                            "there is nothing at " + request.path, {}, "not_found")));
+  send_error(
+      reply, dialect,
+      make_error(404, "invalid_request_error", "there is nothing at " + request.path, {}, "not_found"));
 }
 
 }  // namespace touchstone::serve

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "http_client.h"
 #include "serve/server.h"
@@ -48,6 +49,8 @@ class RunningServer {
   explicit RunningServer(const ServerOptions& options = test_options())
       : server_({load_demo("distilled"), load_demo("native")}, options),
         thread_(run_in_background(server_)) {}
+  RunningServer(std::vector<FleetModel> models, const ServerOptions& options)
+      : server_(std::move(models), options), thread_(run_in_background(server_)) {}
   ~RunningServer() {
     if (thread_.joinable()) stop();
   }

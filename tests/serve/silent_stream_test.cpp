@@ -2,23 +2,28 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 
+#include "base/error.h"
 #include "running_server.h"
 
 namespace touchstone::serve {
 namespace {
 
 struct Form {
-  std::string path, body, ping;
+  std::string path, body, ping, end, error;
 };
 
 const std::array<Form, 4> kForms = {
     {{"/v1/chat/completions", R"({"messages":[{"role":"user","content":"hi"}],"stream":true})",
-      "\r\n: ping\n\n"},
-     {"/v1/completions", R"({"prompt":"hi","stream":true})", "\r\n: ping\n\n"},
-     {"/v1/responses", R"({"input":"hi","stream":true})", "\r\n: ping\n\n"},
+      "\r\n: ping\n\n", "data: [DONE]\n\n", R"(data: {"error":{"message":")"},
+     {"/v1/completions", R"({"prompt":"hi","stream":true})", "\r\n: ping\n\n", "data: [DONE]\n\n",
+      R"(data: {"error":{"message":")"},
+     {"/v1/responses", R"({"input":"hi","stream":true})", "\r\n: ping\n\n", "}\n\n",
+      "event: error\ndata: {\"message\":\""},
      {"/v1/messages", R"({"max_tokens":9,"messages":[{"role":"user","content":"hi"}],"stream":true})",
-      "\r\nevent: ping\ndata: {\"type\":\"ping\"}\n\n"}}};
+      "\r\nevent: ping\ndata: {\"type\":\"ping\"}\n\n", "}\n\n",
+      "event: error\ndata: {\"type\":\"error\",\"error\":{"}}};
 
 ServerOptions make_options(std::chrono::milliseconds ping_interval) {
   ServerOptions options = test_options();
@@ -79,6 +84,164 @@ TEST(SilentStream, ChangesNoAnswer) {
   for (std::size_t at = 0; at < lines.size(); at = lines.find('\n', at) + 1) {
     EXPECT_TRUE(boost::json::parse(lines.substr(at, lines.find('\n', at) - at)).is_object());
   }
+}
+
+// ---- while the model is loaded ----
+
+/// Three models of which the memory holds one: demo:distilled is there; the others are loaded, or fail to be,
+/// when the gate is open.
+class LoadingStream : public ::testing::Test {
+ protected:
+  ~LoadingStream() override { open_gate(); }
+
+  void start(std::chrono::milliseconds ping_interval, bool loads = true) {
+    ServerOptions options = make_options(ping_interval);
+    options.memory_budget = 1;
+    options.runner.max_queue = 3;
+    std::vector<FleetModel> models;
+    for (const std::string name : {"distilled", "native", "third"}) {
+      models.push_back({.id = "demo:" + name,
+                        .other_ids = {},
+                        .load =
+                            [this, name, loads] {
+                              if (name == "distilled") return load_demo(name);
+                              gate_.wait(false);
+                              if (!loads) throw Error("the file is gone");
+                              return load_demo("native");
+                            },
+                        .engine = options.runner.engine,
+                        .bytes = 1,
+                        .max_sequence_tokens = 512});
+    }
+    server_ = std::make_unique<RunningServer>(std::move(models), options);
+  }
+  void open_gate() {
+    gate_ = true;
+    gate_.notify_all();
+  }
+  std::unique_ptr<TestClient> ask(const Form& form, const std::string& model = "demo:native") const {
+    auto client = std::make_unique<TestClient>(server_->port());
+    client->send(post(form.path, R"({"model":")" + model + "\"," + form.body.substr(1)));
+    return client;
+  }
+  double loads_of(const std::string& model) const {
+    return server_->metric("touchstone_model_loads_total{model=\"" + model + "\"}");
+  }
+  bool has_left(int clients) const {
+    for (int i = 0; i < 3000; ++i) {
+      if (server_->metric("touchstone_abandoned_total") >= clients) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return false;
+  }
+
+  std::atomic<bool> gate_ = false;
+  std::unique_ptr<RunningServer> server_;
+};
+
+TEST_F(LoadingStream, SaysThatItIsAliveAndThenItsAnswer) {
+  start(std::chrono::milliseconds(1));
+  std::vector<std::unique_ptr<TestClient>> clients;
+  for (const Form& form : kForms) clients.push_back(ask(form));
+  for (std::size_t i = 0; i < kForms.size(); ++i) EXPECT_TRUE(clients[i]->wait_for(kForms[i].ping));
+  open_gate();
+  for (std::size_t i = 0; i < kForms.size(); ++i) {
+    SCOPED_TRACE(kForms[i].path);
+    const TestResponse answer = clients[i]->receive();
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_TRUE(answer.body.ends_with(kForms[i].end)) << answer.body;
+    EXPECT_EQ(answer.body.find(kForms[i].error), std::string::npos) << answer.body;
+    EXPECT_EQ(answer.header("cache-control"), "no-cache");
+  }
+}
+
+TEST_F(LoadingStream, EndsWithAnErrorOfItsApiWhenTheModelCannotBeLoaded) {
+  start(std::chrono::milliseconds(1), false);
+  std::vector<std::unique_ptr<TestClient>> clients;
+  for (const Form& form : kForms) clients.push_back(ask(form));
+  for (std::size_t i = 0; i < kForms.size(); ++i) ASSERT_TRUE(clients[i]->wait_for(kForms[i].ping));
+  open_gate();
+  for (std::size_t i = 0; i < kForms.size(); ++i) {
+    SCOPED_TRACE(kForms[i].path);
+    const TestResponse answer = clients[i]->receive();
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_NE(answer.body.find("the model cannot be loaded"), std::string::npos) << answer.body;
+    EXPECT_NE(answer.body.find(kForms[i].error), std::string::npos) << answer.body;
+    EXPECT_TRUE(answer.body.ends_with(kForms[i].end)) << answer.body;
+    clients[i]->send(get("/health"));  // the stream is over, the connection is not
+    EXPECT_EQ(clients[i]->receive().status, 200);
+  }
+}
+
+TEST_F(LoadingStream, IsRefusedInTheStreamWhenItsPromptIsTooLong) {
+  start(std::chrono::milliseconds(1));
+  std::string text;
+  for (int i = 0; i < 20'000; ++i) text += "word ";
+  const auto client = ask({.path = kForms[1].path,
+                           .body = R"({"prompt":")" + text + R"(","stream":true})",
+                           .ping = {},
+                           .end = {},
+                           .error = {}});
+  ASSERT_TRUE(client->wait_for(kForms[1].ping));
+  open_gate();
+  const TestResponse answer = client->receive();
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_NE(answer.body.find(R"("code":"context_length_exceeded")"), std::string::npos) << answer.body;
+  EXPECT_TRUE(answer.body.ends_with("data: [DONE]\n\n")) << answer.body;
+}
+
+TEST_F(LoadingStream, KeepsTheStatusOfAFailureThatComesBeforeItsFirstPing) {
+  start(std::chrono::hours(1), false);
+  std::vector<std::unique_ptr<TestClient>> clients;
+  for (const Form& form : kForms) clients.push_back(ask(form));
+  open_gate();
+  for (const auto& client : clients) {
+    const TestResponse answer = client->receive();
+    EXPECT_EQ(answer.status, 500);
+    EXPECT_TRUE(answer.json().is_object());
+  }
+}
+
+TEST_F(LoadingStream, OfOllamasSaysNothingAndNeitherDoesAnAnswerThatIsNoStream) {
+  start(std::chrono::milliseconds(0));
+  const auto streams = ask(kForms[0]);
+  const auto whole =
+      ask({.path = kForms[0].path, .body = "{" + kQuestion + "}", .ping = {}, .end = {}, .error = {}});
+  const auto lines =
+      ask({.path = "/api/chat", .body = "{" + kQuestion + "}", .ping = {}, .end = {}, .error = {}});
+  ASSERT_TRUE(streams->wait_for(kForms[0].ping));
+  open_gate();
+  EXPECT_TRUE(whole->receive().json().is_object());
+  const TestResponse answer = lines->receive();
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.body.front(), '{');
+  EXPECT_EQ(answer.body.find("ping"), std::string::npos);
+}
+
+TEST_F(LoadingStream, IsGivenUpWhileItWaitsWhenItsClientLeaves) {
+  start(std::chrono::milliseconds(1));
+  const auto stays = ask(kForms[0]);
+  ASSERT_TRUE(stays->wait_for(kForms[0].ping));
+  const auto leaves = ask(kForms[0], "demo:third");
+  ASSERT_TRUE(leaves->wait_for(kForms[0].ping));
+  leaves->leave();
+  EXPECT_TRUE(has_left(1));  // though the gate is closed
+  open_gate();
+  EXPECT_EQ(stays->receive().status, 200);
+  EXPECT_EQ(ask(kForms[0], "demo:distilled")->receive().status, 200);
+  EXPECT_EQ(loads_of("demo:native"), 1);
+  EXPECT_LE(loads_of("demo:third"), 0);  // nobody waited for it any more
+}
+
+TEST_F(LoadingStream, GivesItsPlaceAmongThoseWhoWaitToOthersWhenItsClientLeaves) {
+  start(std::chrono::hours(1));
+  std::vector<std::unique_ptr<TestClient>> clients;
+  for (int i = 0; i < 4; ++i) clients.push_back(ask(kForms[0]));  // as many as may wait
+  for (const auto& client : clients) client->leave();
+  ASSERT_TRUE(has_left(4));
+  const auto next = ask(kForms[0]);
+  open_gate();
+  EXPECT_EQ(next->receive().status, 200);
 }
 
 }  // namespace
