@@ -1,6 +1,8 @@
 #include "serve/http_server.h"
 
 #include <fmt/format.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
@@ -13,7 +15,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -132,7 +133,7 @@ namespace {
 /// it answered, and writes; the sweep wakes them at the deadline.
 struct Connection {
   tcp::socket socket;
-  std::optional<asio::ssl::stream<tcp::socket&>> tls;
+  std::unique_ptr<SSL, decltype(&SSL_free)> tls{nullptr, SSL_free};  // null: plain
   std::shared_ptr<Signal> news;
   std::array<char, kReadBytes> chunk{};
   std::string input;      // not yet parsed
@@ -146,7 +147,11 @@ struct Connection {
 
   Connection(tcp::socket connected, asio::ssl::context* context)
       : socket(std::move(connected)), news(std::make_shared<Signal>(socket.get_executor())) {
-    if (context != nullptr) tls.emplace(socket, *context);
+    if (context == nullptr) return;
+    socket.native_non_blocking(true);
+    tls.reset(SSL_new(context->native_handle()));
+    if (!tls || SSL_set_fd(tls.get(), socket.native_handle()) != 1) throw std::bad_alloc();
+    SSL_set_accept_state(tls.get());
   }
   void close() {
     error_code ignored;
@@ -158,8 +163,34 @@ struct Connection {
 using ConnectionPointer = std::shared_ptr<Connection>;
 using RequestParser = http::request_parser<http::string_body>;
 
+/// Has `step`, a function of OpenSSL's, done as far as the socket lets it; its result is above 0 unless there
+/// is an error. asio's own stream keeps 68 KiB of buffers for each client. SIGPIPE must be ignored.
+template <typename Step>
+asio::awaitable<int> do_tls(Connection& c, Step step, error_code& error) {
+  while (true) {
+    if (!c.socket.is_open()) error = asio::error::not_connected;  // its descriptor may be another's by now
+    if (error) co_return 0;
+    ERR_clear_error();
+    const int done = step(c.tls.get());
+    if (done > 0) co_return done;
+    const int why = SSL_get_error(c.tls.get(), done);
+    if (why == SSL_ERROR_WANT_READ) {
+      co_await c.socket.async_wait(tcp::socket::wait_read, into(error));
+    } else if (why == SSL_ERROR_WANT_WRITE) {
+      co_await c.socket.async_wait(tcp::socket::wait_write, into(error));
+    } else {
+      error = asio::error::eof;
+    }
+  }
+}
+
 asio::awaitable<std::size_t> read_some(Connection& c, bool decrypts, error_code& error) {
-  if (decrypts) co_return co_await c.tls->async_read_some(asio::buffer(c.chunk), into(error));
+  if (decrypts) {
+    const auto step = [&c](SSL* tls) {
+      return SSL_read(tls, c.chunk.data(), static_cast<int>(c.chunk.size()));
+    };
+    co_return static_cast<std::size_t>(co_await do_tls(c, step, error));
+  }
   co_return co_await c.socket.async_read_some(asio::buffer(c.chunk), into(error));
 }
 
@@ -191,7 +222,10 @@ asio::awaitable<bool> write_all(Connection& c, std::string_view bytes, std::chro
     c.set_deadline(time);
     const auto piece = asio::buffer(bytes.data(), std::min(bytes.size(), kWriteBytes));
     if (c.tls) {
-      co_await asio::async_write(*c.tls, piece, into(error));
+      const auto step = [piece](SSL* tls) {
+        return SSL_write(tls, piece.data(), static_cast<int>(piece.size()));
+      };
+      co_await do_tls(c, step, error);
     } else {
       co_await asio::async_write(c.socket, piece, into(error));
     }
@@ -327,7 +361,7 @@ asio::awaitable<void> HttpServer::Impl::serve(ConnectionPointer c) {
     error_code error;
     c->set_deadline(options.limits.handshake_time);
     c->writes = true;
-    co_await c->tls->async_handshake(asio::ssl::stream_base::server, into(error));
+    co_await do_tls(*c, SSL_do_handshake, error);
     c->writes = false;
     if (error) co_return;
   }
@@ -348,7 +382,11 @@ asio::awaitable<void> HttpServer::Impl::serve(ConnectionPointer c) {
   error_code ignored;
   if (c->tls) {  // without its own end a TLS client takes the answer for one that was cut off
     c->writes = true;
-    co_await c->tls->async_shutdown(into(ignored));
+    const auto say_end = [](SSL* tls) {
+      const int done = SSL_shutdown(tls);
+      return done == 0 ? 1 : done;  // 0: the client has not said its own, which nobody waits for
+    };
+    co_await do_tls(*c, say_end, ignored);
     c->writes = false;
   }
   c->socket.shutdown(tcp::socket::shutdown_send, ignored);

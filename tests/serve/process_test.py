@@ -16,6 +16,8 @@ import time
 import unittest
 
 BINARY = sys.argv.pop(1)
+# Sanitizers keep memory that has been given back.
+SANITIZED = any(name in pathlib.Path(BINARY).read_bytes() for name in (b"__asan_init", b"__tsan_init"))
 GOLDEN_MODEL = pathlib.Path(__file__).parent.parent / "golden/models/tiny-qwen2-untied-bf16"
 LONG = json.dumps({"messages": [{"role": "user", "content": "hi"}], "n": 128, "ignore_eos": True, "stream": True})
 
@@ -41,6 +43,14 @@ class Process:
 
     def connect(self):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+
+    def connect_by_tls(self, cert):
+        raw = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        return ssl.create_default_context(cafile=cert).wrap_socket(raw, server_hostname="localhost")
+
+    def status(self):
+        text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return {name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+)", text, re.M)}
 
     def begin_long_answer(self):
         connection = self.connect()
@@ -190,6 +200,48 @@ class Serve(unittest.TestCase):
                 plain = process.connect()
                 plain.request("GET", "/health")
                 plain.getresponse()
+
+    def test_tls_takes_a_request_while_the_answer_before_it_is_not_read(self):
+        with tempfile.TemporaryDirectory() as folder:
+            key, cert = make_certificate(folder)
+            process = self.start("--tls-cert", cert, "--tls-key", key)
+            client = process.connect_by_tls(cert)
+            body = json.dumps({"text": "word " * 400_000})
+            request = f"POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+            client.sendall(request)
+            time.sleep(0.5)  # until the answer fills all buffers on its way
+            client.sendall(request[:50_000])
+            time.sleep(0.1)
+            lengths = []
+            for rest in (b"", request[50_000:]):
+                client.sendall(rest)
+                response = http.client.HTTPResponse(client)
+                response.begin()
+                lengths.append(len(json.loads(response.read())["ids"]))
+            self.assertGreater(lengths[0], 400_000)
+            self.assertEqual(lengths[0], lengths[1])
+            client.close()
+
+    def test_idle_tls_clients_take_little_memory_and_no_threads(self):
+        with tempfile.TemporaryDirectory() as folder:
+            key, cert = make_certificate(folder)
+            process = self.start("--tls-cert", cert, "--tls-key", key)
+
+            def connect():
+                client = process.connect_by_tls(cert)
+                client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                self.assertTrue(client.recv(65536).startswith(b"HTTP/1.1 200"))
+                return client
+
+            connect().close()
+            before = process.status()
+            clients = [connect() for _ in range(200)]
+            after = process.status()
+            self.assertEqual(after["Threads"], before["Threads"])
+            if not SANITIZED:
+                self.assertLess((after["VmRSS"] - before["VmRSS"]) / len(clients), 50)  # KiB
+            for client in clients:
+                client.close()
 
     def test_json_logs_have_the_request_id(self):
         process = self.start("--log-format", "json", "--log-level", "info")
