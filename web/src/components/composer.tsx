@@ -28,6 +28,8 @@ export function Composer(props: ComposerProps) {
     if (!keepsText) setText(undefined);
     onSend(text);
   };
+  // Who double-clicks Send means it once: the second click meets Stop in its place.
+  const stop = (event: MouseEvent) => event.detail > 1 || onStop();
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === 'Escape' && busy) onStop();
     // While an input method composes, Enter chooses a word.
@@ -47,7 +49,7 @@ export function Composer(props: ComposerProps) {
       />
       {/* Keys keep them two buttons: one that turned from Stop into Send under the finger would send. */}
       {busy ? (
-        <button key="stop" type="button" class="primary round" aria-label={t('stop')} title={t('stop')} onClick={onStop}>
+        <button key="stop" type="button" class="primary round" aria-label={t('stop')} title={t('stop')} onClick={stop}>
           <Icon name="stop" />
         </button>
       ) : (

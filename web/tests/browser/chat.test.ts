@@ -391,3 +391,13 @@ test('the page works where it was not served over TLS nor from this machine', as
   await plain.locator('.copy-code').click();
   await expect(plain.locator('.copy-code')).toHaveText('Copied');
 });
+
+test('a double click on Send sends once and stops nothing', async ({ page, mock }) => {
+  await composer(page).fill('count');
+  await page.getByRole('button', { name: 'Send' }).dblclick();
+  await expect(answers(page)).toContainText('10 11');
+  expect(mock.requests).toHaveLength(1);
+  expect(mock.aborted).toBe(0);
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await expect(answers(page)).toContainText('Stopped.');
+});
