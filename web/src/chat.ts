@@ -5,7 +5,10 @@ import {
   addMessage,
   type AssistantMessage,
   type Conversation,
+  endedTurns,
   findMessage,
+  isFailure,
+  mergeConversations,
   type Message,
   newConversation,
   pathTo,
@@ -40,6 +43,10 @@ function isStreaming(message: Message): boolean {
   return message.role === 'assistant' && message.reply.state === 'streaming';
 }
 
+/** What the browser's tabs that show the page tell each other: each keeps whole conversations, and would overwrite the others'. */
+type TabMessage = { put: Conversation } | { removed: string };
+let otherTabs: BroadcastChannel | undefined;
+
 const running = new Map<string, AbortController>();
 const unsaved = new Set<string>();
 let saveTimer: ReturnType<typeof setTimeout> | undefined;
@@ -48,10 +55,18 @@ function find(id: string): Conversation | undefined {
   return conversations.value.find((conversation) => conversation.id === id);
 }
 
+function isWrittenHere(conversation: Conversation): boolean {
+  return conversation.messages.some((message) => running.has(message.id));
+}
+
 function saveNow(): void {
   for (const id of unsaved) {
     const conversation = find(id);
-    if (conversation) save('conversations', conversation).catch(() => (keepsConversations.value = false));
+    if (!conversation) continue;
+    save('conversations', conversation).catch(() => (keepsConversations.value = false));
+    // An answer under way is told of when it has ended.
+    const ended = isWrittenHere(conversation) ? undefined : endedTurns(conversation);
+    if (ended) otherTabs?.postMessage({ put: ended } satisfies TabMessage);
   }
   unsaved.clear();
 }
@@ -71,14 +86,39 @@ function put(conversation: Conversation): void {
   }, SAVE_EVERY_MS);
 }
 
+function forget(id: string): void {
+  conversations.value = conversations.value.filter((conversation) => conversation.id !== id);
+  unsaved.delete(id);
+  if (activeId.value === id) activeId.value = conversations.value[0]?.id ?? '';
+}
+
+function hearTab(message: TabMessage): void {
+  if ('removed' in message) return forget(message.removed);
+  const theirs = message.put;
+  const mine = find(theirs.id);
+  if (!mine) {
+    conversations.value = [theirs, ...conversations.value];
+    return;
+  }
+  const merged = mergeConversations(mine, theirs, (id) => running.has(id));
+  conversations.value = conversations.value.map((other) => (other === mine ? merged : other));
+  // What the other tab has kept lacks something.
+  if (merged.messages.length > theirs.messages.length) put(merged);
+}
+
 export async function startChat(): Promise<void> {
+  otherTabs = new BroadcastChannel('touchstone');
+  otherTabs.onmessage = (event: MessageEvent<TabMessage>) => hearTab(event.data);
   // Leaving in mid-answer keeps what has come so far.
   addEventListener('pagehide', saveNow);
   document.addEventListener('visibilitychange', () => document.hidden && saveNow());
   try {
     const kept = await loadAll<Conversation>('conversations');
-    conversations.value = kept.map(settle).sort((a, b) => b.updatedMs - a.updatedMs);
-    activeId.value = conversations.value[0]?.id ?? '';
+    // What was asked before it was read is newer.
+    const begun = conversations.value;
+    const older = kept.map(settle).sort((a, b) => b.updatedMs - a.updatedMs);
+    conversations.value = [...begun, ...older.filter((conversation) => !find(conversation.id))];
+    if (begun.length === 0) activeId.value = conversations.value[0]?.id ?? '';
   } catch {
     keepsConversations.value = false;
   }
@@ -107,8 +147,8 @@ async function answer(conversationId: string, parent: string, prefix?: Fork): Pr
     if (current && findMessage(current, id)) put(setReply(current, id, grown));
     else controller.abort();
   });
-  saveNow();
   running.delete(id);
+  saveNow();
   if (reply.error) noteFailure(reply.error);
   if (reply.error) announcement.value = t('announceFailed', { reason: errorTitle(reply.error) });
   else announcement.value = reply.state === 'stopped' ? t('stopped') : t('announceDone', { tokens: tokenCount(reply) });
@@ -137,7 +177,7 @@ export function resendEdited(message: Message, content: string): Promise<void> {
 /** Another answer beside this one; one that failed before its first word gives way. */
 export function regenerate(message: AssistantMessage): Promise<void> {
   const conversation = active.value!;
-  if (message.reply.state === 'failed' && message.reply.content === '' && message.reply.reasoning === '') {
+  if (isFailure(message)) {
     put({ ...conversation, messages: conversation.messages.filter((other) => other !== message) });
   }
   return answer(conversation.id, message.parent);
@@ -167,10 +207,9 @@ export function renameConversation(conversation: Conversation, title: string): v
 }
 
 export function deleteConversation(conversation: Conversation): void {
-  conversations.value = conversations.value.filter((other) => other !== conversation);
-  unsaved.delete(conversation.id);
+  forget(conversation.id);
   keepDraft(`chat/${conversation.id}`, undefined);
-  if (activeId.value === conversation.id) activeId.value = conversations.value[0]?.id ?? '';
+  otherTabs?.postMessage({ removed: conversation.id } satisfies TabMessage);
   remove('conversations', conversation.id).catch(() => (keepsConversations.value = false));
 }
 

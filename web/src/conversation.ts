@@ -112,6 +112,42 @@ export function toApiMessages(path: readonly Message[], system: string): ApiMess
   return system.trim() === '' ? messages : [{ role: 'system', content: system }, ...messages];
 }
 
+/** The turns whose answers have ended; undefined where there is none. */
+export function endedTurns(conversation: Conversation): Conversation | undefined {
+  const ended = conversation.messages.filter((message) => message.role === 'user' || message.reply.state !== 'streaming');
+  const parents = new Set(ended.map((message) => message.parent));
+  const messages = ended.filter((message) => message.role === 'assistant' || parents.has(message.id));
+  return messages.length === 0 ? undefined : { ...conversation, messages };
+}
+
+/** Whether an answer failed before its first word. */
+export function isFailure(message: Message): boolean {
+  return message.role === 'assistant' && message.reply.state === 'failed' && message.reply.content === '' && message.reply.reasoning === '';
+}
+
+/**
+ * The messages of both, where another tab of the browser went on with the conversation as well: theirs in their newer form, but
+ * for those that `isOwn` tells to be written here. What is shown here stays shown.
+ */
+export function mergeConversations(mine: Conversation, theirs: Conversation, isOwn: (id: string) => boolean): Conversation {
+  const known = new Map(theirs.messages.map((message) => [message.id, message]));
+  const isCut = (message: Message) => message.role === 'assistant' && message.reply.state === 'interrupted';
+  // A failure is dropped when it is tried again.
+  const kept = mine.messages
+    .filter((message) => known.has(message.id) || isOwn(message.id) || !isFailure(message))
+    .map((message) => {
+      const other = known.get(message.id);
+      return !other || isOwn(message.id) || (isCut(other) && !isCut(message)) ? message : other;
+    });
+  const here = new Set(kept.map((message) => message.id));
+  return {
+    ...theirs,
+    updatedMs: Math.max(mine.updatedMs, theirs.updatedMs),
+    messages: [...kept, ...theirs.messages.filter((message) => !here.has(message.id))],
+    chosen: { ...theirs.chosen, ...mine.chosen },
+  };
+}
+
 /** A conversation as it is after the page was closed: nothing streams any more. */
 export function settle(conversation: Conversation): Conversation {
   return {

@@ -3,6 +3,8 @@ import {
   addMessage,
   type AssistantMessage,
   childrenOf,
+  endedTurns,
+  mergeConversations,
   newConversation,
   pathTo,
   setReply,
@@ -86,4 +88,35 @@ test('a file that is no export is refused', () => {
   refuse({ format: 'touchstone-conversations', version: 2, conversations: [] });
   refuse({ format: 'touchstone-conversations', version: 1, conversations: [{ title: 'x', messages: [{ role: 'user' }] }] });
   refuse({ format: 'touchstone-conversations', version: 1, conversations: [{ title: 'x', messages: [{ id: 'a', parent: '', role: 'robot' }] }] });
+});
+
+test('two tabs that went on with the same conversation keep what both have', () => {
+  const tree = makeTree();
+  const mine = addMessage(addMessage(tree, user('u3', 'a2'), 3), assistant('a3', 'u3'), 3);
+  const theirs = addMessage(addMessage(tree, user('u4', 'a2'), 4), assistant('a4', 'u4'), 4);
+  const merged = mergeConversations(mine, theirs, () => false);
+  expect(ids(merged.messages)).toEqual(['u1', 'a1', 'a2', 'u2', 'u3', 'a3', 'u4', 'a4']);
+  expect(ids(shownPath(merged))).toEqual(['u1', 'a2', 'u3', 'a3']);
+  expect(merged.updatedMs).toBe(4);
+});
+
+test('of an answer that two tabs have, the one that is written here, or that was not cut off, is kept', () => {
+  const tree = makeTree();
+  const cut = setReply(tree, 'a2', { ...newReply('m', 0, { content: 'beg' }), state: 'interrupted' });
+  const content = (id: string, conversation: typeof tree) => (conversation.messages.find((message) => message.id === id) as AssistantMessage).reply.content;
+  expect(content('a2', mergeConversations(tree, cut, () => false))).toBe('answer a2');
+  expect(content('a2', mergeConversations(cut, tree, () => false))).toBe('answer a2');
+  expect(content('a2', mergeConversations(cut, tree, (id) => id === 'a2'))).toBe('beg');
+});
+
+test('a failure that another tab has tried again is gone', () => {
+  const failed: AssistantMessage = { ...assistant('a5', 'u2'), reply: { ...newReply('m', 0), state: 'failed' } };
+  const theirs = addMessage(makeTree(), assistant('a6', 'u2'), 5);
+  expect(ids(mergeConversations(addMessage(makeTree(), failed, 3), theirs, () => false).messages)).toEqual(ids(theirs.messages));
+});
+
+test('a turn is told of when its answer has ended', () => {
+  const tree = addMessage(makeTree(), { ...assistant('a5', 'u2'), reply: newReply('m', 0) }, 3);
+  expect(ids(endedTurns(tree)!.messages)).toEqual(['u1', 'a1', 'a2']);
+  expect(endedTurns(addMessage(newConversation('c', 1), user('u1', ''), 2))).toBeUndefined();
 });

@@ -1,0 +1,42 @@
+/** Several tabs on one browser's storage. */
+import type { Page } from '@playwright/test';
+import { answers, ask, expect, send, test, watch } from './fixture.ts';
+
+const said = (page: Page) => page.locator('.message.user .bubble');
+
+test('two tabs in one conversation lose nothing of each other', async ({ page, context, mock, faults }) => {
+  await ask(page, 'first');
+  const other = await context.newPage();
+  await watch(other, faults);
+  await other.goto(mock.url);
+  await expect(said(other)).toHaveText(['first']);
+  await ask(page, 'from one');
+  await expect(said(other)).toHaveText(['first', 'from one']);
+  await expect(answers(other).last()).toContainText('You said: from one');
+  // Both at once: a branch each, and each keeps its own in sight.
+  await send(page, 'count');
+  await send(other, 'slow and short');
+  await expect(answers(other).last()).toContainText('You said: slow and short');
+  await expect(answers(page).last()).toContainText('149 150');
+  await expect(said(page)).toHaveText(['first', 'from one', 'count']);
+  await expect(said(other)).toHaveText(['first', 'from one', 'slow and short']);
+  for (const tab of [page, other]) {
+    await expect(tab.locator('.branches')).toHaveCount(1);
+    await tab.reload();
+    await expect(tab.locator('.branches')).toHaveCount(1);
+  }
+});
+
+test('what one tab deletes or begins, the other shows', async ({ page, context, mock, faults }) => {
+  await ask(page, 'first');
+  const other = await context.newPage();
+  await watch(other, faults);
+  await other.goto(mock.url);
+  await other.getByRole('button', { name: 'New chat' }).click();
+  await ask(other, 'second');
+  await expect(page.locator('.entry-title')).toHaveText(['second', 'first']);
+  await expect(said(page)).toHaveText(['first']);
+  await page.getByRole('button', { name: 'Delete' }).last().click();
+  await page.getByRole('button', { name: 'Really delete?' }).click();
+  await expect(other.locator('.entry-title')).toHaveText(['second']);
+});
