@@ -23,9 +23,11 @@ function openDatabase(): Promise<IDBDatabase> {
 async function transact<T>(store: StoreName, mode: IDBTransactionMode, act: (objects: IDBObjectStore) => IDBRequest<T>): Promise<T> {
   const opened = await openDatabase();
   return new Promise((resolve, reject) => {
-    const request = act(opened.transaction(store, mode).objectStore(store));
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+    const transaction = opened.transaction(store, mode);
+    const request = act(transaction.objectStore(store));
+    // A disk that is full says so only when all is to be written.
+    transaction.oncomplete = () => resolve(request.result);
+    transaction.onabort = () => reject(transaction.error);
   });
 }
 

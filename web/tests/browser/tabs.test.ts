@@ -1,6 +1,6 @@
-/** Several tabs on one browser's storage. */
+/** Several tabs on one browser's storage, and storage that is full. */
 import type { Page } from '@playwright/test';
-import { answers, ask, expect, send, test, watch } from './fixture.ts';
+import { answers, ask, composer, expect, send, test, watch } from './fixture.ts';
 
 const said = (page: Page) => page.locator('.message.user .bubble');
 
@@ -39,4 +39,14 @@ test('what one tab deletes or begins, the other shows', async ({ page, context, 
   await page.getByRole('button', { name: 'Delete' }).last().click();
   await page.getByRole('button', { name: 'Really delete?' }).click();
   await expect(other.locator('.entry-title')).toHaveText(['second']);
+});
+
+test('storage that is full is said, and the chat goes on', async ({ page, context, mock }) => {
+  const browser = await context.newCDPSession(page);
+  await browser.send('Storage.overrideQuotaForOrigin', { origin: mock.url, quotaSize: 1 });
+  await ask(page, 'first');
+  await expect(page.getByText('This browser keeps nothing')).toBeVisible();
+  await ask(page, 'second');
+  await expect(said(page)).toHaveText(['first', 'second']);
+  await expect(composer(page)).toBeEnabled();
 });
