@@ -33,8 +33,7 @@ async function copyCode(event: Event): Promise<void> {
   const button = (event.target as Element).closest<HTMLButtonElement>('.copy-code');
   const code = button?.closest('.code')?.querySelector('code');
   if (!button || !code) return;
-  await copyText(code.textContent ?? '');
-  button.textContent = t('copied');
+  button.textContent = t((await copyText(code.textContent ?? '')) ? 'copied' : 'copyFailed');
   setTimeout(() => (button.textContent = t('copy')), COPIED_SHOWN_MS);
 }
 

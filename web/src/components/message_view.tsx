@@ -15,13 +15,13 @@ import { TokenView } from './token_view.tsx';
 const COPIED_SHOWN_MS = 1_500;
 
 function CopyButton({ text }: { text: string }) {
-  const [copied, setCopied] = useState(false);
+  const [outcome, setOutcome] = useState<'copy' | 'copied' | 'copyFailed'>('copy');
   const copy = async () => {
-    await copyText(text);
-    setCopied(true);
-    setTimeout(() => setCopied(false), COPIED_SHOWN_MS);
+    setOutcome((await copyText(text)) ? 'copied' : 'copyFailed');
+    setTimeout(() => setOutcome('copy'), COPIED_SHOWN_MS);
   };
-  return <IconButton icon={copied ? 'check' : 'copy'} label={t(copied ? 'copied' : 'copy')} onClick={() => void copy()} />;
+  const icon = { copy: 'copy', copied: 'check', copyFailed: 'close' } as const;
+  return <IconButton icon={icon[outcome]} label={t(outcome)} onClick={() => void copy()} />;
 }
 
 /** Steps between the branches that begin here. */

@@ -401,3 +401,17 @@ test('a double click on Send sends once and stops nothing', async ({ page, mock 
   await page.getByRole('button', { name: 'Stop' }).click();
   await expect(answers(page)).toContainText('Stopped.');
 });
+
+test('where the browser refuses the clipboard, text is copied by selecting it, or it is said that it is not', async ({ page }) => {
+  await ask(page, 'tour');
+  await page.evaluate(() => {
+    navigator.clipboard.writeText = () => Promise.reject(new DOMException('Write permission denied.', 'NotAllowedError'));
+  });
+  const code = page.locator('.copy-code');
+  await code.click();
+  await expect(code).toHaveText('Copied');
+  await expect(code).toBeFocused();
+  await page.evaluate(() => (document.execCommand = () => false));
+  await answers(page).getByRole('button', { name: 'Copy' }).last().click();
+  await expect(answers(page).getByRole('button', { name: 'The browser does not allow it' })).toBeVisible();
+});
