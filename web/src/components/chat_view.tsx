@@ -17,11 +17,14 @@ const FOLLOW_PIXELS = 80;
 function useFollowing() {
   const scroller = useRef<HTMLDivElement>(null);
   const follows = useRef(true);
+  const lastTop = useRef(0);
   useEffect(() => {
     const element = scroller.current!;
     // A form that opens grows the messages, too, and is to stay in sight.
     const toEnd = () => {
-      if (follows.current && !document.activeElement?.closest('.edit')) element.scrollTop = element.scrollHeight;
+      if (!follows.current || document.activeElement?.closest('.edit')) return;
+      element.scrollTop = element.scrollHeight;
+      lastTop.current = element.scrollTop;
     };
     const observer = new ResizeObserver(toEnd);
     observer.observe(element.firstElementChild!);
@@ -29,7 +32,11 @@ function useFollowing() {
   }, []);
   const onScroll = () => {
     const element = scroller.current!;
-    follows.current = element.scrollHeight - element.scrollTop - element.clientHeight < FOLLOW_PIXELS;
+    const rest = element.scrollHeight - element.scrollTop - element.clientHeight;
+    // The answer may have grown by more since it was followed to its end: only the reader goes up.
+    if (element.scrollTop < lastTop.current) follows.current = rest < 1;
+    else if (rest < FOLLOW_PIXELS) follows.current = true;
+    lastTop.current = element.scrollTop;
   };
   const follow = () => (follows.current = true);
   return { scroller, onScroll, follow };

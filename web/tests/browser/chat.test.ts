@@ -415,3 +415,28 @@ test('where the browser refuses the clipboard, text is copied by selecting it, o
   await answers(page).getByRole('button', { name: 'Copy' }).last().click();
   await expect(answers(page).getByRole('button', { name: 'The browser does not allow it' })).toBeVisible();
 });
+
+test('the end of an answer that grows by more than a line at a time stays in sight', async ({ page }) => {
+  await ask(page, 'count');
+  await ask(page, 'tour');
+  await send(page, 'long');
+  await expect(answers(page).last()).toContainText('Paragraph 120.');
+  await expect.poll(() => page.locator('.messages').evaluate((e) => e.scrollHeight - e.scrollTop - e.clientHeight)).toBeLessThan(2);
+});
+
+test('a reader who has scrolled up by a line is left in peace, and is followed again at the end', async ({ page }) => {
+  await ask(page, 'long');
+  await send(page, 'count');
+  await expect(answers(page).last()).toContainText('10 11');
+  const scroller = page.locator('.messages');
+  const rest = () => scroller.evaluate((element) => element.scrollHeight - element.scrollTop - element.clientHeight);
+  await scroller.hover();
+  await page.mouse.wheel(0, -30);
+  await expect.poll(rest).toBeGreaterThan(20);
+  const before = await scroller.evaluate((element) => element.scrollTop);
+  await expect(answers(page).last()).toContainText('90 91');
+  expect(await scroller.evaluate((element) => element.scrollTop)).toBe(before);
+  await page.mouse.wheel(0, 1_000);
+  await expect(answers(page).last()).toContainText('149 150');
+  await expect.poll(rest).toBeLessThan(2);
+});
