@@ -26,6 +26,12 @@ export function useDraft(name: string, initial: string): [string, (text: string 
   return [findDraft(name) ?? initial, change];
 }
 
+/** Whether the key is an input method's, for which Enter chooses a word and Escape drops it. */
+export function isComposing(event: KeyboardEvent): boolean {
+  // Safari tells of the key that ends a composition when it has ended, under the code of those within.
+  return event.isComposing || event.keyCode === 229;
+}
+
 /** A form that changes a text: its field, which takes the focus when the form is opened, and how to close it. */
 export function useDraftForm<Field extends HTMLElement>(name: string, initial: string, onClose: () => void) {
   const [text, setText] = useDraft(name, initial);

@@ -1,5 +1,5 @@
 /** Where a message is written: Enter sends, Shift+Enter breaks the line, Esc stops the answer. */
-import { useDraft } from '../drafts.ts';
+import { isComposing, useDraft } from '../drafts.ts';
 import { t } from '../i18n.ts';
 import { Icon } from './icon.tsx';
 
@@ -31,9 +31,9 @@ export function Composer(props: ComposerProps) {
   // Who double-clicks Send means it once: the second click meets Stop in its place.
   const stop = (event: MouseEvent) => event.detail > 1 || onStop();
   const onKeyDown = (event: KeyboardEvent) => {
+    if (isComposing(event)) return;
     if (event.key === 'Escape' && busy) onStop();
-    // While an input method composes, Enter chooses a word.
-    if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) send(event);
+    if (event.key === 'Enter' && !event.shiftKey) send(event);
   };
   return (
     <form class="composer" onSubmit={send}>

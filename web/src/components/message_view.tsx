@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import { active, activeId, continueReply, regenerate, resendEdited, showSibling, stopAnswers, streaming } from '../chat.ts';
 import { copyText } from '../clipboard.ts';
 import { type AssistantMessage, childrenOf, type Message, type UserMessage } from '../conversation.ts';
-import { findDraft, useDraftForm } from '../drafts.ts';
+import { findDraft, isComposing, useDraftForm } from '../drafts.ts';
 import { t } from '../i18n.ts';
 import { clipText } from '../markdown.ts';
 import type { Reply } from '../reply.ts';
@@ -53,7 +53,7 @@ function EditForm({ message, onClose }: { message: UserMessage; onClose: () => v
       class="edit"
       data-opened-by={editDraft(message)}
       onSubmit={submit}
-      onKeyDown={(event) => event.key === 'Escape' && close()}
+      onKeyDown={(event) => event.key === 'Escape' && !isComposing(event) && close()}
     >
       <textarea
         aria-label={t('messageLabel')}

@@ -1,5 +1,6 @@
 /** System prompt and sampling parameters, with the model's defaults where nothing is set. */
 import { useState } from 'preact/hooks';
+import { isComposing } from '../drafts.ts';
 import { t } from '../i18n.ts';
 import { NO_SETTINGS, type Parameter, PARAMETERS, type ParameterName, parseParameter } from '../parameters.ts';
 import { findModel, settings } from '../store.ts';
@@ -49,7 +50,7 @@ export function Parameters({ model, onClose }: { model: string; onClose: () => v
       class="parameters"
       data-opened-by="parameters"
       aria-label={t('parameters')}
-      onKeyDown={(event) => event.key === 'Escape' && onClose()}
+      onKeyDown={(event) => event.key === 'Escape' && !isComposing(event) && onClose()}
     >
       <header class="row spread">
         <h2>{t('parameters')}</h2>

@@ -9,7 +9,7 @@ import {
   renameConversation,
 } from '../chat.ts';
 import type { Conversation } from '../conversation.ts';
-import { findDraft, useDraftForm } from '../drafts.ts';
+import { findDraft, isComposing, useDraftForm } from '../drafts.ts';
 import { t } from '../i18n.ts';
 import { newId } from '../ids.ts';
 import { downloadText } from '../storage.ts';
@@ -32,7 +32,7 @@ function RenameForm({ conversation, onClose }: { conversation: Conversation; onC
       data-opened-by={renameDraft(conversation)}
       onSubmit={submit}
       onKeyDown={(event) => {
-        if (event.key !== 'Escape') return;
+        if (event.key !== 'Escape' || isComposing(event)) return;
         event.stopPropagation();
         close();
       }}

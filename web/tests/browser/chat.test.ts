@@ -440,3 +440,19 @@ test('a reader who has scrolled up by a line is left in peace, and is followed a
   await expect(answers(page).last()).toContainText('149 150');
   await expect.poll(rest).toBeLessThan(2);
 });
+
+test('the keys of an input method neither send nor stop', async ({ page, mock }) => {
+  const press = (key: string, how: { isComposing?: boolean; keyCode?: number }) =>
+    composer(page).evaluate((field, [key, how]) => field.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, ...how })), [key, how] as const);
+  await composer(page).fill('ni');
+  await press('Enter', { isComposing: true });
+  // As Safari ends a composition.
+  await press('Enter', { keyCode: 229 });
+  expect(mock.requests).toHaveLength(0);
+  await send(page, 'count');
+  await composer(page).fill('hao');
+  await press('Escape', { isComposing: true });
+  await expect(answers(page)).toContainText('30 31');
+  await composer(page).press('Escape');
+  await expect(answers(page)).toContainText('Stopped.');
+});
