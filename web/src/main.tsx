@@ -3,6 +3,7 @@ import './styles/base.css';
 import './styles/chat.css';
 import './styles/markdown.css';
 import './styles/arena.css';
+import './styles/print.css';
 import { effect } from '@preact/signals';
 import { render } from 'preact';
 import { startArena } from './arena.ts';

@@ -456,3 +456,15 @@ test('the keys of an input method neither send nor stop', async ({ page, mock })
   await composer(page).press('Escape');
   await expect(answers(page)).toContainText('Stopped.');
 });
+
+test('on paper a conversation is whole and has no buttons', async ({ page }) => {
+  await ask(page, 'long');
+  await page.emulateMedia({ media: 'print' });
+  const cut = await page.evaluate(() =>
+    [...document.querySelectorAll('html, body, #app, .app, .chat, .thread, .messages')].filter(
+      (element) => element.scrollHeight > element.getBoundingClientRect().height + 1,
+    ).length,
+  );
+  expect(cut).toBe(0);
+  await expect(page.locator('button:visible, textarea:visible, select:visible')).toHaveCount(0);
+});
