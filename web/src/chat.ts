@@ -29,6 +29,9 @@ import { loadAll, remove, save } from './storage.ts';
 import { announcement, apiKey, chatModel, noteFailure, settings } from './store.ts';
 
 const SAVE_EVERY_MS = 400;
+// Copying a long conversation halts the page: saving may take this share of the time, within bounds.
+const SAVING_SHARE = 0.05;
+const SAVE_EVERY_MS_MAX = 10_000;
 
 export const conversations = signal<Conversation[]>([]);
 export const activeId = signal('');
@@ -49,6 +52,7 @@ let otherTabs: BroadcastChannel | undefined;
 
 const running = new Map<string, AbortController>();
 const unsaved = new Set<string>();
+let saveTookMs = 0;
 let saveTimer: ReturnType<typeof setTimeout> | undefined;
 
 function find(id: string): Conversation | undefined {
@@ -59,11 +63,21 @@ function isWrittenHere(conversation: Conversation): boolean {
   return conversation.messages.some((message) => running.has(message.id));
 }
 
+async function keep(conversation: Conversation): Promise<void> {
+  const beganMs = performance.now();
+  try {
+    await save('conversations', conversation);
+  } catch {
+    keepsConversations.value = false;
+  }
+  saveTookMs = performance.now() - beganMs;
+}
+
 function saveNow(): void {
   for (const id of unsaved) {
     const conversation = find(id);
     if (!conversation) continue;
-    save('conversations', conversation).catch(() => (keepsConversations.value = false));
+    void keep(conversation);
     // An answer under way is told of when it has ended.
     const ended = isWrittenHere(conversation) ? undefined : endedTurns(conversation);
     if (ended) otherTabs?.postMessage({ put: ended } satisfies TabMessage);
@@ -83,7 +97,7 @@ function put(conversation: Conversation): void {
   saveTimer = setTimeout(() => {
     saveTimer = undefined;
     saveNow();
-  }, SAVE_EVERY_MS);
+  }, Math.min(SAVE_EVERY_MS_MAX, Math.max(SAVE_EVERY_MS, saveTookMs / SAVING_SHARE)));
 }
 
 function forget(id: string): void {

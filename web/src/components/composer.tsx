@@ -3,6 +3,9 @@ import { isComposing, useDraft } from '../drafts.ts';
 import { t } from '../i18n.ts';
 import { Icon } from './icon.tsx';
 
+// Finding the direction of a longer text at each key halts the page.
+const DIRECTED_CHARACTERS_MAX = 20_000;
+
 interface ComposerProps {
   /** Under which name the text is kept until it is sent. */
   draft: string;
@@ -42,7 +45,7 @@ export function Composer(props: ComposerProps) {
         placeholder={placeholder}
         title={t('sendHint')}
         rows={1}
-        dir="auto"
+        dir={text.length > DIRECTED_CHARACTERS_MAX ? undefined : 'auto'}
         value={text}
         onInput={(event) => setText(event.currentTarget.value)}
         onKeyDown={onKeyDown}

@@ -7,6 +7,8 @@ import { renderBlocks } from '../markdown.ts';
 
 // Drawing may take this share of the time; a text that is slow to draw is drawn less often.
 const DRAWING_SHARE = 0.2;
+// One that the machine held up is no slow one.
+const DRAWING_WAIT_MS_MAX = 3_000;
 const COPIED_SHOWN_MS = 1_500;
 
 interface DrawnBlock {
@@ -54,7 +56,7 @@ export function MarkdownView({ text }: { text: string }) {
       state.atMs = performance.now();
       state.tookMs = state.atMs - began;
     };
-    const waitMs = state.atMs + state.tookMs / DRAWING_SHARE - performance.now();
+    const waitMs = state.atMs + Math.min(state.tookMs / DRAWING_SHARE, DRAWING_WAIT_MS_MAX) - performance.now();
     if (waitMs <= 0) {
       draw();
       return undefined;
