@@ -9,6 +9,20 @@ const TAGS = [
 ];
 const ATTRIBUTES = ['href', 'class', 'dir', 'title', 'start'];
 const FORMULA_CHARACTERS_MAX = 4_000;
+// Chromium, which nests no HTML deeper than 512, crashes when it lays out some 2,000 levels. A formula of 20 fractions within each
+// other has 150.
+const FORMULA_DEPTH_MAX = 400;
+
+function isDeeper(root: Element, depth: number): boolean {
+  let level = [root];
+  for (let at = 0; at <= depth && level.length > 0; at++) level = level.flatMap((element) => [...element.children]);
+  return level.length > 0;
+}
+
+function showSource(element: Element, source: string): void {
+  element.textContent = source;
+  element.classList.add('unreadable');
+}
 
 /** Draws TeX into `element`. KaTeX sets styles through the CSSOM, which the content security policy allows. */
 function drawFormula(element: Element): void {
@@ -23,10 +37,10 @@ function drawFormula(element: Element): void {
       maxSize: 20,
       maxExpand: 200,
     });
+    if (isDeeper(element, FORMULA_DEPTH_MAX)) showSource(element, source);
   } catch {
     // Half a formula, or none: its source says more than an error would.
-    element.textContent = source;
-    element.classList.add('unreadable');
+    showSource(element, source);
   }
 }
 

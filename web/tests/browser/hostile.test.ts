@@ -40,6 +40,13 @@ test('thousands of nested quotes and lists are drawn', async ({ page }) => {
   await expect(answers(page)).toContainText('item');
 });
 
+test('a formula too deep for the browser to lay out is shown as its source', async ({ page }) => {
+  await ask(page, 'deep formula');
+  await expect(answers(page).locator('.math.unreadable')).toHaveCount(1);
+  await page.reload();
+  await expect(answers(page).locator('.math.unreadable')).toHaveCount(1);
+});
+
 test('text from right to left is laid out so, and turns nothing else', async ({ page }) => {
   await ask(page, 'rtl');
   const paragraphs = answers(page).locator('.markdown p');

@@ -88,6 +88,7 @@ const REPLIES = {
   'long code': '```\n' + 'y'.repeat(1_000_000) + '\n```',
   'open fence': 'Look:\n\n```python\nprint("never closed")\n\n# **not bold**\n',
   'deep quote': '>'.repeat(1_500) + ' deep\n\n' + '- '.repeat(400) + 'item',
+  'deep formula': `$$${'x^{'.repeat(350)}x${'}'.repeat(350)}$$`,
   rtl: 'مرحبا بالعالم، هذا نص عربي.\n\nשלום עולם 123\n\nEnglish \u202Eoverride\u202C after.\n',
   count: Array.from({ length: 150 }, (_, i) => i + 1).join(' '),
   long: Array.from({ length: 120 }, (_, i) => `Paragraph ${i + 1}. `.repeat(12)).join('\n\n'),
