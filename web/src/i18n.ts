@@ -36,9 +36,13 @@ export function t(key: WordKey, values: Record<string, string | number> = {}): s
   return fillWords((language.value === 'zh' ? zh : en)[key], values);
 }
 
+function locale(): string {
+  return language.value === 'zh' ? 'zh-CN' : 'en';
+}
+
 /** A number with the language's separators and at most `digits` decimals. */
 export function formatNumber(value: number, digits = 0): string {
-  return value.toLocaleString(language.value === 'zh' ? 'zh-CN' : 'en', { maximumFractionDigits: digits });
+  return value.toLocaleString(locale(), { maximumFractionDigits: digits });
 }
 
 export function formatPercent(share: number, digits = 0): string {
@@ -48,4 +52,10 @@ export function formatPercent(share: number, digits = 0): string {
 export function formatMs(ms: number): string {
   if (ms < 1000) return `${formatNumber(ms, ms < 10 ? 1 : 0)} ms`;
   return `${formatNumber(ms / 1000, 1)} s`;
+}
+
+/** A moment given as in ISO 8601, in the reader's time; as it is where it is none. */
+export function formatTime(iso: string): string {
+  const time = new Date(iso);
+  return Number.isNaN(time.getTime()) ? iso : time.toLocaleString(locale(), { dateStyle: 'medium', timeStyle: 'short' });
 }

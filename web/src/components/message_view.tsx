@@ -58,6 +58,7 @@ function EditForm({ message, onClose }: { message: UserMessage; onClose: () => v
       <textarea
         aria-label={t('messageLabel')}
         rows={3}
+        dir="auto"
         value={text}
         onInput={(event) => setText(event.currentTarget.value)}
         ref={field}

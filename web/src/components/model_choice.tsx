@@ -14,6 +14,7 @@ function labelOf(id: string): string {
 }
 
 export function ModelChoice({ label, value, onChange }: ModelChoiceProps) {
+  if (models.value.length === 0) return <span class="model-choice" />;
   return (
     <select class="model-choice" aria-label={label} title={value || label} value={value} onChange={(event) => onChange(event.currentTarget.value)}>
       {models.value.map((model) => (

@@ -1,7 +1,7 @@
 /** The comparison tab: a finished run's report.json. */
 import { signal } from '@preact/signals';
 import { useRef, useState } from 'preact/hooks';
-import { formatNumber, formatPercent, t, type WordKey } from '../i18n.ts';
+import { formatNumber, formatPercent, formatTime, t, type WordKey } from '../i18n.ts';
 import { type Answer, type Candidate, type Interval, isDiffering, parseReport, type Report, type ReportItem, type Summary } from '../report.ts';
 import { Icon } from './icon.tsx';
 import { MarkdownView } from './markdown_view.tsx';
@@ -247,7 +247,7 @@ function ReportBody({ report }: { report: Report }) {
     <>
       <h2 class="report-title">{report.title}</h2>
       <p class="hint">
-        {report.created} · touchstone {report.version} · {report.machine}
+        <time dateTime={report.created}>{formatTime(report.created)}</time> · touchstone {report.version} · {report.machine}
       </p>
       <Table report={report} />
       <Scenarios report={report} />

@@ -20,7 +20,7 @@ export function VotePanel() {
   if (!current) return null;
   if (namesShown.value && current.verdict) {
     const [a, b] = current.replies;
-    return <p class="vote-result">{t('voted', { a: shortName(a.model), b: shortName(b.model) })}</p>;
+    return <p class="vote-result" role="status">{t('voted', { a: shortName(a.model), b: shortName(b.model) })}</p>;
   }
   const number = expected.trim();
   const isBad = number !== '' && !isExpectedNumber(number);

@@ -181,6 +181,7 @@ test('a finished run opens from its report, and a file that is none is refused',
   await input.setInputFiles({ name: 'report.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify(REPORT)) });
   await expect(page.getByRole('row', { name: /Accuracy, math/ })).toContainText('100 % [10 %, 100 %]');
   await expect(page.getByRole('row', { name: /TTFT/ })).toContainText('3.5 ± 0.5 [3.1, 3.9]');
+  await expect(page.locator('time')).toHaveText(/^(Dec 31, 2025|Jan 1, 2026), \d/);
   await expect(page.getByText('<img src=x onerror=alert(1)>')).toBeVisible();
   await expect(page.locator('.item')).toHaveCount(1);
   await expect(page.getByText('What is 2 + 2?')).toHaveCount(0);
