@@ -483,7 +483,7 @@ void start_post(Api& api, const Route& route, HttpRequest request, const Caller&
     api.metrics.count_rejection("shutting_down");
     return send_error(reply, route.dialect, make_shutdown_error());
   }
-  if (is_packed(request)) return reply.send(in_dialect(route.dialect, refuse_packed(api)));
+  if (is_packed(request)) return send_error(reply, route.dialect, refuse_packed(api));
   PostCall call{std::move(request), caller, route.dialect};
   boost::asio::thread_pool& worker = worker_for(api, call);
   boost::asio::post(worker, [&api, post = route.post, call = std::move(call),
