@@ -94,6 +94,8 @@ BareText make_bare(std::string_view text) {
   for (const char c : to_lower(remove_markup(normalize_answer(text)))) {
     const bool is_word = is_word_char(c);
     if (!is_word) out.cuts.back() = true;  // each character of a script without spaces is a word, too
+    const bool is_unit = !out.text.empty() && is_digit(out.text.back()) && !is_digit(c);
+    if (is_unit) out.cuts.back() = true;  // 5cm
     if (!is_word && static_cast<unsigned char>(c) < 0x80) continue;
     out.text += c;
     out.cuts.push_back(!is_word);

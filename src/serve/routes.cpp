@@ -466,7 +466,8 @@ void load_and_run(Api& api, Post post, NotLoaded missing, PostCall call, Reply r
 /// Whether the body is to be unpacked before it can be read.
 bool is_packed(const HttpRequest& request) {
   const std::string_view coding = request.header("content-encoding");
-  return !coding.empty() && !boost::iequals(coding, "identity");
+  // The last is a charset, which clients put here by mistake.
+  return !coding.empty() && !boost::iequals(coding, "identity") && !boost::iequals(coding, "utf-8");
 }
 
 HttpResponse refuse_packed(Api& api) {

@@ -30,6 +30,7 @@ TEST(AnswersOption, AnOptionsTextInsideALongerWordChoosesNothing) {
   EXPECT_EQ(read("Only cats do that."), "A");
   EXPECT_EQ(read("The owl's nest."), "B");
   EXPECT_EQ(read("It costs 23."), "C");
+  EXPECT_EQ(read("It is 23cm long."), "C");
   EXPECT_EQ(read("它是猫的。"), "E");
 }
 

@@ -345,6 +345,7 @@ TEST(Server, APackedBodyIsRefusedByName) {
   }
   EXPECT_EQ(ask("/v1/messages", "gzip").json().at("type"), "error");
   EXPECT_EQ(ask("/tokenize", "identity").status, 200);
+  EXPECT_EQ(ask("/tokenize", "UTF-8").status, 200);
   EXPECT_EQ(ask("/tokenize", "").status, 200);
 }
 

@@ -45,7 +45,11 @@ void keep_standard_streams() {
 
 /// The bytes of a mapped file are read when they are needed: when it has become shorter since, or its disk
 /// fails, that is told by a signal, in the midst of anything.
-void end_without_mapped_file(int) {
+void end_without_mapped_file(int, siginfo_t* info, void*) {
+  if (info->si_code != BUS_ADRERR) {  // another fault: the instruction meets it again, and ends the process
+    std::signal(SIGBUS, SIG_DFL);
+    return;
+  }
   constexpr std::string_view kMessage =
       "touchstone: error: a file in use became shorter or cannot be read any more; leave the model's files "
       "and the cache as they are while they are in use, and start again\n";
@@ -66,7 +70,10 @@ int run(int argc, char** argv) {
   // A write that fails is reported, or ends the work, in an orderly way: no partial file stays.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
-  std::signal(SIGBUS, end_without_mapped_file);
+  struct sigaction bus_error {};
+  bus_error.sa_sigaction = end_without_mapped_file;
+  bus_error.sa_flags = SA_SIGINFO;
+  sigaction(SIGBUS, &bus_error, nullptr);
   interleave_memory();
   spdlog::set_default_logger(spdlog::stderr_color_mt("touchstone"));
   spdlog::set_pattern("touchstone: %l: %v");

@@ -459,7 +459,8 @@ void score_block(const float* const* queries, const std::uint8_t* keys, std::ptr
 }
 
 /// Turns a row's scores into exp(score - maximum), zero from `count` on, and brings the row's state up to
-/// date. A score that is not finite makes the row not a number, so that whoever reads the logits sees it.
+/// date. A score that is infinitely large or no number makes the row no number, so that whoever reads the
+/// logits sees it.
 template <class V>
 void soften_row(int count, int padded_dim, float* scores, float& maximum, float& total, float* weighted) {
   const typename V::Vec lowest = V::set1(-__builtin_inff());
