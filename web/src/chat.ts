@@ -5,9 +5,10 @@ import {
   addMessage,
   type AssistantMessage,
   type Conversation,
+  dropFailures,
   endedTurns,
   findMessage,
-  isFailure,
+  hasMore,
   mergeConversations,
   type Message,
   newConversation,
@@ -116,8 +117,10 @@ function hearTab(message: TabMessage): void {
   }
   const merged = mergeConversations(mine, theirs, (id) => running.has(id));
   conversations.value = conversations.value.map((other) => (other === mine ? merged : other));
-  // What the other tab has kept lacks something.
-  if (merged.messages.length > theirs.messages.length) put(merged);
+  // What the other tab has kept lacks something. It is told only of what it can tell in turn: else the two would never be done.
+  const ended = endedTurns(merged);
+  if (ended && hasMore(ended, theirs)) put(merged);
+  else if (hasMore(merged, theirs)) void keep(merged);
 }
 
 export async function startChat(): Promise<void> {
@@ -138,7 +141,7 @@ export async function startChat(): Promise<void> {
   }
 }
 
-/** Has the model answer the message `parent`, from the beginning or onward from `prefix`. */
+/** Has the model answer the message `parent`, from the beginning or onward from `prefix`; failed attempts give way. */
 async function answer(conversationId: string, parent: string, prefix?: Fork): Promise<void> {
   const conversation = find(conversationId);
   const model = chatModel.value;
@@ -153,9 +156,9 @@ async function answer(conversationId: string, parent: string, prefix?: Fork): Pr
   announcement.value = '';
   const id = newId();
   const reply = newReply(model, performance.now(), prefix);
-  put(addMessage(conversation, { id, parent, role: 'assistant', reply: { ...reply } }, Date.now()));
   const controller = new AbortController();
   running.set(id, controller);
+  put(addMessage(dropFailures(conversation, parent), { id, parent, role: 'assistant', reply: { ...reply } }, Date.now()));
   await generateReply(reply, request, apiKey.value, controller.signal, (grown) => {
     const current = find(conversationId);
     if (current && findMessage(current, id)) put(setReply(current, id, grown));
@@ -188,13 +191,9 @@ export function resendEdited(message: Message, content: string): Promise<void> {
   return answer(conversation.id, id);
 }
 
-/** Another answer beside this one; one that failed before its first word gives way. */
+/** Another answer beside this one, or in its place if it failed before its first word. */
 export function regenerate(message: AssistantMessage): Promise<void> {
-  const conversation = active.value!;
-  if (isFailure(message)) {
-    put({ ...conversation, messages: conversation.messages.filter((other) => other !== message) });
-  }
-  return answer(conversation.id, message.parent);
+  return answer(activeId.value, message.parent);
 }
 
 /** Goes on from where the answer broke off, in a new branch. */

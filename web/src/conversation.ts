@@ -121,8 +121,18 @@ export function endedTurns(conversation: Conversation): Conversation | undefined
 }
 
 /** Whether an answer failed before its first word. */
-export function isFailure(message: Message): boolean {
+function isFailure(message: Message): boolean {
   return message.role === 'assistant' && message.reply.state === 'failed' && message.reply.content === '' && message.reply.reasoning === '';
+}
+
+/** The conversation as the next attempt at an answer to `parent` finds it: failures give way. */
+export function dropFailures(conversation: Conversation, parent: string): Conversation {
+  return { ...conversation, messages: conversation.messages.filter((message) => message.parent !== parent || !isFailure(message)) };
+}
+
+/** Whether `fuller` has messages that `other` lacks. */
+export function hasMore(fuller: Conversation, other: Conversation): boolean {
+  return fuller.messages.some((message) => !findMessage(other, message.id));
 }
 
 /**
@@ -132,9 +142,11 @@ export function isFailure(message: Message): boolean {
 export function mergeConversations(mine: Conversation, theirs: Conversation, isOwn: (id: string) => boolean): Conversation {
   const known = new Map(theirs.messages.map((message) => [message.id, message]));
   const isCut = (message: Message) => message.role === 'assistant' && message.reply.state === 'interrupted';
-  // A failure is dropped when it is tried again.
+  // A failure is dropped when it is tried again, in whichever tab.
+  const isRetried = (message: Message, others: Message[]) =>
+    isFailure(message) && others.some((other) => other.parent === message.parent && other.id !== message.id);
   const kept = mine.messages
-    .filter((message) => known.has(message.id) || isOwn(message.id) || !isFailure(message))
+    .filter((message) => known.has(message.id) || isOwn(message.id) || !isRetried(message, theirs.messages))
     .map((message) => {
       const other = known.get(message.id);
       return !other || isOwn(message.id) || (isCut(other) && !isCut(message)) ? message : other;
@@ -143,7 +155,7 @@ export function mergeConversations(mine: Conversation, theirs: Conversation, isO
   return {
     ...theirs,
     updatedMs: Math.max(mine.updatedMs, theirs.updatedMs),
-    messages: [...kept, ...theirs.messages.filter((message) => !here.has(message.id))],
+    messages: [...kept, ...theirs.messages.filter((message) => !here.has(message.id) && !isRetried(message, kept))],
     chosen: { ...theirs.chosen, ...mine.chosen },
   };
 }

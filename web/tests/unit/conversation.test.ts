@@ -115,6 +115,20 @@ test('a failure that another tab has tried again is gone', () => {
   expect(ids(mergeConversations(addMessage(makeTree(), failed, 3), theirs, () => false).messages)).toEqual(ids(theirs.messages));
 });
 
+test('a failure that was tried again here does not come back from another tab', () => {
+  const failed: AssistantMessage = { ...assistant('a5', 'u2'), reply: { ...newReply('m', 0), state: 'failed' } };
+  const theirs = addMessage(makeTree(), failed, 3);
+  const mine = addMessage(makeTree(), { ...assistant('a6', 'u2'), reply: newReply('m', 0) }, 5);
+  expect(ids(mergeConversations(mine, theirs, (id) => id === 'a6').messages)).toEqual(ids(mine.messages));
+  expect(ids(mergeConversations(makeTree(), theirs, () => false).messages)).toEqual(ids(theirs.messages));
+});
+
+test('a failure that nobody has tried again stays', () => {
+  const failed: AssistantMessage = { ...assistant('a5', 'u2'), reply: { ...newReply('m', 0), state: 'failed' } };
+  const mine = addMessage(makeTree(), failed, 3);
+  expect(ids(mergeConversations(mine, endedTurns(makeTree())!, () => false).messages)).toEqual(ids(mine.messages));
+});
+
 test('a turn is told of when its answer has ended', () => {
   const tree = addMessage(makeTree(), { ...assistant('a5', 'u2'), reply: newReply('m', 0) }, 3);
   expect(ids(endedTurns(tree)!.messages)).toEqual(['u1', 'a1', 'a2']);
