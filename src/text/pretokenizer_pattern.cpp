@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "base/error.h"
 #include "text/unicode.h"
@@ -12,9 +13,8 @@
 namespace touchstone {
 namespace {
 
-// Published patterns take less for a word, and a few steps a byte for a long one.
-constexpr std::uint32_t kUsualSteps = 512;
-constexpr std::uint32_t kMoreSteps = 4;  // times as many in the next attempt
+constexpr std::uint64_t kStepBytes = 4;   // of text looked through take as long as one step
+constexpr std::uint64_t kItemBytes = 64;  // of an item take as long again for each byte of text
 constexpr std::uint32_t kHeapLimitKib = 256 * 1024;
 constexpr std::size_t kMaxPatternBytes = 64 * 1024;
 constexpr std::uint32_t kMaxGroups = 100;
@@ -196,6 +196,48 @@ struct CodeDeleter {
   void operator()(pcre2_code* code) const { pcre2_code_free(code); }
 };
 
+/// The greatest n of the repeats {n}, {n,} and {n,m}.
+std::uint64_t longest_repeat(std::string_view expression) {
+  std::uint64_t longest = 0;
+  for (std::size_t i = 0; i < expression.size(); ++i) {
+    if (expression[i] == '\\') {
+      i += expression.substr(i + 1, 2) == "x{" ? 2 : 1;
+    } else if (expression[i] == '{') {
+      std::uint64_t count = 0;
+      std::from_chars(expression.data() + i + 1, expression.data() + expression.size(), count);
+      longest = std::max(longest, count);
+    }
+  }
+  return longest;
+}
+
+/// What one call of find() may take still.
+struct Budget {
+  const StepCost& cost;
+  std::uint64_t left;
+  std::size_t at;        // where the step before began
+  std::size_t item = 0;  // the length of its item: a class is as slow as it is long
+};
+
+std::size_t distance(std::size_t a, std::size_t b) { return a > b ? a - b : b - a; }
+
+/// PCRE2 calls this in front of every item of the pattern that it tries.
+int charge_step(pcre2_callout_block* step, void* data) {
+  Budget& budget = *static_cast<Budget*>(data);
+  std::uint64_t looked_at = 1 + distance(step->current_position, budget.at) + budget.cost.unmoved;
+  budget.at = step->current_position;
+  if (budget.cost.refers_back) {  // a reference may compare all that a group holds, and fail at the end
+    for (std::uint32_t i = 1; i < step->capture_top; ++i) {
+      looked_at += distance(step->offset_vector[2 * i + 1], step->offset_vector[2 * i]);
+    }
+  }
+  const std::uint64_t cost = 1 + looked_at * (1 + budget.item / kItemBytes) / kStepBytes;
+  budget.item = step->next_item_length;
+  if (cost > budget.left) return PCRE2_ERROR_MATCHLIMIT;
+  budget.left -= cost;
+  return 0;
+}
+
 /// What a thread matches with.
 struct MatchState {
   pcre2_match_data* data = pcre2_match_data_create(1, nullptr);
@@ -203,6 +245,7 @@ struct MatchState {
   MatchState() {
     if (data == nullptr || context == nullptr) throw std::bad_alloc();
     pcre2_set_heap_limit(context, kHeapLimitKib);
+    pcre2_set_match_limit(context, UINT32_MAX);  // counts from each start anew: charge_step() bounds them all
   }
   ~MatchState() {
     pcre2_match_context_free(context);
@@ -224,34 +267,33 @@ Pattern::Pattern(std::string_view original) : source_(original) {
   int code = 0;
   PCRE2_SIZE offset = 0;
   // ^ and $ also match at line ends in Oniguruma's default syntax.
-  std::unique_ptr<pcre2_code, CodeDeleter> compiled(pcre2_compile(
-      reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
-      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code, &offset, context.get()));
+  std::unique_ptr<pcre2_code, CodeDeleter> compiled(
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expression.data()), expression.size(),
+                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT,
+                    &code, &offset, context.get()));
   if (compiled == nullptr) {
     throw Error("the tokenizer's pattern does not compile at byte " + std::to_string(offset) + ": " +
                 pcre_message(code));
   }
-  // Not compiled further for the processor: that is a third faster, but most steps are not counted then, and
-  // a pattern like .*.*x takes as long as it likes.
+  std::uint32_t last_reference = 0;
+  std::uint32_t look_behind = 0;
+  pcre2_pattern_info(compiled.get(), PCRE2_INFO_BACKREFMAX, &last_reference);
+  pcre2_pattern_info(compiled.get(), PCRE2_INFO_MAXLOOKBEHIND, &look_behind);
+  cost_.unmoved = std::max(longest_repeat(expression), std::uint64_t{look_behind});
+  cost_.refers_back = last_reference > 0;
+  // Not compiled further for the processor: that is faster, but a scan over the whole text may then come
+  // between two steps.
   code_ = std::shared_ptr<const pcre2_code>(compiled.release(), CodeDeleter());
 }
 
 bool Pattern::find(std::string_view text, std::size_t start, Match& match, std::uint64_t& steps_left) const {
   thread_local const MatchState state;
-  const auto attempt = [&](std::uint32_t most_steps) {
-    pcre2_set_match_limit(state.context, most_steps);
-    return pcre2_match(static_cast<const pcre2_code*>(code_.get()), reinterpret_cast<PCRE2_SPTR>(text.data()),
-                       text.size(), start, PCRE2_NO_UTF_CHECK, state.data, state.context);
-  };
-  std::uint32_t steps = kUsualSteps;
-  int count = attempt(steps);
-  // PCRE2 does not say how many steps it took: attempts with more and more of them tell.
-  while (count == PCRE2_ERROR_MATCHLIMIT && steps_left > 0) {
-    steps = static_cast<std::uint32_t>(
-        std::min({std::uint64_t{steps} * kMoreSteps, steps_left, std::uint64_t{UINT32_MAX}}));
-    steps_left -= steps;
-    count = attempt(steps);
-  }
+  Budget budget{.cost = cost_, .left = steps_left, .at = start};
+  pcre2_set_callout(state.context, charge_step, &budget);
+  const int count =
+      pcre2_match(static_cast<const pcre2_code*>(code_.get()), reinterpret_cast<PCRE2_SPTR>(text.data()),
+                  text.size(), start, PCRE2_NO_UTF_CHECK, state.data, state.context);
+  steps_left = budget.left;
   if (count == PCRE2_ERROR_NOMATCH) return false;
   if (count < 0) {
     throw Error("the tokenizer's pattern fails on this text: " + pcre_message(count),
