@@ -332,18 +332,16 @@ void CpuBackend::project(Rows x, std::initializer_list<Projection> projections) 
   std::array<const Linear*, 4> linears{};
   std::size_t n = 0;
   for (const Projection& projection : projections) linears[n++] = projection.linear;
-  for_each_piece(x, std::span(linears).first(n), kMaxPanels,
-                 [&](std::size_t i, const Piece& piece, int thread) {
-                   const Rows y = projections.begin()[i].y;
-                   const float* sums = multiply_piece(*linears[i], x, piece, 0, thread);
-                   const std::int32_t first_output = piece.first_panel * kLanes;
-                   const std::int32_t num_outputs =
-                       std::min(piece.num_panels * kLanes, linears[i]->weight.rows - first_output);
-                   for (std::int32_t t = 0; t < piece.num_tokens; ++t, sums += kSumStride) {
-                     std::memcpy(y.row(piece.first_token + t) + first_output, sums,
-                                 to_size(num_outputs) * sizeof(float));
-                   }
-                 });
+  for_each_piece(x, {linears.data(), n}, kMaxPanels, [&](std::size_t i, const Piece& piece, int thread) {
+    const Rows y = projections.begin()[i].y;
+    float* sums = multiply_piece(*linears[i], x, piece, 0, thread);
+    for_each_half(
+        *linears[i], piece, sums, [&](std::int32_t first_output, std::int32_t m, const float* from) {
+          for (std::int32_t t = 0; t < piece.num_tokens; ++t, from += kSumStride) {
+            std::memcpy(y.row(piece.first_token + t) + first_output, from, to_size(m) * sizeof(float));
+          }
+        });
+  });
 }
 
 void CpuBackend::add_projection(Rows x, const Linear& linear, Rows y) {

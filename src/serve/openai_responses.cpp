@@ -300,10 +300,14 @@ json::object make_response(const Response& response, bool is_done) {
   return object;
 }
 
-std::string event(Response& response, std::string_view type, json::object members) {
+std::string numbered_event(std::int64_t number, std::string_view type, json::object members) {
   members["type"] = type;
-  members["sequence_number"] = response.num_events++;
+  members["sequence_number"] = number;
   return format_event(members, type);
+}
+
+std::string event(Response& response, std::string_view type, json::object members) {
+  return numbered_event(response.num_events++, type, std::move(members));
 }
 
 /// Events about one block.
@@ -387,12 +391,9 @@ std::string write_stream_error(std::int64_t num_events, const HttpError& error) 
   const auto text_or_null = [](const std::string& text) {
     return text.empty() ? json::value() : json::value(text);
   };
-  return format_event({{"message", error.message},
-                       {"code", text_or_null(error.code)},
-                       {"param", text_or_null(error.param)},
-                       {"type", "error"},
-                       {"sequence_number", num_events}},
-                      "error");
+  return numbered_event(
+      num_events, "error",
+      {{"message", error.message}, {"code", text_or_null(error.code)}, {"param", text_or_null(error.param)}});
 }
 
 }  // namespace
