@@ -17,6 +17,8 @@ static_assert(std::endian::native == std::endian::little, "GGUF numbers are read
 
 constexpr std::uint32_t kMagic = 0x46554747;  // "GGUF"
 constexpr std::uint64_t kDefaultAlignment = 32;
+// The format asks for a multiple of 8.
+constexpr std::uint64_t kMinAlignment = 8;
 // Writers use 32; a page is the largest that makes sense.
 constexpr std::uint64_t kMaxAlignment = 1U << 16U;
 // The format allows arrays of arrays without bound; no writer nests them.
@@ -141,12 +143,13 @@ void read_metadata(Reader& reader, std::uint64_t count, GgufFile& result) {
 std::uint64_t find_alignment(const Reader& reader, const GgufFile& result) {
   const auto found = result.metadata.find("general.alignment");
   if (found == result.metadata.end()) return kDefaultAlignment;
-  const std::int64_t alignment = to_integer(found->second).value_or(0);
-  if (alignment <= 0 || !std::has_single_bit(static_cast<std::uint64_t>(alignment)) ||
-      static_cast<std::uint64_t>(alignment) > kMaxAlignment) {
-    reader.fail("its general.alignment is not a power of two up to " + std::to_string(kMaxAlignment));
+  const std::int64_t stored = to_integer(found->second).value_or(0);
+  const auto alignment = static_cast<std::uint64_t>(std::max<std::int64_t>(stored, 0));
+  if (!std::has_single_bit(alignment) || alignment < kMinAlignment || alignment > kMaxAlignment) {
+    reader.fail("its general.alignment is not a power of two from " + std::to_string(kMinAlignment) + " to " +
+                std::to_string(kMaxAlignment));
   }
-  return static_cast<std::uint64_t>(alignment);
+  return alignment;
 }
 
 struct TypeName {

@@ -16,6 +16,7 @@ using ::testing::ElementsAre;
 using testing::error_of;
 using testing::GgufBuilder;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using testing::raw;
 using testing::tiny_gguf_model;
 
@@ -238,6 +239,14 @@ TEST(Gguf, CountsAndTypesThatLieAreFound) {
   EXPECT_THAT(error_for(GgufBuilder().zeros("t", {1}).zeros("t", {1})), HasSubstr("'t' is listed twice"));
   EXPECT_THAT(error_for(GgufBuilder().u32("general.alignment", 0)), HasSubstr("alignment"));
   EXPECT_THAT(error_for(GgufBuilder().u32("general.alignment", 48)), HasSubstr("alignment"));
+}
+
+TEST(Gguf, AnAlignmentThatIsNoMultipleOfEightIsRefused) {
+  for (const std::uint32_t alignment : {1U, 2U, 4U}) {
+    EXPECT_THAT(error_for(GgufBuilder().u32("general.alignment", alignment)),
+                HasSubstr("general.alignment is not a power of two from 8 to 65536"));
+  }
+  EXPECT_THAT(error_for(GgufBuilder().u32("general.alignment", 8)), Not(HasSubstr("alignment")));
 }
 
 TEST(Gguf, ASenselessModelIsRefused) {
