@@ -77,12 +77,19 @@ std::string format_text(const Checkpoint& checkpoint, const Config& config, cons
   return text;
 }
 
+std::vector<Finding> examine_all(const Checkpoint& checkpoint, const Config& config) {
+  std::vector<Finding> findings = examine_tensors(checkpoint, config);
+  for (Finding& finding : examine(checkpoint)) findings.push_back(std::move(finding));
+  return findings;
+}
+
 int run_inspect(const InspectOptions& options) {
   const Checkpoint checkpoint = open_checkpoint(options.model);
   const Config config = parse_config(checkpoint);
   warn_of_short_context(checkpoint.id, config, options.common.context_tokens);
   const MemoryPlan memory = plan_one_sequence(checkpoint, options.common);
-  const std::vector<Finding> findings = options.doctor ? examine(checkpoint) : std::vector<Finding>{};
+  const std::vector<Finding> findings =
+      options.doctor ? examine_all(checkpoint, config) : std::vector<Finding>{};
   if (options.common.json) {
     boost::json::object document = to_json(checkpoint, memory);
     if (options.doctor) {
@@ -111,7 +118,7 @@ void add_inspect(CLI::App& app, Command& command) {
   sub->add_option("MODEL", options->model, "Folder, .gguf file, ORG/NAME in a local cache, or demo:native")
       ->required();
   sub->add_flag("--doctor", options->doctor,
-                "Check template, tokenizer, stop ids and sampling defaults against each other");
+                "Check tensors, template, tokenizer, stop ids and sampling defaults against each other");
   add_common_options(*sub, options->common);
   sub->footer("Examples:\n  touchstone inspect ./model.gguf --doctor\n  touchstone inspect ORG/NAME --json");
   sub->callback([options, &command] { command = [options] { return run_inspect(*options); }; });

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <span>
 
 #include "base/error.h"
 #include "engine/load.h"
+#include "model/wanted_tensors.h"
 #include "text/reasoning.h"
 
 namespace touchstone {
@@ -223,6 +225,22 @@ std::vector<Finding> examine(const Checkpoint& checkpoint) {
     }
   }
   check_sampling(checkpoint, tokenizer, findings);
+  return findings;
+}
+
+std::vector<Finding> examine_tensors(const Checkpoint& checkpoint, const Config& config) {
+  constexpr std::size_t kMostListed = 20;  // files of another model lack hundreds
+  const std::vector<Error> errors = find_tensor_errors(checkpoint, config);
+  std::vector<Finding> findings;
+  for (const Error& error : std::span(errors).first(std::min(errors.size(), kMostListed))) {
+    findings.push_back({"tensor_amiss", error.what(), error.hint()});
+  }
+  if (errors.size() > kMostListed) {
+    findings.push_back(
+        {"more_tensors_amiss",
+         fmt::format("{} tensors are amiss; the first {} are listed", errors.size(), kMostListed),
+         "fetch the model again"});
+  }
   return findings;
 }
 

@@ -1,5 +1,5 @@
-// Looks for what makes a model answer worse than it could: template, tokenizer, stop ids and sampling
-// defaults that disagree.
+// Looks for what makes a model answer worse than it could, or not at all: template, tokenizer, stop ids and
+// sampling defaults that disagree, tensors that are not the model's.
 #pragma once
 
 #include <optional>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "formats/checkpoint.h"
+#include "model/transformer.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -23,6 +24,11 @@ struct Finding {
 /// stop_id_not_special, stop_id_unknown, turn_end_not_a_stop, no_published_sampling, sampling_deviates.
 /// Throws Error only where the tokenizer itself cannot be loaded.
 std::vector<Finding> examine(const Checkpoint& checkpoint);
+
+/// The tensors that the model needs and the files lack, hold in another shape, or hold although such a model
+/// has none: one finding each with the code tensor_amiss, the first ones of many (more_tensors_amiss). Such a
+/// model cannot be loaded.
+std::vector<Finding> examine_tensors(const Checkpoint& checkpoint, const Config& config);
 
 /// The system prompt that a template writes when the conversation has none; nothing when it writes none.
 std::optional<std::string> find_hidden_system_prompt(const ChatTemplate& chat_template,

@@ -19,14 +19,18 @@ const Tensor* Checkpoint::find_tensor(const std::string& name) const {
 
 const Tensor& Checkpoint::tensor(const std::string& name) const {
   const Tensor* found = find_tensor(name);
-  if (found != nullptr) return *found;
+  if (found == nullptr) throw missing_tensor(name);
+  return *found;
+}
+
+Error Checkpoint::missing_tensor(const std::string& name) const {
   if (const auto other = other_dtypes.find(name); other != other_dtypes.end()) {
-    throw Error("model " + id + " stores tensor " + quote(name) + " as " + other->second +
-                    ", and only F32, F16 and BF16 are read",
-                "use an unquantized checkpoint of this model, or a GGUF file");
+    return Error("model " + id + " stores tensor " + quote(name) + " as " + other->second +
+                     ", and only F32, F16 and BF16 are read",
+                 "use an unquantized checkpoint of this model, or a GGUF file");
   }
-  throw Error("model " + id + " has no tensor " + quote(name),
-              "download the model again; it may be of another architecture");
+  return Error("model " + id + " has no tensor " + quote(name),
+               "download the model again; it may be of another architecture");
 }
 
 namespace {

@@ -15,6 +15,7 @@
 
 #include "base/blob.h"
 #include "base/dtype.h"
+#include "base/error.h"
 
 namespace touchstone {
 
@@ -61,6 +62,8 @@ struct Checkpoint {
   /// not read.
   const Tensor& tensor(const std::string& name) const;
   const Tensor* find_tensor(const std::string& name) const;
+  /// What tensor() throws for one that find_tensor() does not find.
+  Error missing_tensor(const std::string& name) const;
 };
 
 /// GGUF names are translated to Hugging Face's (blk.0.attn_q.weight ->

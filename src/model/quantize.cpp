@@ -17,6 +17,7 @@
 #include "model/gptq.h"
 #include "model/kv_pool.h"
 #include "model/least_squares.h"
+#include "model/wanted_tensors.h"
 #include "model/weights.h"
 
 namespace touchstone {
@@ -231,6 +232,7 @@ void write_vector(const Tensor& tensor, AtomicFile& file) {
 void quantize_model(const Checkpoint& checkpoint, const std::vector<std::vector<std::int32_t>>& texts,
                     const QuantizeOptions& options, const std::filesystem::path& path) {
   const Config config = parse_config(checkpoint);
+  check_tensors(checkpoint, config);
   const std::vector<PlannedTensor> plan = plan_file(checkpoint, config, options.to);
   AtomicFile file(path);
   const std::string header = make_quantized_header(checkpoint, plan);
@@ -248,13 +250,12 @@ void quantize_model(const Checkpoint& checkpoint, const std::vector<std::vector<
 
   Calibration c = prepare(config, texts);
   const TwinRows x = split(c.activations.x);
-  StoredMatrix table = find_matrix(checkpoint, kEmbeddingName, config.vocab_size, config.hidden_size);
+  StoredMatrix table = find_matrix(checkpoint, kEmbeddingName);
   on.embed(table, c.ids, x.wanted);
   const std::vector<std::byte> embedding = round_matrix(on.pool(), table, DType::int8_128);
   file.write(embedding);
   if (!config.tie_word_embeddings) {
-    const StoredMatrix head =
-        find_matrix(checkpoint, head_name(config), config.vocab_size, config.hidden_size);
+    const StoredMatrix head = find_matrix(checkpoint, head_name(config));
     file.write(round_matrix(on.pool(), head, DType::int8_128));
   }
   table = {DType::int8_128, config.vocab_size, config.hidden_size, embedding};

@@ -16,6 +16,7 @@
 #include "model/kv_pool.h"
 #include "model/model_memory.h"
 #include "model/profile.h"
+#include "model/wanted_tensors.h"
 #include "model/weights.h"
 
 namespace touchstone {
@@ -38,20 +39,18 @@ KvFormat choose_kv_format(const std::string& kv_dtype, Arithmetic arithmetic) {
 /// The packed matrices', and the vectors' as float32: of what is loaded, whatever else the files hold.
 std::uint64_t plan_weight_bytes(const Checkpoint& checkpoint, const Config& config, PackAs as) {
   std::uint64_t bytes = 0;
-  for (const std::string& name : list_loaded_names(config)) {
+  const std::string head = head_name(config);
+  for (const auto& [name, shape, required] : list_wanted_tensors(config)) {
     const Tensor* found = checkpoint.find_tensor(name);
-    if (found == nullptr) continue;
-    const Tensor& tensor = *found;
-    if (tensor.shape.size() == 1) bytes += static_cast<std::uint64_t>(tensor.shape[0]) * sizeof(float);
-    const auto is_too_large = [](std::int64_t size) {
-      return size > std::numeric_limits<std::int32_t>::max();
-    };
-    // What loading refuses needs no plan.
-    if (tensor.shape.size() != 2 || std::any_of(tensor.shape.begin(), tensor.shape.end(), is_too_large))
-      continue;
-    const StoredMatrix stored{tensor.dtype, static_cast<std::int32_t>(tensor.shape[0]),
-                              static_cast<std::int32_t>(tensor.shape[1]), tensor.bytes};
-    bytes += plan_packing(stored, name == head_name(config) ? pack_head_as(as) : as).bytes();
+    // What loading refuses needs no plan, and an embedding that is not the head stays in its file.
+    if (found == nullptr || found->shape != shape || (name == kEmbeddingName && name != head)) continue;
+    if (shape.size() == 1) {
+      bytes += static_cast<std::uint64_t>(shape.front()) * sizeof(float);
+    } else {
+      const StoredMatrix stored{found->dtype, static_cast<std::int32_t>(shape.front()),
+                                static_cast<std::int32_t>(shape.back()), found->bytes};
+      bytes += plan_packing(stored, name == head ? pack_head_as(as) : as).bytes();
+    }
   }
   return bytes;
 }
@@ -98,9 +97,10 @@ ModelMemory plan_model_memory(const Checkpoint& checkpoint, const ModelOptions& 
                               const PassSize& size) {
   const Config config = parse_config(checkpoint);
   const PackAs as = parse_dtype(options.dtype);
-  const Tensor& head = checkpoint.tensor(head_name(config));
+  const Tensor* head = checkpoint.find_tensor(head_name(config));
+  const DType head_dtype = head != nullptr ? head->dtype : DType::f32;
   const Arithmetic arithmetic = arithmetic_of(
-      plan_packing({head.dtype, config.vocab_size, config.hidden_size, {}}, pack_head_as(as)).format);
+      plan_packing({head_dtype, config.vocab_size, config.hidden_size, {}}, pack_head_as(as)).format);
   const std::int32_t tokens = std::min(size.tokens, kMaxPassTokens);
   std::int32_t widest = std::max(config.hidden_size, config.num_heads * config.head_dim);
   // Gated outputs in bfloat16 are written where they would stand as float32.

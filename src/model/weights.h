@@ -36,25 +36,18 @@ struct Weights {
 using PackFunction = std::function<PackedMatrix(const std::string& name, const StoredMatrix& stored,
                                                 std::span<const std::int32_t> row_order)>;
 
-/// One layer's weights; `pack` is given q, k, v, o, gate, up and down in this order. Throws as load_weights.
+/// One layer's weights; `pack` is given q, k, v, o, gate, up and down in this order. The checkpoint must have
+/// passed check_tensors. Throws Error for integers that no quantization writes.
 LayerWeights load_layer(const Checkpoint& checkpoint, const Config& config, std::int32_t index,
                         const PackFunction& pack);
 
-/// A matrix that is not packed yet. Throws as load_weights.
-StoredMatrix find_matrix(const Checkpoint& checkpoint, const std::string& name, std::int64_t rows,
-                         std::int64_t columns);
+/// A matrix that is not packed yet. Demands and throws as load_layer.
+StoredMatrix find_matrix(const Checkpoint& checkpoint, const std::string& name);
 
-/// The name of the tensor that makes logits: the embedding itself in a model whose head is tied to it.
-std::string head_name(const Config& config);
 /// The head's rounding is felt the most: 4 bits are too few for it.
 inline PackAs pack_head_as(PackAs as) { return as == PackAs::int4 ? PackAs::int8 : as; }
-inline constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
 
-/// The tensors that load_weights reads, those that a model may lack included. Files may hold others.
-std::vector<std::string> list_loaded_names(const Config& config);
-
-/// Packs all weights, or finds them packed in the cache. Throws Error for a missing tensor or one of another
-/// shape than the config says, naming it.
+/// Packs all weights, or finds them packed in the cache. Throws as check_tensors and load_layer.
 Weights load_weights(const Checkpoint& checkpoint, const Config& config, PackAs as,
                      const ModelOptions& options, ThreadPool& pool);
 

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -592,6 +593,26 @@ TEST(CommandLine, InspectNamesTensorsAndMemory) {
       memory.at("total_at_ctx").to_number<std::uint64_t>(),
       memory.at("weights").to_number<std::uint64_t>() +
           memory.at("ctx").to_number<std::uint64_t>() * memory.at("kv_per_token").to_number<std::uint64_t>());
+}
+
+TEST(CommandLine, TheDoctorListsTensorsThatAModelLacks) {
+  const TemporaryFolder folder;
+  std::filesystem::copy(kTiny, folder.path());
+  std::ifstream stored(std::filesystem::path(kTiny) / "config.json");
+  auto config = boost::json::parse(stored).as_object();
+  config["num_hidden_layers"] = config.at("num_hidden_layers").as_int64() + 1;
+  config["tie_word_embeddings"] = false;
+  std::ofstream(folder.path() / "config.json") << boost::json::serialize(config);
+  const std::string model = folder.path().string();
+  const auto document = parse_only_document(touchstone({"inspect", model, "--doctor", "--json"}));
+  std::set<std::string> lacking;
+  for (const auto& finding : document.at("doctor").as_array()) {
+    if (finding.at("code").as_string() == "tensor_amiss") lacking.emplace(finding.at("what").as_string());
+  }
+  EXPECT_TRUE(lacking.contains("model " + model + " has no tensor 'lm_head.weight'"));
+  const ProcessResult result = touchstone({"inspect", model, "--doctor"});
+  EXPECT_EQ(result.exit_status, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("input_layernorm.weight'; download the model again"));
 }
 
 TEST(CommandLine, InspectReadsTheWeightsOnceToTellTheirHash) {

@@ -134,5 +134,33 @@ TEST(Doctor, ComparesSamplingWithThePublishers) {
   EXPECT_THAT(find(unnamed, "no_published_sampling")->advice, HasSubstr("DeepSeek-R1-Distill"));
 }
 
+TEST(Doctor, ListsTheTensorsThatAModelLacksOrHoldsInAnotherShape) {
+  Checkpoint checkpoint = open_checkpoint((testing::golden_dir() / "models" / "qwen2-tied").string());
+  const Config config = parse_config(checkpoint);
+  EXPECT_EQ(codes_of(examine_tensors(checkpoint, config)), "");
+  checkpoint.tensors.erase("model.norm.weight");
+  checkpoint.tensors.erase("model.layers.1.mlp.up_proj.weight");
+  checkpoint.tensors.at("model.layers.0.input_layernorm.weight").shape = {3, 5};
+  const Tensor norm = checkpoint.tensors.at("model.layers.0.input_layernorm.weight");
+  checkpoint.tensors["model.layers.77.input_layernorm.weight"] = norm;
+  const std::vector<Finding> findings = examine_tensors(checkpoint, config);
+  ASSERT_EQ(codes_of(findings), "tensor_amiss tensor_amiss tensor_amiss tensor_amiss ");
+  EXPECT_THAT(findings[0].what,
+              HasSubstr("'model.layers.77.input_layernorm.weight' is there, but config has"));
+  EXPECT_THAT(findings[1].what, HasSubstr("'model.layers.0.input_layernorm.weight' has shape [3, 5]"));
+  EXPECT_THAT(findings[2].what, HasSubstr("no tensor 'model.layers.1.mlp.up_proj.weight'"));
+  EXPECT_THAT(findings[3].what, HasSubstr("no tensor 'model.norm.weight'"));
+}
+
+TEST(Doctor, OfVeryManyTensorsThatAreAmissSaysHowMany) {
+  Checkpoint checkpoint = open_checkpoint((testing::golden_dir() / "models" / "qwen2-tied").string());
+  const Config config = parse_config(checkpoint);
+  checkpoint.tensors.clear();
+  const std::vector<Finding> findings = examine_tensors(checkpoint, config);
+  ASSERT_EQ(findings.size(), 21U);
+  EXPECT_EQ(findings.back().code, "more_tensors_amiss");
+  EXPECT_THAT(findings.back().what, HasSubstr("tensors are amiss; the first 20 are listed"));
+}
+
 }  // namespace
 }  // namespace touchstone
