@@ -105,14 +105,14 @@ bool have_same_form(const PackedMatrix& a, const PackedMatrix& b) {
 /// The file's matrices. Throws Error, saying what is wrong with it.
 std::vector<PackedMatrix> read_matrices(const Blob& file, const PackedKey& key, ThreadPool& pool) {
   Preamble preamble{};
-  if (file.bytes.size() < sizeof preamble) throw Error("is truncated");
+  if (file.bytes.size() < sizeof preamble) throw Error(file.name + " is truncated");
   std::memcpy(&preamble, file.bytes.data(), sizeof preamble);
-  if (preamble.magic != kMagic) throw Error("is of another kind");
-  if (preamble.version != kFileVersion) throw Error("is of another version");
-  if (preamble.file_bytes != file.bytes.size()) throw Error("is truncated");
-  if (preamble.key != key) throw Error("is of another model");
+  if (preamble.magic != kMagic) throw Error(file.name + " is of another kind");
+  if (preamble.version != kFileVersion) throw Error(file.name + " is of another version");
+  if (preamble.file_bytes != file.bytes.size()) throw Error(file.name + " is truncated");
+  if (preamble.key != key) throw Error(file.name + " is of another model");
   const Bytes rest = file.bytes.subspan(sizeof preamble);
-  if (preamble.num_matrices > rest.size() / sizeof(Entry)) throw Error("is damaged");
+  if (preamble.num_matrices > rest.size() / sizeof(Entry)) throw Error(file.name + " is damaged");
   std::vector<Entry> entries(preamble.num_matrices);
   const Bytes table = rest.first(entries.size() * sizeof(Entry));
   std::memcpy(entries.data(), table.data(), table.size());
@@ -130,13 +130,13 @@ std::vector<PackedMatrix> read_matrices(const Blob& file, const PackedKey& key, 
     if (entry.rows <= 0 || entry.rows > INT32_MAX - kLanes || entry.offset % kPageBytes != 0 ||
         __builtin_mul_overflow(entry.panel_bytes, static_cast<std::size_t>(matrix.num_panels()), &end) ||
         __builtin_add_overflow(end, entry.offset, &end) || end > file.bytes.size()) {
-      throw Error("is damaged");
+      throw Error(file.name + " is damaged");
     }
     matrix.panels = file.bytes.subspan(entry.offset, matrix.bytes());
     pieces.push_back(matrix.panels);
     matrices.push_back(std::move(matrix));
   }
-  if (sum_pieces(pieces, pool) != preamble.checksum) throw Error("is damaged");
+  if (sum_pieces(pieces, pool) != preamble.checksum) throw Error(file.name + " is damaged");
   return matrices;
 }
 
@@ -205,7 +205,7 @@ std::vector<PackedMatrix> PackedCache::read() {
     prefer_large_pages(file);
     return read_matrices(file, key_, pool_);
   } catch (const Error& damage) {
-    spdlog::warn("the file of packed weights {} {}: it is made again", path_.string(), damage.what());
+    spdlog::warn("packed weights: {}; it is made again", damage.what());
     fs::remove(path_, error);
     return {};
   }

@@ -131,6 +131,25 @@ TEST_F(PackedCacheFiles, AWeightFileChangedInPlaceMissesWhateverItsTimeOfModific
   EXPECT_NE(after.logits, before.logits);
 }
 
+TEST_F(PackedCacheFiles, AWarningOfAFileThatIsMadeAgainNamesItOnce) {
+  load();
+  const fs::path file = only_file();
+  const auto warning = [&] {
+    ::testing::internal::CaptureStdout();
+    EXPECT_EQ(load().use, PackedCacheUse::miss);
+    std::string text = ::testing::internal::GetCapturedStdout();
+    const std::size_t first = text.find(file.string());
+    EXPECT_NE(first, std::string::npos) << text;
+    EXPECT_EQ(first, text.rfind(file.string())) << text;
+    return text;
+  };
+  change_byte(file, 4096);
+  EXPECT_THAT(warning(), HasSubstr(file.filename().string() + " is damaged; it is made again"));
+  fs::remove(file);
+  fs::create_directory(file);
+  EXPECT_THAT(warning(), HasSubstr(file.filename().string() + " is not a regular file; it is made again"));
+}
+
 TEST_F(PackedCacheFiles, AnotherConfigMisses) {
   load();
   boost::json::object config = read_json(model() / "config.json").as_object();
