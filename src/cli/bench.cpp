@@ -153,10 +153,9 @@ void add_bench(CLI::App& app, Command& command) {
   sub->add_option("--new-tokens", options->benchmark.new_tokens, "Tokens decoded after it")
       ->check(number_from(1, 1 << 20))
       ->capture_default_str();
-  sub->add_option("--batch", options->benchmark.batches,
+  add_list_option(*sub, "--batch", options->benchmark.batches, number_from(1, 1024),
                   "Numbers of sequences that decode at once, as 1,4,16 (the default)")
-      ->delimiter(',')
-      ->check(number_from(1, 1024));
+      ->type_name("INT");
   sub->add_option("--repeat", options->benchmark.repeats, "Counted repetitions, after one that is not")
       ->check(number_from(1, 1000))
       ->capture_default_str();

@@ -34,6 +34,27 @@ CLI::Validator not_empty() {
       [](const std::string& text) -> std::string { return text.empty() ? "the text is empty" : ""; }, "");
 }
 
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> items;
+  std::size_t begin = 0;
+  for (std::size_t comma = text.find(','); comma != std::string::npos; comma = text.find(',', begin)) {
+    items.push_back(text.substr(begin, comma - begin));
+    begin = comma + 1;
+  }
+  items.push_back(text.substr(begin));
+  return items;
+}
+
+CLI::Validator each_item(const CLI::Validator& check) {
+  const auto check_all = [check](const std::string& text) -> std::string {
+    for (const std::string& item : split_list(text)) {
+      if (std::string error = check(item); !error.empty()) return error;
+    }
+    return "";
+  };
+  return CLI::Validator(check_all, check.get_description());
+}
+
 CLI::Validator any_seed() { return number_from(std::uint64_t{0}, std::numeric_limits<std::uint64_t>::max()); }
 
 }  // namespace touchstone::cli

@@ -38,6 +38,32 @@ CLI::Validator name_or_path(const std::vector<std::string>& names);
 
 CLI::Validator not_empty();
 
+/// Splits "a,b,,c" at its commas: empty items stay.
+std::vector<std::string> split_list(const std::string& text);
+
+/// What `check` says of the items of a list, as a,b,c. (CLI11's own delimiter skips empty ones.)
+CLI::Validator each_item(const CLI::Validator& check);
+
+/// An option that is given lists of numbers or names, as a,b,c, with each item checked.
+template <typename Value>
+CLI::Option* add_list_option(CLI::App& app, const std::string& name, std::vector<Value>& values,
+                             const CLI::Validator& check, const std::string& description) {
+  const auto store = [&values](const std::vector<std::string>& lists) {
+    values.clear();
+    for (const std::string& list : lists) {
+      for (const std::string& item : split_list(list)) {
+        Value& value = values.emplace_back();
+        if constexpr (std::is_same_v<Value, std::string>) {
+          value = item;
+        } else {
+          std::from_chars(item.data(), item.data() + item.size(), value);
+        }
+      }
+    }
+  };
+  return app.add_option_function<std::vector<std::string>>(name, store, description)->check(each_item(check));
+}
+
 /// Of the sampling: any whole number of 64 bits.
 CLI::Validator any_seed();
 

@@ -122,10 +122,8 @@ void add_compare(CLI::App& app, Command& command) {
   CLI::App* sub = app.add_subcommand(
       "compare", "Run models over task suites and say which is better, and how sure that is");
   sub->add_option("MODEL", options.models, "Two or more models: folders, .gguf files, ORG/NAME, demo:native");
-  sub->add_option("--suite", options.suites,
-                  "math, code, logic or .jsonl files, as a,b,c (default: those three)")
-      ->check(name_or_path(embedded_suite_names()))
-      ->delimiter(',');
+  add_list_option(*sub, "--suite", options.suites, name_or_path(embedded_suite_names()),
+                  "math, code, logic or .jsonl files, as a,b,c (default: those three)");
   sub->add_option("--limit", options.limit, "Items of each suite (default 50)")
       ->check(number_from(1, 1'000'000));
   sub->add_option("--samples", options.samples, "Answers to each item (default 1)")
@@ -143,10 +141,8 @@ void add_compare(CLI::App& app, Command& command) {
   sub->add_option("--resume", options.resume,
                   "Continue the run in this folder; models and settings are its own")
       ->excludes(out);
-  sub->add_option("--scenario", options.scenarios,
-                  "tutor, completion, ide, embedded or a .json file (default: all four)")
-      ->check(name_or_path(scenario_names))
-      ->delimiter(',');
+  add_list_option(*sub, "--scenario", options.scenarios, name_or_path(scenario_names),
+                  "tutor, completion, ide, embedded or a .json file (default: all four)");
   sub->add_option("--baseline", options.baseline,
                   "Compare all others with this one (default: each with each)");
   sub->add_flag("--no-perf", arguments->no_perf,

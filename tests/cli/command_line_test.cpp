@@ -150,6 +150,14 @@ TEST(CommandLine, ANumberOutOfItsRangeIsWrongUsageThatNamesTheRange) {
   }
   expect_wrong_usage({"serve", "demo:native", "--drain-seconds", "nan"}, "number from 0 to 86400");
   expect_wrong_usage({"bench", "demo:native", "--batch", "1,0"}, "number from 1 to 1024");
+  for (const char* list : {"1,,2", ",1", "1,", ""}) {
+    expect_wrong_usage({"bench", "demo:native", "--batch", list}, "'' is not a whole number from 1 to 1024");
+  }
+  const auto compare = [](const std::string& option, const std::string& list) -> std::vector<std::string> {
+    return {"compare", kTiny, kTiny + "/", option, list};
+  };
+  expect_wrong_usage(compare("--suite", "math,,code"), "'' is not one of");
+  expect_wrong_usage(compare("--scenario", "tutor,"), "'' is not one of");
 }
 
 TEST(CommandLine, OptionsThatContradictEachOtherAreWrongUsage) {
