@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "base/count_of.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "cli/checks.h"
@@ -26,9 +27,10 @@ struct BenchOptions {
 std::string format_profile(const boost::json::object& profile) {
   std::string text;
   for (const char* phase : {"prefill", "decode"}) {
-    text += fmt::format("\n{:<20} {:>9} {:>7} {:>13} {:>8}   (batch {}, {} tokens before)\n", phase, "ms",
-                        "share", "weights GB/s", "GOP/s", profile.at("batch").as_int64(),
-                        phase == std::string_view("decode") ? profile.at("context_tokens").as_int64() : 0);
+    text += fmt::format(
+        "\n{:<20} {:>9} {:>7} {:>13} {:>8}   (batch {}, {} before)\n", phase, "ms", "share", "weights GB/s",
+        "GOP/s", profile.at("batch").as_int64(),
+        count_of(phase == std::string_view("decode") ? profile.at("context_tokens").as_int64() : 0, "token"));
     for (const boost::json::value& stage : profile.at(phase).as_array()) {
       text +=
           fmt::format("{:<20} {:>9.1f} {:>6.1f}% {:>13.1f} {:>8.0f}\n", stage.at("stage").as_string().c_str(),
@@ -64,8 +66,9 @@ std::string format_share(const boost::json::value& share) {
 std::string format_table(const boost::json::object& document) {
   const auto number = [](const boost::json::value& value) { return value.to_number<double>(); };
   const boost::json::object& machine = document.at("machine").as_object();
-  std::string text = fmt::format("{} — {}, {} threads\n", document.at("model").as_string().c_str(),
-                                 machine.at("isa").as_string().c_str(), machine.at("threads").as_int64());
+  std::string text = fmt::format("{} — {}, {}\n", document.at("model").as_string().c_str(),
+                                 machine.at("isa").as_string().c_str(),
+                                 count_of(machine.at("threads").as_int64(), "thread"));
   if (const auto* roofline = document.if_contains("roofline")) {
     text += fmt::format(
         "roofline: reads {:.1f} GB/s, float32 FMA {:.0f} GFLOP/s, bfloat16 {:.0f}, 8-bit products {:.0f} "

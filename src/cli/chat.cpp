@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/blob.h"
+#include "base/count_of.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "cli/cli.h"
@@ -86,8 +87,8 @@ void answer(Chat& chat) {
   const GenerateResult result = chat.engine.generate(std::move(request), interrupted);
   print_text("\n");
   if (result.samples.front().finish_reason == FinishReason::length) {
-    std::fprintf(stderr, "touchstone: the answer was cut off at %zu tokens; raise --max-new-tokens\n",
-                 result.samples.front().ids.size());
+    std::fprintf(stderr, "touchstone: the answer was cut off at %s; raise --max-new-tokens\n",
+                 count_of(std::ssize(result.samples.front().ids), "token").c_str());
   }
   chat.messages.push_back({{"role", "assistant"}, {"content", (opened ? "<think>\n" : "") + text}});
   clear_interrupt();

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "base/count_of.h"
 #include "base/interrupt.h"
 #include "cli/checks.h"
 #include "cli/cli.h"
@@ -97,9 +98,9 @@ int run(const CLI::App& sub, const CompareArguments& arguments, const std::strin
   printer.clear();
   if (result.interrupted) {
     std::fprintf(
-        stderr,
-        "touchstone: compare: stopped; %d answers are kept; continue with: touchstone compare --resume %s\n",
-        result.answers_kept, result.folder.c_str());
+        stderr, "touchstone: compare: stopped; %s kept; continue with: touchstone compare --resume %s\n",
+        (count_of(result.answers_kept, "answer") + (result.answers_kept == 1 ? " is" : " are")).c_str(),
+        result.folder.c_str());
     return kExitInterrupted;
   }
   std::fprintf(stderr, "touchstone: compare: wrote report.html, report.md, report.json to %s\n",

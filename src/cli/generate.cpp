@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/blob.h"
+#include "base/count_of.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/parse_json.h"
@@ -133,8 +134,8 @@ int run_generate(const GenerateOptions& options) {
   refuse_what_cannot_fit("generate " + options.model, {&checkpoint, 1}, options.common, running, 0);
   const auto model =
       std::make_shared<LoadedModel>(load_checkpoint(std::move(checkpoint), {loading, options.raw}));
-  spdlog::info("loaded {} in {:.0f} ms: {}, {} threads", model->id, model->load_ms, model->transformer->isa(),
-               model->transformer->num_threads());
+  spdlog::info("loaded {} in {:.0f} ms: {}, {}", model->id, model->load_ms, model->transformer->isa(),
+               count_of(model->transformer->num_threads(), "thread"));
   Prompt prompt = read_prompt(options, *model);
   const SamplingParams sampling = apply(options.sampling, model->defaults);
   const std::int32_t tokens =

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/count_of.h"
 #include "cli/cli.h"
 #include "engine/context_length.h"
 #include "engine/doctor.h"
@@ -103,8 +104,8 @@ int run_inspect(const InspectOptions& options) {
   }
   std::string text = format_text(checkpoint, config, memory);
   if (options.doctor)
-    text +=
-        findings.empty() ? "doctor: nothing amiss\n" : fmt::format("doctor: {} findings\n", findings.size());
+    text += findings.empty() ? "doctor: nothing amiss\n"
+                             : "doctor: " + count_of(std::ssize(findings), "finding") + "\n";
   for (const Finding& f : findings) text += fmt::format("  {}: {}; {}\n", f.code, f.what, f.advice);
   print_text(text);
   return kExitDone;

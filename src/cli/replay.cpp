@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/blob.h"
+#include "base/count_of.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/parse_json.h"
@@ -55,7 +56,7 @@ std::string format_text(const ReplayReport& report) {
                           check.num_tokens, format_choice(check.token->expected),
                           format_choice(check.token->got));
     } else {
-      text += check.same() ? fmt::format("the same {} tokens and bytes\n", check.num_tokens)
+      text += check.same() ? fmt::format("the same {} and bytes\n", count_of(check.num_tokens, "token"))
                            : check.other_difference + "\n";
     }
   }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/blob.h"
+#include "base/count_of.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/parse_json.h"
@@ -97,7 +98,7 @@ int run_score(const ScoreOptions& options) {
   if (options.common.json) {
     print_json({{"n", ids.size()}, {"nll_mean", nll_mean}, {"positions", std::move(positions)}});
   } else {
-    print_text(table + fmt::format("{} tokens, mean NLL {:.5f}\n", ids.size(), nll_mean));
+    print_text(table + fmt::format("{}, mean NLL {:.5f}\n", count_of(std::ssize(ids), "token"), nll_mean));
   }
   return kExitDone;
 }

@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "base/count_of.h"
 #include "eval/report_words.h"
 
 namespace touchstone {
@@ -161,11 +162,11 @@ std::string html_flipped(const Report& report) {
   for (const AccuracyComparison& comparison : report.accuracy) {
     const auto add = [&](int winner, int loser, const std::vector<std::string>& items) {
       if (items.empty()) return;
-      html += fmt::format(
-          "<details><summary>{}: {} right {} {}{}: {} items</summary><div>{}</div></details>\n",
-          escape_html(report.suites[static_cast<std::size_t>(comparison.suite)].name),
-          escape_html(label_of(report, winner)), one_sample ? "where" : "more often than",
-          escape_html(label_of(report, loser)), one_sample ? " is not" : "", items.size(), html_list(items));
+      html += fmt::format("<details><summary>{}: {} right {} {}{}: {}</summary><div>{}</div></details>\n",
+                          escape_html(report.suites[static_cast<std::size_t>(comparison.suite)].name),
+                          escape_html(label_of(report, winner)), one_sample ? "where" : "more often than",
+                          escape_html(label_of(report, loser)), one_sample ? " is not" : "",
+                          count_of(std::ssize(items), "item"), html_list(items));
     };
     add(comparison.a, comparison.b, comparison.only_a_items);
     add(comparison.b, comparison.a, comparison.only_b_items);

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <string_view>
 
+#include "base/count_of.h"
+
 namespace touchstone {
 namespace {
 
@@ -116,10 +118,11 @@ void add_limit_notes(const Report& report, std::vector<std::string>& notes) {
     }
     if (cut_off + looped == 0) continue;
     notes.push_back(
-        fmt::format("{}: {} of {} answers ran into the limit of {} tokens before an answer stood there ({} "
+        fmt::format("{}: {} of {} ran into the limit of {} before an answer stood there ({} "
                     "of them in a loop). "
                     "They count as not correct; a larger --max-new-tokens may change the score.",
-                    candidate.info.label, cut_off + looped, all, report.settings.max_new_tokens, looped));
+                    candidate.info.label, cut_off + looped, count_of(all, "answer"),
+                    count_of(report.settings.max_new_tokens, "token"), looped));
   }
 }
 
@@ -184,7 +187,7 @@ std::string suite_title(const Report& report, int suite) {
   const SuiteInfo& info = report.suites[static_cast<std::size_t>(suite)];
   const int items =
       report.candidates.empty() ? 0 : report.candidates[0].suites[static_cast<std::size_t>(suite)].items;
-  std::string text = fmt::format("{} ({}, {} items", kind_title(info.kind), info.name, items);
+  std::string text = fmt::format("{} ({}, {}", kind_title(info.kind), info.name, count_of(items, "item"));
   if (report.settings.samples > 1) text += fmt::format(" x {} samples", report.settings.samples);
   return text + ")";
 }
@@ -417,9 +420,9 @@ std::vector<std::string> make_method_lines(const Report& report) {
         report.candidates[0].cost->batch));
     lines.push_back(fmt::format(
         "Peak memory: largest resident size of the process (VmHWM) during the quality pass, only this "
-        "candidate loaded, minus its size before loading: weights and the KV cache of up to {} sequences. "
+        "candidate loaded, minus its size before loading: weights and the KV cache of up to {}. "
         "One measurement, so no interval; differences under {:.0f} % are not told apart.",
-        report.candidates[0].cost->batch, kMemoryTie * 100));
+        count_of(report.candidates[0].cost->batch, "sequence"), kMemoryTie * 100));
   }
   return lines;
 }
@@ -437,7 +440,8 @@ std::string accuracy_verdict(const Report& report, const AccuracyComparison& com
     text += "; so few items could not have shown any difference";
   }
   if (comparison.more_items) {
-    text += fmt::format("; about {} more items would be needed", format_about(*comparison.more_items));
+    const std::string about = format_about(*comparison.more_items);
+    text += fmt::format("; about {} more item{} would be needed", about, about == "1" ? "" : "s");
   } else {
     text += "; no difference was seen";
   }
@@ -470,8 +474,8 @@ std::vector<std::string> make_notes(const Report& report) {
   add_noise_notes(report, notes);
   if (report.excluded_items > 0) {
     notes.push_back(
-        fmt::format("{} items could not be graded for every candidate and are left out of all accuracies.",
-                    report.excluded_items));
+        fmt::format("{} could not be graded for every candidate and {} left out of all accuracies.",
+                    count_of(report.excluded_items, "item"), report.excluded_items == 1 ? "is" : "are"));
   }
   for (const CandidateResult& candidate : report.candidates) {
     if (candidate.cached_tokens.mean < 0.05 * candidate.prompt_tokens.mean ||

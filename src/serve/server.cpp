@@ -13,6 +13,7 @@
 #include <csignal>
 #include <set>
 
+#include "base/count_of.h"
 #include "base/error.h"
 #include "serve/access.h"
 #include "serve/log.h"
@@ -160,7 +161,7 @@ void Server::Impl::begin_drain() {
   http->begin_drain();
   drain_end = Clock::now() + std::chrono::duration_cast<Clock::duration>(
                                  std::chrono::duration<double>(options.drain_seconds));
-  spdlog::info("draining: {} requests are under way", http->num_busy());
+  spdlog::info("draining: {} under way", count_of(static_cast<std::int64_t>(http->num_busy()), "request"));
   poll_drain();
 }
 
@@ -168,7 +169,7 @@ void Server::Impl::poll_drain() {
   const auto now = Clock::now();
   if (http->num_busy() == 0 || (cut && now >= drain_end)) return end();
   if (!cut && now >= drain_end) {
-    spdlog::warn("cutting off {} requests", http->num_busy());
+    spdlog::warn("cutting off {}", count_of(static_cast<std::int64_t>(http->num_busy()), "request"));
     cut = true;
     api.fleet->cancel_all();
     drain_end = now + kFarewell;

@@ -93,6 +93,24 @@ TEST(Report, OutcomesAreCountedApart) {
       << report.notes[0];
 }
 
+TEST(Report, OneThingIsCountedInTheSingular) {
+  FakeRun run;
+  run.items = 2;
+  run.outcome = [](int candidate, int, int item, int) {
+    if (item == 1) return Outcome::error;
+    return candidate == 0 ? Outcome::correct : Outcome::cut_off;
+  };
+  const Report report = make_fake_report(run);
+  for (const std::string& text :
+       {report_to_markdown(report), report_to_html(report), report_to_text(report)}) {
+    EXPECT_TRUE(contains(text, "1 item could not be graded for every candidate and is left out")) << text;
+    EXPECT_FALSE(contains(text, "1 items")) << text;
+  }
+  EXPECT_TRUE(contains(report_to_markdown(report), "Maths accuracy (math, 1 item)"));
+  EXPECT_TRUE(contains(report_to_html(report), "Maths accuracy (math, 1 item)"));
+  EXPECT_TRUE(contains(report_to_html(report), "alpha right where beta is not: 1 item</summary>"));
+}
+
 TEST(Report, ItemsThatCouldNotBeGradedAreLeftOutForEveryone) {
   FakeRun run;
   run.items = 20;
