@@ -45,6 +45,7 @@ struct LoadedModel {
   std::string id;
   ModelOptions options;  // as it was loaded
   Checkpoint checkpoint;
+  std::string stored_type;  // what most of its weights are stored as, in the files' words: "Q4_K", "BF16"
   std::shared_ptr<Transformer> transformer;
   Tokenizer tokenizer;
   std::optional<ChatTemplate> chat_template;

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <functional>
 #include <future>
+#include <map>
+#include <numeric>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -104,6 +107,18 @@ void set_token_string(object& context, std::string_view key, std::optional<std::
   if (id && !context.contains(key)) context[key] = tokenizer.token(*id);
 }
 
+/// The type that holds the most weights.
+std::string find_stored_type(const Checkpoint& checkpoint) {
+  std::map<DType, std::int64_t> counts;
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    counts[tensor.dtype] +=
+        std::accumulate(tensor.shape.begin(), tensor.shape.end(), std::int64_t{1}, std::multiplies<>());
+  }
+  const auto most = std::max_element(counts.begin(), counts.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  return std::string(dtype_info(most->first).name);
+}
+
 /// Gives back what only loading needs: the packed weights and the tokenizer are all that runs.
 void release_loaded(Checkpoint& checkpoint) {
   checkpoint.tensors.clear();
@@ -196,12 +211,14 @@ LoadedModel load_checkpoint(Checkpoint checkpoint, const LoadOptions& options) {
   std::optional<ChatTemplate> chat_template;
   if (!options.raw && checkpoint.chat_template) chat_template = load_chat_template(checkpoint);
   SamplingParams defaults = load_defaults(checkpoint, tokenizer);
+  std::string stored_type = find_stored_type(checkpoint);
   release_loaded(checkpoint);
   const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - start;
   std::string id = checkpoint.id;
   return {.id = std::move(id),
           .options = options,
           .checkpoint = std::move(checkpoint),
+          .stored_type = std::move(stored_type),
           .transformer = std::move(transformer),
           .tokenizer = std::move(tokenizer),
           .chat_template = std::move(chat_template),

@@ -263,7 +263,7 @@ json::object describe_details(const LoadedModel& model) {
           {"parameter_size", count >= 1e9   ? fmt::format("{:.1f}B", count / 1e9)
                              : count >= 1e6 ? fmt::format("{:.1f}M", count / 1e6)
                                             : fmt::format("{:.1f}K", count / 1e3)},
-          {"quantization_level", dtype == "auto" ? "unknown" : dtype}};
+          {"quantization_level", dtype == "auto" ? model.stored_type : dtype}};
 }
 
 std::string format_start_time() {
@@ -281,6 +281,19 @@ json::object describe_ollama_tag(const LoadedModel& model, const std::optional<M
           {"size", model.transformer->weight_bytes()},
           {"digest", hashes ? hashes->weights : ""},
           {"details", ollama::describe_details(model)}};
+}
+
+json::object describe_running_ollama_model(const LoadedModel& model, const std::optional<ModelHashes>& hashes,
+                                           std::int32_t max_sequence_tokens) {
+  return {{"name", model.id},
+          {"model", model.id},
+          {"size", model.transformer->weight_bytes()},
+          {"digest", hashes ? hashes->weights : ""},
+          {"details", ollama::describe_details(model)},
+          // No time unloads a model, and clients take a missing one for a time that is over.
+          {"expires_at", "9999-12-31T23:59:59Z"},
+          {"size_vram", 0},
+          {"context_length", max_sequence_tokens}};
 }
 
 json::object describe_ollama_model(const LoadedModel& model, std::int32_t max_sequence_tokens) {

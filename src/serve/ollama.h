@@ -12,6 +12,10 @@ namespace touchstone::serve {
 
 /// An entry of /api/tags, with what is known of the hashes.
 boost::json::object describe_ollama_tag(const LoadedModel& model, const std::optional<ModelHashes>& hashes);
+/// An entry of /api/ps.
+boost::json::object describe_running_ollama_model(const LoadedModel& model,
+                                                  const std::optional<ModelHashes>& hashes,
+                                                  std::int32_t max_sequence_tokens);
 /// What /api/show says. `max_sequence_tokens`: prompt and answer together.
 boost::json::object describe_ollama_model(const LoadedModel& model, std::int32_t max_sequence_tokens);
 

@@ -167,6 +167,17 @@ HttpResponse list_ollama_tags(Api& api, const HttpRequest&) {
   return to_response(json::object{{"models", std::move(list)}});
 }
 
+HttpResponse list_running_ollama_models(Api& api, const HttpRequest&) {
+  json::array list;
+  for (int i = 0; i < static_cast<int>(api.fleet->models().size()); ++i) {
+    api.fleet->look(i, [&](const ModelRunner& runner) {
+      list.push_back(describe_running_ollama_model(runner.model(), runner.hashes().look(),
+                                                   runner.max_sequence_tokens()));
+    });
+  }
+  return to_response(json::object{{"models", std::move(list)}});
+}
+
 HttpResponse show_version(Api&, const HttpRequest&) {
   return to_response(json::object{{"version", engine_version()}});
 }
@@ -318,6 +329,7 @@ constexpr Route kRoutes[] = {{"/health", show_health, nullptr, nullptr, false},
                              {"/api/chat", nullptr, complete, &kOllamaChat},
                              {"/api/generate", nullptr, complete, &kOllamaGenerate},
                              {"/api/tags", list_ollama_tags, nullptr, &kOllamaChat},
+                             {"/api/ps", list_running_ollama_models, nullptr, &kOllamaChat},
                              {"/api/version", show_version, nullptr, &kOllamaChat},
                              {"/api/show", nullptr, show_ollama_model, &kOllamaChat},
                              {"/tokenize", nullptr, tokenize, nullptr},

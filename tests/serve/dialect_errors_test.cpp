@@ -57,7 +57,7 @@ TEST_F(DialectErrors, WhatIsNotThereOrTooLargeIsSaidInTheApisForm) {
     expect_error(path, "{}", 404, "nothing at");
   }
   EXPECT_EQ(server->ask(get("/v1/messages/batches")).json().at("type"), "error");
-  EXPECT_TRUE(server->ask(get("/api/ps")).json().at("error").is_string());
+  EXPECT_TRUE(server->ask(get("/api/nothing")).json().at("error").is_string());
   EXPECT_TRUE(server->ask(get("/api/chat")).json().at("error").is_string());
   const std::string late =
       "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n";

@@ -197,6 +197,16 @@ TEST(Ollama, ModelsAreListedAndShown) {
   EXPECT_GT(shown.at("model_info").at("qwen2.context_length").as_int64(), 0);
 }
 
+TEST(Ollama, TheQuantizationLevelIsTheTypeThatWeightsAreStoredIn) {
+  const RunningServer server;
+  const std::string stored = load_demo("native")->stored_type;
+  EXPECT_EQ(stored, "BF16");
+  const json::value tags = server.ask(get("/api/tags")).json();
+  EXPECT_EQ(text_of(tags.at("models").at(1).at("details").at("quantization_level")), stored);
+  const json::value shown = server.ask(post("/api/show", R"({"model":"demo:native"})")).json();
+  EXPECT_EQ(text_of(shown.at("details").at("quantization_level")), stored);
+}
+
 // ---- Anthropic ----
 
 TEST(Anthropic, AMessageIsAnsweredAsAChat) {

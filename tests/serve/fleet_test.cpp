@@ -99,6 +99,21 @@ TEST(Fleet, AModelIsLoadedWhenItIsAskedForInPlaceOfTheOneThatNobodyUses) {
   EXPECT_EQ(server.metric_of("touchstone_model_loads_total", kFirst), 2);
 }
 
+TEST(Fleet, OllamasListOfRunningModelsHoldsThoseThatAreLoaded) {
+  const FleetServer server(pair_of(1), 1);
+  const auto running = [&] { return server.ask(get("/api/ps")).json().at("models").as_array(); };
+  ASSERT_EQ(running().size(), 1U);
+  const boost::json::value first = running().at(0);
+  EXPECT_EQ(first.at("name").as_string(), kFirst);
+  EXPECT_EQ(first.at("model").as_string(), kFirst);
+  EXPECT_GT(first.at("size").to_number<double>(), 0);
+  EXPECT_GT(first.at("context_length").as_int64(), 0);
+  EXPECT_EQ(first.at("details").at("family"), "qwen2");
+  ASSERT_EQ(server.ask(chat_with(kSecond)).status, 200);
+  ASSERT_EQ(running().size(), 1U);
+  EXPECT_EQ(running().at(0).at("name").as_string(), kSecond);
+}
+
 TEST(Fleet, WhatIsCountedOfAModelStaysAndGoesOnGrowingWhenItIsUnloadedAndLoadedAgain) {
   const FleetServer server(pair_of(1), 1);
   const auto model_seconds = [&] {
