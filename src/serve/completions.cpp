@@ -96,9 +96,7 @@ void send_end(Completion& c) {
     return send_failure(c, c.reply.abandoned() ? make_abandoned_error() : make_shutdown_error());
   }
   if (ended("deadline") && !has_tokens) {
-    return send_failure(
-        c, make_error(504, "timeout_error", "the request's time was over before its first token", "timeout",
-                      "deadline_exceeded"));
+    return send_failure(c, make_deadline_error());
   }
   if (!c.request.stream) return c.reply.send({.body = c.dialect().write_whole(c.response), .headers = {}});
   c.reply.write(c.dialect().write_end(c.response));
@@ -194,13 +192,6 @@ void fail_job(Completion& c, const std::exception_ptr& error) {
   }
 }
 
-std::optional<Clock::time_point> find_deadline(const CompletionRequest& request, const CompletionCall& call) {
-  double seconds = request.timeout_s.value_or(call.header_timeout_s);
-  if (call.header_timeout_s > 0) seconds = std::min(seconds, call.header_timeout_s);
-  if (seconds <= 0) return std::nullopt;
-  return call.received + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-}
-
 HttpResponse refuse_for_queue(const ModelRunner& runner) {
   HttpResponse busy =
       make_error(429, "rate_limit_error", "the queue is full; try again later", {}, "queue_full");
@@ -246,7 +237,7 @@ GenerateRequest make_generate_request(const std::shared_ptr<Completion>& complet
   request.reasoning_opened = prompt.reasoning_opened;
   request.loop_guard = c.request.loop_guard;
   request.constraint = c.request.form.grammar;
-  request.deadline = find_deadline(c.request, c.call);
+  request.deadline = find_deadline(c.request.timeout_s, c.call.header_timeout_s, c.call.received);
   request.prompt_only = c.request.prompt_only;
   request.cache_salt = make_salt(c.call.caller);
   request.on_token = [completion, first_choice](const TokenEvent& event) {
@@ -282,6 +273,14 @@ Job make_job(const std::shared_ptr<Completion>& completion, std::size_t prompt,
 }
 
 }  // namespace
+
+std::optional<Clock::time_point> find_deadline(std::optional<double> timeout_s, double header_timeout_s,
+                                               Clock::time_point received) {
+  double seconds = timeout_s.value_or(header_timeout_s);
+  if (header_timeout_s > 0) seconds = std::min(seconds, header_timeout_s);
+  if (seconds <= 0) return std::nullopt;
+  return received + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
 
 RequestModel describe_for_requests(const ModelRunner& runner) {
   const LoadedModel& model = runner.model();

@@ -26,6 +26,10 @@ struct CompletionCall {
   std::shared_ptr<ModelRunner> lease = nullptr;  // keeps the model loaded until the answer is complete
 };
 
+/// When a request's time is over: the shorter one of what its body and its header (0: nothing) say.
+std::optional<Clock::time_point> find_deadline(std::optional<double> timeout_s, double header_timeout_s,
+                                               Clock::time_point received);
+
 /// What the requests to a model are read against.
 RequestModel describe_for_requests(const ModelRunner& runner);
 

@@ -53,6 +53,9 @@ struct Dialect {
   /// What a request gets that wants no more than its model loaded, or unloaded; nothing: another request.
   /// null: the API has none such. Throws RequestError.
   std::optional<std::string> (*answer_load)(FieldReader& fields, const std::string& model) = nullptr;
+  /// The seconds that the request's body gives its answer; null: an API whose bodies don't. Throws
+  /// RequestError.
+  std::optional<double> (*read_timeout)(FieldReader& fields) = nullptr;
   /// Throws RequestError, which names the field.
   CompletionRequest (*read)(const boost::json::object& body, const RequestModel& model);
   const char* stream_type;  // its streams' content type

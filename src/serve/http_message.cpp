@@ -68,6 +68,11 @@ HttpResponse make_loading_error() {
   return make_unavailable_error("the server is loading its models", "loading");
 }
 
+HttpResponse make_deadline_error() {
+  return make_error(504, "timeout_error", "the request's time was over before its first token", "timeout",
+                    "deadline_exceeded");
+}
+
 HttpResponse make_shutdown_error() {
   return make_unavailable_error("the server is shutting down", "shutting_down");
 }

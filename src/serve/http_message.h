@@ -49,6 +49,8 @@ HttpResponse make_error(unsigned status, std::string_view type, std::string_view
 HttpResponse make_loading_error();
 /// 503: the server is ending.
 HttpResponse make_shutdown_error();
+/// Of a request whose time is over before it is answered.
+HttpResponse make_deadline_error();
 /// 499: for the log, the metrics, and a client that has only closed its side of the connection.
 HttpResponse make_abandoned_error();
 

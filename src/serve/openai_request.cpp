@@ -116,7 +116,7 @@ void read_common(FieldReader& fields, const RequestModel& model, CompletionReque
   request.n = static_cast<std::int32_t>(fields.integer("n", 1, kMaxSamples).value_or(1));
   request.stream = fields.boolean("stream").value_or(false);
   request.wants_receipt = fields.boolean("receipt").value_or(false);
-  request.timeout_s = fields.number("timeout", 0.001, 86400);
+  request.timeout_s = read_timeout(fields);
   request.loop_guard = fields.boolean("loop_guard").value_or(true);
   request.form = read_response_format(fields, request.ignored);
   if (const json::object* options = fields.object("stream_options")) {
@@ -260,6 +260,8 @@ std::vector<Prompt> read_prompts(FieldReader& fields, const RequestModel& model)
 }
 
 }  // namespace
+
+std::optional<double> read_timeout(FieldReader& fields) { return fields.number("timeout", 0.001, 86400); }
 
 CompletionRequest read_chat_request(const json::object& body, const RequestModel& model) {
   FieldReader fields(body);

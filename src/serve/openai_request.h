@@ -52,6 +52,8 @@ struct CompletionRequest {
 };
 
 /// Both throw RequestError, which names the field.
+/// The field "timeout", in seconds. Throws RequestError.
+std::optional<double> read_timeout(FieldReader& fields);
 CompletionRequest read_chat_request(const boost::json::object& body, const RequestModel& model);
 CompletionRequest read_text_request(const boost::json::object& body, const RequestModel& model);
 

@@ -248,7 +248,8 @@ std::string write_stream_error(std::int64_t, const HttpError& error) {
 
 }  // namespace
 
-const Dialect kOpenAiChat = {.read = read_chat_request,
+const Dialect kOpenAiChat = {.read_timeout = read_timeout,
+                             .read = read_chat_request,
                              .stream_type = "text/event-stream",
                              .ping = kPingComment,
                              .write_delta = write_chat_delta,
@@ -257,7 +258,8 @@ const Dialect kOpenAiChat = {.read = read_chat_request,
                              .write_error = format_error,
                              .write_stream_error = write_stream_error};
 
-const Dialect kOpenAiText = {.read = read_text_request,
+const Dialect kOpenAiText = {.read_timeout = read_timeout,
+                             .read = read_text_request,
                              .stream_type = "text/event-stream",
                              .ping = kPingComment,
                              .write_delta = write_text_delta,

@@ -38,6 +38,7 @@ HttpResponse to_response(const RequestError& error) {
 struct NotLoaded {
   int model;
   bool streams;
+  std::optional<Clock::time_point> deadline;
 };
 
 int find_model(const Api& api, const std::string& name) {
@@ -48,17 +49,18 @@ int find_model(const Api& api, const std::string& name) {
 }
 
 /// The model's runner, which stays loaded as long as the result is held.
-ModelFleet::Lease find_runner(Api& api, int model, const std::string& name, bool streams) {
+ModelFleet::Lease find_runner(Api& api, int model, const std::string& name, bool streams,
+                              std::optional<Clock::time_point> deadline) {
   if (ModelFleet::Lease runner = api.fleet->lease(model)) return runner;
   if (!api.fleet->can_fit(model)) {
     throw RequestError(400, "the model '" + name + "' takes more memory than this server may use", "model",
                        "model_too_large");
   }
-  throw NotLoaded{model, streams};
+  throw NotLoaded{model, streams, deadline};
 }
 
 ModelFleet::Lease find_runner(Api& api, const std::string& name) {
-  return find_runner(api, find_model(api, name), name, false);
+  return find_runner(api, find_model(api, name), name, false, std::nullopt);
 }
 
 // ---- what answers at once ----
@@ -223,23 +225,27 @@ void complete(Api& api, const PostCall& call, Reply& reply) {
   FieldReader fields(body);
   const std::string name = fields.string("model").value_or("");
   const int model = find_model(api, name);
+  const double header_timeout_s = header_timeout(call.request);
+  const std::optional<double> timeout_s =
+      call.dialect->read_timeout != nullptr ? call.dialect->read_timeout(fields) : std::nullopt;
+  const auto deadline = find_deadline(timeout_s, header_timeout_s, call.request.received);
   const bool unloads = call.dialect->unloads != nullptr && call.dialect->unloads(fields);
   if (call.dialect->answer_load != nullptr) {
     const std::string& id = api.fleet->models()[static_cast<std::size_t>(model)].id;
     if (auto answer = call.dialect->answer_load(fields, id)) {
       if (unloads) api.fleet->unload(model);
-      if (!unloads) find_runner(api, model, name, false);
+      if (!unloads) find_runner(api, model, name, false, deadline);
       return reply.send({.body = std::move(*answer), .headers = {}});
     }
   }
   const bool streams = fields.boolean("stream").value_or(false);
-  ModelFleet::Lease runner = find_runner(api, model, name, streams);
+  ModelFleet::Lease runner = find_runner(api, model, name, streams, deadline);
   if (unloads) runner = unload_behind(api, model, std::move(runner));
   start_completion(body,
                    {.dialect = call.dialect,
                     .caller = call.caller,
                     .request_id = call.request.id,
-                    .header_timeout_s = header_timeout(call.request),
+                    .header_timeout_s = header_timeout_s,
                     .received = call.request.received,
                     .ping_interval = api.ping_interval,
                     .answers = &api.answers,
@@ -438,29 +444,38 @@ struct LoadWait {
   PostCall call;
   Reply reply;
   bool streams;
+  std::optional<Clock::time_point> deadline;
   boost::asio::steady_timer timer;
-  bool is_over = false;  // the model is there, or cannot be had, or the client has left
+  bool is_over = false;  // the model is there, or cannot be had, or the client has left, or time is over
+
+  bool is_late() const { return deadline && *deadline <= Clock::now(); }
 };
 
-/// Looks after the client until the model is there.
+/// Looks after the client and its deadline until the model is there.
 void keep_waiting(Api& api, const std::shared_ptr<LoadWait>& wait) {
   constexpr std::chrono::milliseconds kBetweenLooks{100};
-  wait->timer.expires_after(kBetweenLooks);
+  const auto next_look = Clock::now() + kBetweenLooks;
+  wait->timer.expires_at(std::min(next_look, wait->deadline.value_or(next_look)));
   wait->timer.async_wait([&api, wait](const boost::system::error_code&) {
     if (wait->is_over) return;
     if (wait->reply.abandoned()) {
       wait->is_over = true;
       return send_error(wait->reply, wait->call.dialect, make_abandoned_error());
     }
+    if (wait->is_late()) {
+      wait->is_over = true;
+      return send_error(wait->reply, wait->call.dialect, make_deadline_error());
+    }
     if (wait->streams) break_silence(wait->reply, *wait->call.dialect, api.ping_interval);
     keep_waiting(api, wait);
   });
 }
 
-/// Runs the call when the model is there. What its deadline is, the call itself knows.
+/// Runs the call when the model is there.
 void load_and_run(Api& api, Post post, NotLoaded missing, PostCall call, Reply reply) {
   boost::asio::thread_pool& worker = worker_for(api, call);
   const auto wait = std::make_shared<LoadWait>(LoadWait{std::move(call), std::move(reply), missing.streams,
+                                                        missing.deadline,
                                                         boost::asio::steady_timer(worker.get_executor())});
   keep_waiting(api, wait);
   const auto take = [&api, &worker, post, wait](const ModelFleet::Lease& lease, ModelFleet::Refusal refusal) {
@@ -472,7 +487,9 @@ void load_and_run(Api& api, Post post, NotLoaded missing, PostCall call, Reply r
       send_error(wait->reply, wait->call.dialect, refuse_model(api, refusal));
     });
   };
-  api.fleet->wait_for(missing.model, {.is_gone = [wait] { return wait->reply.abandoned(); }, .take = take});
+  api.fleet->wait_for(
+      missing.model,
+      {.is_gone = [wait] { return wait->reply.abandoned() || wait->is_late(); }, .take = take});
 }
 
 /// Whether the body is to be unpacked before it can be read.

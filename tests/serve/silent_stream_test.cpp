@@ -233,6 +233,28 @@ TEST_F(LoadingStream, IsGivenUpWhileItWaitsWhenItsClientLeaves) {
   EXPECT_LE(loads_of("demo:third"), 0);  // nobody waited for it any more
 }
 
+TEST_F(LoadingStream, IsToldAtItsDeadlineThatItsTimeIsOverThoughTheModelIsStillBeingLoaded) {
+  start(std::chrono::milliseconds(1));
+  const auto streams = ask({.path = kForms[0].path,
+                            .body = R"({"timeout":0.3,)" + kForms[0].body.substr(1),
+                            .ping = {},
+                            .end = {},
+                            .error = {}});
+  const auto whole = ask({.path = kForms[0].path,
+                          .body = R"({"timeout":0.3,)" + kQuestion + "}",
+                          .ping = {},
+                          .end = {},
+                          .error = {}});
+  const TestResponse refused = whole->receive();  // though the gate is closed
+  EXPECT_EQ(refused.status, 504);
+  EXPECT_EQ(refused.json().at("error").at("code"), "deadline_exceeded");
+  const TestResponse cut = streams->receive();
+  EXPECT_EQ(cut.status, 200);
+  EXPECT_NE(cut.body.find(R"("code":"deadline_exceeded")"), std::string::npos) << cut.body;
+  EXPECT_TRUE(cut.body.ends_with(kForms[0].end)) << cut.body;
+  open_gate();
+}
+
 TEST_F(LoadingStream, GivesItsPlaceAmongThoseWhoWaitToOthersWhenItsClientLeaves) {
   start(std::chrono::hours(1));
   std::vector<std::unique_ptr<TestClient>> clients;
