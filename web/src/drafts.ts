@@ -2,6 +2,9 @@
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { loadSetting, saveSetting } from './storage.ts';
 
+// Input methods and dictation change a field thousands of times for one long text: storing all of it each time halts the page.
+const SAVE_AFTER_MS = 300;
+
 const drafts = new Map(Object.entries(loadSetting<Record<string, string>>('drafts', {}, 'tab')));
 
 /** The draft of this name; undefined where there is none. */
@@ -9,11 +12,26 @@ export function findDraft(name: string): string | undefined {
   return drafts.get(name);
 }
 
+let saveTimer: ReturnType<typeof setTimeout> | undefined;
+
+function saveDrafts(): void {
+  if (saveTimer === undefined) return;
+  clearTimeout(saveTimer);
+  saveTimer = undefined;
+  saveSetting('drafts', Object.fromEntries(drafts), 'tab');
+}
+
+/** Sees to it that no draft is lost where the page is left. */
+export function startDrafts(): void {
+  addEventListener('pagehide', saveDrafts);
+  document.addEventListener('visibilitychange', () => document.hidden && saveDrafts());
+}
+
 /** Keeps a draft; undefined drops it. */
 export function keepDraft(name: string, text: string | undefined): void {
   if (text === undefined) drafts.delete(name);
   else drafts.set(name, text);
-  saveSetting('drafts', Object.fromEntries(drafts), 'tab');
+  saveTimer ??= setTimeout(saveDrafts, SAVE_AFTER_MS);
 }
 
 /** A field's text and how to change it (undefined: it is sent or given up); another name is another field. */

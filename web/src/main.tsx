@@ -9,12 +9,14 @@ import { render } from 'preact';
 import { startArena } from './arena.ts';
 import { startChat } from './chat.ts';
 import { App, pageTitle } from './components/app.tsx';
+import { startDrafts } from './drafts.ts';
 import { keepFocus } from './focus.ts';
 import { language, startLanguage } from './i18n.ts';
 import { connect, startStore } from './store.ts';
 
 startLanguage();
 startStore();
+startDrafts();
 effect(() => {
   document.title = pageTitle();
   document.documentElement.lang = language.value === 'zh' ? 'zh-CN' : 'en';

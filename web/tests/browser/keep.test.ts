@@ -27,6 +27,24 @@ test('what is typed outlives other views, other chats, other models and a reload
   await expect(composer(page)).toHaveValue('for both');
 });
 
+test('a text that comes in a thousand steps is not stored a thousand times, and is kept', async ({ page }) => {
+  await page.evaluate(() => {
+    const { setItem } = Storage.prototype;
+    Storage.prototype.setItem = function (key, value) {
+      if (key === 'touchstone.drafts') document.documentElement.dataset['writes'] = String(Number(document.documentElement.dataset['writes'] ?? 0) + 1);
+      setItem.call(this, key, value);
+    };
+  });
+  const text = Array.from({ length: 500 }, (_, line) => `line ${line}`).join('\n');
+  await composer(page).focus();
+  await page.keyboard.insertText(text);
+  await expect.poll(async () => Number(await page.locator('html').getAttribute('data-writes'))).toBeGreaterThan(0);
+  expect(Number(await page.locator('html').getAttribute('data-writes'))).toBeLessThan(20);
+  await page.keyboard.insertText(' and its end');
+  await page.reload();
+  await expect(composer(page)).toHaveValue(`${text} and its end`);
+});
+
 test('an edit that is not sent outlives other views and a reload, until it is given up', async ({ page }) => {
   await ask(page, 'first');
   const edit = page.locator('.edit textarea');
