@@ -1,10 +1,18 @@
 /** Where a message is written: Enter sends, Shift+Enter breaks the line, Esc stops the answer. */
+import { activeId } from '../chat.ts';
 import { isComposing, useDraft } from '../drafts.ts';
 import { t } from '../i18n.ts';
 import { Icon } from './icon.tsx';
 
 // Finding the direction of a longer text at each key halts the page.
 const DIRECTED_CHARACTERS_MAX = 20_000;
+
+/** Shows an empty chat, ready to be written in. */
+export function beginChat(): void {
+  activeId.value = '';
+  // When it is drawn, and no list lies over it any more.
+  requestAnimationFrame(() => document.querySelector<HTMLElement>('.composer textarea')?.focus());
+}
 
 interface ComposerProps {
   /** Under which name the text is kept until it is sent. */

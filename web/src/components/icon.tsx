@@ -1,4 +1,6 @@
 /** Line icons on a 24-unit grid, drawn in the colour of the text. */
+import type { Ref } from 'preact';
+
 const PATHS = {
   menu: 'M4 6h16M4 12h16M4 18h16',
   plus: 'M12 5v14M5 12h14',
@@ -43,12 +45,14 @@ interface IconButtonProps {
   expanded?: boolean;
   /** Name of what it opens; focus comes back here when that closes. */
   opens?: string;
+  button?: Ref<HTMLButtonElement>;
 }
 
 /** A button that is only an icon; its label is its name and its tooltip. */
-export function IconButton({ icon, label, onClick, class: className = '', disabled, pressed, expanded, opens }: IconButtonProps) {
+export function IconButton({ icon, label, onClick, class: className = '', disabled, pressed, expanded, opens, button }: IconButtonProps) {
   return (
     <button
+      ref={button}
       type="button"
       class={`icon-button ${className}`}
       aria-label={label}

@@ -1,6 +1,6 @@
 /** One message of a conversation and what can be done with it. */
 import { useState } from 'preact/hooks';
-import { active, activeId, continueReply, regenerate, resendEdited, showSibling, stopAnswers, streaming } from '../chat.ts';
+import { active, continueReply, regenerate, resendEdited, showSibling, stopAnswers, streaming } from '../chat.ts';
 import { copyText } from '../clipboard.ts';
 import { type AssistantMessage, childrenOf, type Message, type UserMessage } from '../conversation.ts';
 import { findDraft, isComposing, useDraftForm } from '../drafts.ts';
@@ -8,6 +8,7 @@ import { t } from '../i18n.ts';
 import { clipText } from '../markdown.ts';
 import type { Reply } from '../reply.ts';
 import { connection, shortName } from '../store.ts';
+import { beginChat } from './composer.tsx';
 import { IconButton } from './icon.tsx';
 import { fillsContext, ReplyBody, ReplyStats } from './reply_view.tsx';
 import { TokenView } from './token_view.tsx';
@@ -116,7 +117,7 @@ function Remedies({ message }: { message: AssistantMessage }) {
   return (
     <p class="row">
       {isTooLong && (
-        <button type="button" class="primary" onClick={() => (activeId.value = '')}>
+        <button type="button" class="primary" onClick={beginChat}>
           {t('newChat')}
         </button>
       )}

@@ -1,5 +1,5 @@
 /** System prompt and sampling parameters, with the model's defaults where nothing is set. */
-import { useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { isComposing } from '../drafts.ts';
 import { t } from '../i18n.ts';
 import { NO_SETTINGS, type Parameter, PARAMETERS, type ParameterName, parseParameter } from '../parameters.ts';
@@ -44,6 +44,9 @@ function NumberField({ parameter, model }: { parameter: Parameter & { name: Para
 export function Parameters({ model, onClose }: { model: string; onClose: () => void }) {
   // A new key draws the fields afresh.
   const [resets, setResets] = useState(0);
+  const close = useRef<HTMLButtonElement>(null);
+  // From the button that opens them all messages lie between.
+  useLayoutEffect(() => close.current!.focus(), []);
   const current = settings.value;
   return (
     <aside
@@ -54,7 +57,7 @@ export function Parameters({ model, onClose }: { model: string; onClose: () => v
     >
       <header class="row spread">
         <h2>{t('parameters')}</h2>
-        <IconButton icon="close" label={t('close')} onClick={onClose} />
+        <IconButton icon="close" label={t('close')} onClick={onClose} button={close} />
       </header>
       <label class="field wide">
         <span>{t('system')}</span>

@@ -274,8 +274,7 @@ export function ReportView() {
           ref={input}
           type="file"
           accept=".json,application/json"
-          class="offscreen"
-          tabIndex={-1}
+          hidden
           aria-label={t('reportOpen')}
           onChange={(event) => {
             void open(event.currentTarget.files?.[0]);

@@ -14,6 +14,7 @@ import { t } from '../i18n.ts';
 import { newId } from '../ids.ts';
 import { downloadText } from '../storage.ts';
 import { exportConversations, importConversations } from '../transfer.ts';
+import { beginChat } from './composer.tsx';
 import { Icon, IconButton } from './icon.tsx';
 
 const renameDraft = (conversation: Conversation) => `rename/${conversation.id}`;
@@ -117,8 +118,7 @@ function Transfer() {
         ref={input}
         type="file"
         accept=".json,application/json"
-        class="offscreen"
-        tabIndex={-1}
+        hidden
         aria-label={t('import')}
         onChange={(event) => {
           void read(event.currentTarget.files?.[0]);
@@ -151,7 +151,7 @@ export function Sidebar({ open, onClose }: { open: boolean; onClose: () => void 
         class="new-chat"
         ref={first}
         onClick={() => {
-          activeId.value = '';
+          beginChat();
           onClose();
         }}
       >

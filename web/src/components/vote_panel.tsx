@@ -1,6 +1,6 @@
 /** The vote on two answers, and the tally of all votes. */
-import { useState } from 'preact/hooks';
-import { deleteVotes, namesShown, round, vote, votes } from '../arena.ts';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { deleteVotes, round, vote, votes } from '../arena.ts';
 import { useDraft } from '../drafts.ts';
 import { formatNumber, formatPercent, t, type WordKey } from '../i18n.ts';
 import { downloadText } from '../storage.ts';
@@ -17,10 +17,21 @@ const CHOICES: [Verdict, WordKey][] = [
 export function VotePanel() {
   const [expected, setExpected] = useDraft('expected', '');
   const current = round.value;
+  const isGiven = current?.verdict !== undefined;
+  const wasGiven = useRef(isGiven);
+  const result = useRef<HTMLParagraphElement>(null);
+  // The buttons are gone, and this is what they were pressed for.
+  useLayoutEffect(() => {
+    if (isGiven && !wasGiven.current) result.current!.focus();
+  }, [isGiven]);
   if (!current) return null;
-  if (namesShown.value && current.verdict) {
+  if (isGiven) {
     const [a, b] = current.replies;
-    return <p class="vote-result" role="status">{t('voted', { a: shortName(a.model), b: shortName(b.model) })}</p>;
+    return (
+      <p class="vote-result" role="status" tabIndex={-1} ref={result}>
+        {t('voted', { a: shortName(a.model), b: shortName(b.model) })}
+      </p>
+    );
   }
   const number = expected.trim();
   const isBad = number !== '' && !isExpectedNumber(number);

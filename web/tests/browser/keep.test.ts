@@ -86,6 +86,38 @@ test('focus stays near when a button that has it goes', async ({ page }) => {
   expect(await page.evaluate(() => document.activeElement === document.body)).toBe(false);
 });
 
+test('focus goes to what follows the part of the page that is gone', async ({ page }) => {
+  for (const text of ['first', 'second', 'third']) {
+    await page.getByRole('button', { name: 'New chat' }).click();
+    await expect(composer(page)).toBeFocused();
+    await ask(page, text);
+  }
+  await page.locator('.entry').nth(1).getByRole('button', { name: 'Delete' }).press('Enter');
+  await page.getByRole('button', { name: 'Really delete?' }).press('Enter');
+  await expect(page.locator('.entry-title')).toHaveText(['third', 'first']);
+  await expect.poll(() => focused(page)).toBe('first');
+  await send(page, 'count');
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await expect(composer(page)).toBeFocused();
+});
+
+test('after a vote the focus is where it is said whose answers they were', async ({ page }) => {
+  await page.getByRole('link', { name: 'Side by side' }).click();
+  await send(page, 'answer seven');
+  await page.getByRole('button', { name: 'Tie' }).press('Enter');
+  await expect(page.getByText(/Vote counted\./)).toBeFocused();
+  await page.keyboard.press('Tab');
+  await expect(page.getByText('Difference', { exact: true })).toBeFocused();
+});
+
+test('the parameters take the focus, and Escape gives it back', async ({ page }) => {
+  await page.getByRole('button', { name: 'Parameters' }).press('Enter');
+  await page.keyboard.press('Tab');
+  await expect(page.getByRole('textbox', { name: 'System prompt' })).toBeFocused();
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('button', { name: 'Parameters' })).toBeFocused();
+});
+
 test('a half-written edit keeps the focus where it is while the page is drawn anew', async ({ page }) => {
   await ask(page, 'first');
   await page.getByRole('button', { name: 'Edit' }).click();
