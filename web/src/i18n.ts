@@ -32,12 +32,15 @@ export function setLanguage(next: Language): void {
   saveSetting('language', next);
 }
 
+/** What browsers call the languages, for marking text and writing numbers and dates. */
+export const LANGUAGE_TAGS: Record<Language, string> = { en: 'en', zh: 'zh-CN' };
+
 export function t(key: WordKey, values: Record<string, string | number> = {}): string {
   return fillWords((language.value === 'zh' ? zh : en)[key], values);
 }
 
 function locale(): string {
-  return language.value === 'zh' ? 'zh-CN' : 'en';
+  return LANGUAGE_TAGS[language.value];
 }
 
 /** A number with the language's separators and at most `digits` decimals. */

@@ -11,7 +11,7 @@ import { startChat } from './chat.ts';
 import { App, pageTitle } from './components/app.tsx';
 import { startDrafts } from './drafts.ts';
 import { keepFocus } from './focus.ts';
-import { language, startLanguage } from './i18n.ts';
+import { language, LANGUAGE_TAGS, startLanguage } from './i18n.ts';
 import { connect, startStore } from './store.ts';
 
 startLanguage();
@@ -19,7 +19,7 @@ startStore();
 startDrafts();
 effect(() => {
   document.title = pageTitle();
-  document.documentElement.lang = language.value === 'zh' ? 'zh-CN' : 'en';
+  document.documentElement.lang = LANGUAGE_TAGS[language.value];
 });
 const root = document.getElementById('app')!;
 render(<App />, root);

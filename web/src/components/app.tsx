@@ -1,6 +1,6 @@
 /** The frame: title, views, language, looks, and what the server says about itself. */
 import { useState } from 'preact/hooks';
-import { language, setLanguage, t, type WordKey } from '../i18n.ts';
+import { language, LANGUAGE_TAGS, setLanguage, t, type WordKey } from '../i18n.ts';
 import { announcement, apiKey, connection, pageModel, setApiKey, tab, type Tab, theme, type Theme } from '../store.ts';
 import { ArenaView } from './arena_view.tsx';
 import { ChatView } from './chat_view.tsx';
@@ -20,6 +20,7 @@ const THEMES: Record<Theme, { next: Theme; icon: IconName; label: WordKey }> = {
 };
 
 function Header() {
+  const other = language.value === 'zh' ? 'en' : 'zh';
   const look = THEMES[theme.value];
   return (
     <header class="top">
@@ -32,13 +33,8 @@ function Header() {
         ))}
       </nav>
       <div class="row tight">
-        <button
-          type="button"
-          class="quiet"
-          lang={language.value === 'zh' ? 'en' : 'zh-CN'}
-          onClick={() => setLanguage(language.value === 'zh' ? 'en' : 'zh')}
-        >
-          {language.value === 'zh' ? 'EN' : '中文'}
+        <button type="button" class="quiet" lang={LANGUAGE_TAGS[other]} onClick={() => setLanguage(other)}>
+          {other === 'en' ? 'EN' : '中文'}
         </button>
         <IconButton icon={look.icon} label={t(look.label)} onClick={() => (theme.value = look.next)} />
       </div>

@@ -338,6 +338,9 @@ test('the language follows the browser, and is chosen and kept', async ({ page }
   await page.reload();
   await expect(page).toHaveTitle('💬 distilled 推理服务');
   await expect(page.locator('html')).toHaveAttribute('lang', 'zh-CN');
+  await page.getByRole('button', { name: 'EN' }).click();
+  await expect(page.locator('html')).toHaveAttribute('lang', 'en');
+  await expect(page.getByRole('button', { name: '中文' })).toHaveAttribute('lang', 'zh-CN');
 });
 
 test.describe('with a browser that prefers Chinese', () => {
