@@ -26,7 +26,7 @@ import { t } from './i18n.ts';
 import { newId } from './ids.ts';
 import { requestFields } from './parameters.ts';
 import { type Alternative, type Fork, forkAt, newReply, tokenCount } from './reply.ts';
-import { loadAll, remove, save } from './storage.ts';
+import { loadAll, remove, save, saveAll } from './storage.ts';
 import { announcement, apiKey, chatModel, noteFailure, settings } from './store.ts';
 
 const SAVE_EVERY_MS = 400;
@@ -226,7 +226,14 @@ export function deleteConversation(conversation: Conversation): void {
   remove('conversations', conversation.id).catch(() => (keepsConversations.value = false));
 }
 
-export function addConversations(added: readonly Conversation[]): void {
-  for (const conversation of [...added].reverse()) put(conversation);
+/** Adds conversations, which are shown when they are kept, and goes to the first. */
+export async function addConversations(added: readonly Conversation[]): Promise<void> {
+  try {
+    await saveAll('conversations', added);
+  } catch {
+    keepsConversations.value = false;
+  }
+  conversations.value = [...added, ...conversations.value];
   activeId.value = added[0]?.id ?? activeId.value;
+  for (const conversation of added) otherTabs?.postMessage({ put: conversation } satisfies TabMessage);
 }

@@ -20,23 +20,30 @@ function openDatabase(): Promise<IDBDatabase> {
   return database;
 }
 
-async function transact<T>(store: StoreName, mode: IDBTransactionMode, act: (objects: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+/** Resolves when all is written, to what `act` returns. */
+async function transact<T>(store: StoreName, mode: IDBTransactionMode, act: (objects: IDBObjectStore) => T): Promise<T> {
   const opened = await openDatabase();
   return new Promise((resolve, reject) => {
     const transaction = opened.transaction(store, mode);
-    const request = act(transaction.objectStore(store));
+    const done = act(transaction.objectStore(store));
     // A disk that is full says so only when all is to be written.
-    transaction.oncomplete = () => resolve(request.result);
+    transaction.oncomplete = () => resolve(done);
     transaction.onabort = () => reject(transaction.error);
   });
 }
 
-export function loadAll<T>(store: StoreName): Promise<T[]> {
-  return transact(store, 'readonly', (objects) => objects.getAll() as IDBRequest<T[]>);
+export async function loadAll<T>(store: StoreName): Promise<T[]> {
+  const request = await transact(store, 'readonly', (objects) => objects.getAll() as IDBRequest<T[]>);
+  return request.result;
 }
 
 export async function save(store: StoreName, value: { id: string }): Promise<void> {
   await transact(store, 'readwrite', (objects) => objects.put(value));
+}
+
+/** All of them or, where one cannot be kept, none. */
+export async function saveAll(store: StoreName, values: readonly { id: string }[]): Promise<void> {
+  await transact(store, 'readwrite', (objects) => values.forEach((value) => objects.put(value)));
 }
 
 export async function remove(store: StoreName, id: string): Promise<void> {

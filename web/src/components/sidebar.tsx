@@ -93,7 +93,7 @@ function Transfer() {
   const read = async (file: File | undefined) => {
     if (!file) return;
     try {
-      addConversations(importConversations(await file.text(), newId));
+      await addConversations(importConversations(await file.text(), newId));
       setFailure('');
     } catch (error) {
       setFailure(t('importFailed', { reason: error instanceof Error ? error.message : String(error) }));

@@ -45,6 +45,18 @@ test('a text that comes in a thousand steps is not stored a thousand times, and 
   await expect(composer(page)).toHaveValue(`${text} and its end`);
 });
 
+test('what is seen of an import is kept, however much it is', async ({ page }) => {
+  const conversations = Array.from({ length: 400 }, (_, index) => ({
+    title: `conversation ${index}`,
+    messages: [{ id: 'first', parent: '', role: 'user', content: 'words '.repeat(1_000) }],
+  }));
+  const file = JSON.stringify({ format: 'touchstone-conversations', version: 1, conversations });
+  await page.getByLabel('Import', { exact: true }).last().setInputFiles({ name: 'x.json', mimeType: 'application/json', buffer: Buffer.from(file) });
+  await expect(page.locator('.entry-title')).toHaveCount(400);
+  await page.reload();
+  await expect(page.locator('.entry-title')).toHaveCount(400);
+});
+
 test('an edit that is not sent outlives other views and a reload, until it is given up', async ({ page }) => {
   await ask(page, 'first');
   const edit = page.locator('.edit textarea');
