@@ -56,3 +56,10 @@ test('text from right to left is laid out so, and turns nothing else', async ({ 
   expect(await direction(2)).toBe('ltr');
   await expect(answers(page).locator('.stats')).toHaveCSS('direction', 'ltr');
 });
+
+test('what the reader writes from right to left stands where all that is written stands', async ({ page }) => {
+  await ask(page, 'short');
+  await ask(page, 'مرحبا بالعالم');
+  const ends = await page.locator('.bubble').evaluateAll((bubbles) => bubbles.map((bubble) => bubble.getBoundingClientRect().right));
+  expect(ends[1]).toBe(ends[0]);
+});

@@ -1,5 +1,5 @@
 /** Nothing scrolls the page sideways, whatever is long: names, words, tables, reports. */
-import { answers, ask, expect, expectAccessible, expectNoSideScroll, send, test } from './fixture.ts';
+import { answers, ask, composer, expect, expectAccessible, expectNoSideScroll, send, test } from './fixture.ts';
 import { REPORT } from './report.ts';
 import type { Page } from '@playwright/test';
 
@@ -91,5 +91,27 @@ test.describe('with two models of one name', () => {
   test.use({ mockOptions: { models: ['one/model', 'two/model'] } });
   test('they are shown with their folders', async ({ page }) => {
     await expect(page.getByRole('combobox', { name: 'Model' }).locator('option')).toHaveText(['one/model', 'two/model']);
+  });
+});
+
+test.describe('in a window that is low', () => {
+  test.use({ viewport: { width: 640, height: 360 } });
+  test('a long draft leaves room for the answers, and stays within the window', async ({ page }) => {
+    await ask(page, 'long');
+    await composer(page).fill('line\n'.repeat(40));
+    const [messages, form] = await Promise.all([page.locator('.messages').boundingBox(), page.locator('.composer').boundingBox()]);
+    expect(messages!.height).toBeGreaterThan(70);
+    expect(form!.y + form!.height).toBeLessThanOrEqual(360);
+  });
+});
+
+test.describe('where the system chooses the colours', () => {
+  test.use({ contextOptions: { forcedColors: 'active' } });
+  test('the view and the conversation that are shown can be told', async ({ page }) => {
+    await ask(page, 'first');
+    await page.getByRole('link', { name: 'Side by side' }).hover();
+    await expect(page.getByRole('link', { name: 'Chat' })).toHaveCSS('outline-style', 'solid');
+    await expect(page.getByRole('link', { name: 'Side by side' })).toHaveCSS('outline-style', 'none');
+    await expect(page.locator('.entry.active .entry-title')).toHaveCSS('outline-style', 'solid');
   });
 });
