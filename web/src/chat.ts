@@ -123,7 +123,8 @@ function hearTab(message: TabMessage): void {
   else if (hasMore(merged, theirs)) void keep(merged);
 }
 
-export async function startChat(): Promise<void> {
+/** Takes up the kept conversations, and shows the one that is asked for, else the newest; '' asks for an empty chat. */
+export async function startChat(asked?: string): Promise<void> {
   otherTabs = new BroadcastChannel('touchstone');
   otherTabs.onmessage = (event: MessageEvent<TabMessage>) => hearTab(event.data);
   // Leaving in mid-answer keeps what has come so far.
@@ -135,7 +136,8 @@ export async function startChat(): Promise<void> {
     const begun = conversations.value;
     const older = kept.map(settle).sort((a, b) => b.updatedMs - a.updatedMs);
     conversations.value = [...begun, ...older.filter((conversation) => !find(conversation.id))];
-    if (begun.length === 0) activeId.value = conversations.value[0]?.id ?? '';
+    if (begun.length > 0 || asked === '') return;
+    activeId.value = ((asked !== undefined && find(asked)) || conversations.value[0])?.id ?? '';
   } catch {
     keepsConversations.value = false;
   }

@@ -70,11 +70,6 @@ export function setApiKey(key: string): Promise<void> {
   return connect();
 }
 
-function tabOfHash(): Tab {
-  const name = location.hash.slice(1);
-  return name === 'arena' || name === 'report' ? name : 'chat';
-}
-
 /** Takes up what the browser kept, and keeps what changes from here on. */
 export function startStore(): void {
   settings.value = { ...NO_SETTINGS, ...loadSetting<Partial<Settings>>('settings', {}) };
@@ -85,8 +80,6 @@ export function startStore(): void {
   } catch {
     // A browser that keeps nothing.
   }
-  tab.value = tabOfHash();
-  addEventListener('hashchange', () => (tab.value = tabOfHash()));
   effect(() => saveSetting('settings', settings.value));
   effect(() => saveSetting('theme', theme.value));
   effect(() => saveSetting('model', chatModel.value));

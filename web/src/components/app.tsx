@@ -1,5 +1,6 @@
 /** The frame: title, views, language, looks, and what the server says about itself. */
 import { useState } from 'preact/hooks';
+import { addressOf } from '../address.ts';
 import { language, LANGUAGE_TAGS, setLanguage, t, type WordKey } from '../i18n.ts';
 import { announcement, apiKey, connection, pageModel, setApiKey, tab, type Tab, theme, type Theme } from '../store.ts';
 import { ArenaView } from './arena_view.tsx';
@@ -27,7 +28,7 @@ function Header() {
       <h1>{pageTitle()}</h1>
       <nav aria-label={t('tabs')}>
         {TABS.map(([name, word]) => (
-          <a key={name} href={`#${name}`} aria-current={tab.value === name ? 'page' : undefined}>
+          <a key={name} href={addressOf(name)} aria-current={tab.value === name ? 'page' : undefined}>
             {t(word)}
           </a>
         ))}

@@ -45,6 +45,36 @@ test('a text that comes in a thousand steps is not stored a thousand times, and 
   await expect(composer(page)).toHaveValue(`${text} and its end`);
 });
 
+test('Back, Forward and a reload lead to the conversation that was shown', async ({ page, mock }) => {
+  const shown = page.locator('.message.user .bubble');
+  await ask(page, 'first');
+  await page.getByRole('button', { name: 'New chat' }).click();
+  await ask(page, 'second');
+  await page.getByRole('button', { name: 'first', exact: true }).click();
+  await expect(shown).toHaveText('first');
+  await page.reload();
+  await expect(shown).toHaveText('first');
+  await page.getByRole('link', { name: 'Side by side' }).click();
+  await page.getByRole('link', { name: 'Chat' }).click();
+  await page.goBack();
+  await expect(page.getByRole('link', { name: 'Side by side' })).toHaveAttribute('aria-current', 'page');
+  await page.goBack();
+  await expect(shown).toHaveText('first');
+  await page.goBack();
+  await expect(shown).toHaveText('second');
+  await page.goForward();
+  await expect(shown).toHaveText('first');
+  await page.getByRole('button', { name: 'Delete' }).last().click();
+  await page.getByRole('button', { name: 'Really delete?' }).click();
+  await expect(shown).toHaveText('second');
+  await page.getByRole('button', { name: 'New chat' }).click();
+  await page.reload();
+  await expect(page.getByText('What would you like to ask?')).toBeVisible();
+  await page.goto('about:blank');
+  await page.goto(`${mock.url}/#chat/of-another-browser`);
+  await expect(shown).toHaveText('second');
+});
+
 test('what is seen of an import is kept, however much it is', async ({ page }) => {
   const conversations = Array.from({ length: 400 }, (_, index) => ({
     title: `conversation ${index}`,
