@@ -3,6 +3,7 @@
 export const en = {
   title: '💬 {name} inference service',
   tabs: 'Views',
+  skip: 'To the message field',
   tabChat: 'Chat',
   tabArena: 'Side by side',
   tabReport: 'Comparison',
@@ -188,6 +189,7 @@ export const en = {
 export const zh: Record<keyof typeof en, string> = {
   title: '💬 {name} 推理服务',
   tabs: '视图',
+  skip: '跳到输入框',
   tabChat: '对话',
   tabArena: '并排对比',
   tabReport: '评测报告',

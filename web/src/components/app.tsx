@@ -5,6 +5,7 @@ import { language, LANGUAGE_TAGS, setLanguage, t, type WordKey } from '../i18n.t
 import { announcement, apiKey, connection, pageModel, setApiKey, tab, type Tab, theme, type Theme } from '../store.ts';
 import { ArenaView } from './arena_view.tsx';
 import { ChatView } from './chat_view.tsx';
+import { focusComposer } from './composer.tsx';
 import { IconButton, type IconName } from './icon.tsx';
 import { ReportView } from './report_view.tsx';
 
@@ -99,6 +100,12 @@ function Notice() {
 export function App() {
   return (
     <div class="app">
+      {/* Past a list of conversations and all their messages. */}
+      {tab.value !== 'report' && (
+        <button type="button" class="offscreen skip" onClick={focusComposer}>
+          {t('skip')}
+        </button>
+      )}
       <Header />
       <Notice />
       {tab.value === 'chat' && <ChatView />}

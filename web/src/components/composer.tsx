@@ -7,11 +7,15 @@ import { Icon } from './icon.tsx';
 // Finding the direction of a longer text at each key halts the page.
 const DIRECTED_CHARACTERS_MAX = 20_000;
 
+export function focusComposer(): void {
+  document.querySelector<HTMLElement>('.composer textarea')?.focus();
+}
+
 /** Shows an empty chat, ready to be written in. */
 export function beginChat(): void {
   activeId.value = '';
   // When it is drawn, and no list lies over it any more.
-  requestAnimationFrame(() => document.querySelector<HTMLElement>('.composer textarea')?.focus());
+  requestAnimationFrame(focusComposer);
 }
 
 interface ComposerProps {

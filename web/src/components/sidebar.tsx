@@ -66,20 +66,27 @@ function Entry({ conversation, onChoose }: { conversation: Conversation; onChoos
   const [mode, setMode] = useState<'plain' | 'rename' | 'delete'>(findDraft(renameDraft(conversation)) === undefined ? 'plain' : 'rename');
   const close = () => setMode('plain');
   const isActive = conversation.id === activeId.value;
+  const entry = useRef<HTMLDivElement>(null);
+  // Back and a reload may lead to one that is far down in the list.
+  useLayoutEffect(() => {
+    if (isActive) entry.current?.scrollIntoView({ block: 'nearest' });
+  }, [isActive]);
   if (mode === 'rename') return <RenameForm conversation={conversation} onClose={close} />;
   if (mode === 'delete') return <DeleteForm conversation={conversation} onClose={close} />;
+  const title = conversation.title || t('untitled');
   return (
-    <div class={isActive ? 'entry active' : 'entry'}>
+    <div class={isActive ? 'entry active' : 'entry'} role="group" aria-label={title} ref={entry}>
       <button
         type="button"
         class="entry-title"
+        title={title}
         aria-current={isActive}
         onClick={() => {
           activeId.value = conversation.id;
           onChoose();
         }}
       >
-        {conversation.title || t('untitled')}
+        {title}
       </button>
       <IconButton icon="edit" label={t('rename')} opens={renameDraft(conversation)} onClick={() => setMode('rename')} />
       <IconButton icon="trash" label={t('delete')} opens={deletion(conversation)} onClick={() => setMode('delete')} />

@@ -48,6 +48,25 @@ test('everything can be reached and done with the keyboard', async ({ page }) =>
   }
 });
 
+test('among fifty conversations the one that is shown is in sight, and the keyboard gets past them all', async ({ page }) => {
+  const conversations = Array.from({ length: 50 }, (_, index) => ({
+    title: `conversation ${index}`,
+    updatedMs: 1_000 - index,
+    messages: [{ id: 'first', parent: '', role: 'user', content: 'words' }],
+  }));
+  const file = JSON.stringify({ format: 'touchstone-conversations', version: 1, conversations });
+  await page.getByLabel('Import', { exact: true }).last().setInputFiles({ name: 'x.json', mimeType: 'application/json', buffer: Buffer.from(file) });
+  const last = page.getByRole('group', { name: 'conversation 49' });
+  await last.getByRole('button', { name: 'conversation 49' }).click();
+  await page.reload();
+  await expect(last).toBeInViewport();
+  await expect(last.getByRole('button', { name: 'Delete' })).toBeVisible();
+  await page.keyboard.press('Tab');
+  await expect(page.getByRole('button', { name: 'To the message field' })).toBeInViewport();
+  await page.keyboard.press('Enter');
+  await expect(composer(page)).toBeFocused();
+});
+
 test('the end of an answer is announced once, not word by word', async ({ page }) => {
   const live = page.locator('[aria-live]');
   await expect(live).toHaveCount(1);
