@@ -22,6 +22,8 @@ export const contenders = signal<[string, string]>(['', '']);
 export const blind = signal(true);
 export const round = signal<Round | null>(null);
 export const votes = signal<Vote[]>([]);
+/** Whether the browser keeps votes at all. */
+export const keepsVotes = signal(true);
 
 export const arenaStreaming = computed(() => round.value?.replies.some((reply) => reply.state === 'streaming') ?? false);
 /** In a blind round, how fast each answer comes would tell which model it is from: they are shown when both have ended. */
@@ -50,7 +52,11 @@ export async function startArena(): Promise<void> {
   round.value = loadRound();
   addEventListener('pagehide', keepRound);
   contenders.value = loadSetting<[string, string]>('contenders', ['', '']);
-  votes.value = await loadAll<Vote>('votes').catch(() => []);
+  try {
+    votes.value = await loadAll<Vote>('votes');
+  } catch {
+    keepsVotes.value = false;
+  }
 }
 
 /** Contenders that are served: what was chosen, else the first two. */
@@ -125,7 +131,7 @@ export async function vote(verdict: Verdict, expected: string): Promise<void> {
   };
   round.value = { ...current, verdict };
   votes.value = [...votes.value, given];
-  await save('votes', given).catch(() => undefined);
+  await save('votes', given).catch(() => (keepsVotes.value = false));
 }
 
 export async function deleteVotes(): Promise<void> {

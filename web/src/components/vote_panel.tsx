@@ -1,6 +1,6 @@
 /** The vote on two answers, and the tally of all votes. */
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { deleteVotes, round, vote, votes } from '../arena.ts';
+import { deleteVotes, keepsVotes, round, vote, votes } from '../arena.ts';
 import { useDraft } from '../drafts.ts';
 import { formatNumber, formatPercent, t, type WordKey } from '../i18n.ts';
 import { downloadText } from '../storage.ts';
@@ -111,6 +111,7 @@ export function TallyView() {
           </table>
         </div>
       )}
+      {!keepsVotes.value && <p class="ending" role="status">{t('votesNotKept')}</p>}
       {votes.value.length > 0 && (
         <div class="row">
           {votes.value.some((one) => one.verdict === 'first' || one.verdict === 'second') && (

@@ -50,3 +50,12 @@ test('storage that is full is said, and the chat goes on', async ({ page, contex
   await expect(said(page)).toHaveText(['first', 'second']);
   await expect(composer(page)).toBeEnabled();
 });
+
+test('a vote that storage has no room for is said to be lost with the page', async ({ page, context, mock }) => {
+  const browser = await context.newCDPSession(page);
+  await browser.send('Storage.overrideQuotaForOrigin', { origin: mock.url, quotaSize: 1 });
+  await page.getByRole('link', { name: 'Side by side' }).click();
+  await send(page, 'answer seven');
+  await page.getByRole('button', { name: 'Tie' }).click();
+  await expect(page.getByText('votes are lost when the page is closed')).toBeVisible();
+});
