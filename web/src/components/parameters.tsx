@@ -47,11 +47,18 @@ export function Parameters({ model, onClose }: { model: string; onClose: () => v
   const close = useRef<HTMLButtonElement>(null);
   // From the button that opens them all messages lie between.
   useLayoutEffect(() => close.current!.focus(), []);
+  // Who leaves them where they lie over the page would be on something that cannot be seen.
+  const onFocusOut = (event: FocusEvent) => {
+    const { currentTarget, relatedTarget } = event;
+    if (!(relatedTarget instanceof Node) || (currentTarget as Element).contains(relatedTarget)) return;
+    if (matchMedia('(max-width: 60rem)').matches) onClose();
+  };
   const current = settings.value;
   return (
     <aside
       class="parameters"
       data-opened-by="parameters"
+      onFocusOut={onFocusOut}
       aria-label={t('parameters')}
       onKeyDown={(event) => event.key === 'Escape' && !isComposing(event) && onClose()}
     >

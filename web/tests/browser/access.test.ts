@@ -98,6 +98,17 @@ test.describe('at 360 pixels', () => {
     await expectNoSideScroll(page);
   });
 
+  test('parameters that lie over the page close behind who leaves them', async ({ page }) => {
+    const parameters = page.getByRole('complementary', { name: 'Parameters' });
+    await page.getByRole('button', { name: 'Parameters' }).click();
+    await parameters.getByRole('textbox', { name: 'top_p' }).focus();
+    await expect(parameters).toBeVisible();
+    await page.getByRole('button', { name: 'Close' }).focus();
+    await page.keyboard.press('Shift+Tab');
+    await expect(parameters).toHaveCount(0);
+    await expect.poll(() => page.evaluate(() => document.activeElement?.tagName)).not.toBe('BODY');
+  });
+
   test('the list of conversations takes the focus, keeps it, and gives it back', async ({ page }) => {
     await ask(page, 'hello');
     const menu = page.getByRole('button', { name: 'Show conversations' });
