@@ -51,9 +51,10 @@ struct CompletionRequest {
   bool scores_prompt() const { return echo && sampling.num_logprobs >= 0; }
 };
 
-/// Both throw RequestError, which names the field.
 /// The field "timeout", in seconds. Throws RequestError.
 std::optional<double> read_timeout(FieldReader& fields);
+
+/// Both throw RequestError, which names the field.
 CompletionRequest read_chat_request(const boost::json::object& body, const RequestModel& model);
 CompletionRequest read_text_request(const boost::json::object& body, const RequestModel& model);
 
