@@ -59,10 +59,8 @@ Prompt read_prompt(const GenerateOptions& options, const LoadedModel& model) {
                 R"(give [{"role":"user","content":"…"}] or {"messages":[…]})");
   }
   // An answer that goes on has begun already.
-  const boost::json::value* goes_on = request.if_contains("continue_final_message");
-  const bool begins =
-      goes_on == nullptr || goes_on->is_null() || (goes_on->is_bool() && !goes_on->get_bool());
-  if (!request.contains("add_generation_prompt")) request["add_generation_prompt"] = begins;
+  if (!request.contains("add_generation_prompt"))
+    request["add_generation_prompt"] = !continues_final_message(request);
   return make_chat_prompt(prompter, request);
 }
 

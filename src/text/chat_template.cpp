@@ -175,11 +175,15 @@ std::string cut_behind_final_message(const std::string& text, const std::string&
 
 }  // namespace
 
+bool continues_final_message(const boost::json::object& context) {
+  return is_true(context, "continue_final_message");
+}
+
 std::string ChatTemplate::render(const boost::json::object& context, const TemplateLimits& limits,
                                  const RenderOptions& options) const {
   const boost::json::value* messages = context.if_contains("messages");
   if (messages == nullptr || !messages->is_array()) return render_plain(context, limits, options).text;
-  const bool continues = is_true(context, "continue_final_message");
+  const bool continues = continues_final_message(context);
   if (continues && is_true(context, "add_generation_prompt")) {
     refuse("continue_final_message and add_generation_prompt are not compatible");
   }

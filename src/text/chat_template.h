@@ -78,4 +78,7 @@ class ChatTemplate {
   std::shared_ptr<const Impl> impl_;
 };
 
+/// Whether a request's last message is to be continued: `continue_final_message` is true, or names a field.
+bool continues_final_message(const boost::json::object& context);
+
 }  // namespace touchstone

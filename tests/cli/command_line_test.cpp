@@ -589,6 +589,22 @@ TEST(CommandLine, AContextTooLongIsAnErrorWithTheNumbers) {
   EXPECT_EQ(touchstone({"score", kTiny, "--ctx", "4"}, ids).exit_status, 0);
 }
 
+TEST(CommandLine, GenerateContinuesTheFinalMessageWhereTheTemplateDoes) {
+  const TemporaryFolder folder;
+  const auto prompt_tokens_with = [&](const std::string& field) {
+    const std::string file = (folder.path() / "messages.json").string();
+    std::ofstream(file) << R"({"messages":[{"role":"user","content":"What is 3 times 4?"}])" + field + "}";
+    const auto document = parse_only_document(touchstone(
+        {"generate", "demo:native", "--messages", file, "--greedy", "--max-new-tokens", "8", "--json"}));
+    return document.at("usage").at("prompt_tokens").as_int64();
+  };
+  const auto begun = prompt_tokens_with("");
+  for (const char* value : {"null", "false", "\"\"", "0"}) {
+    EXPECT_EQ(prompt_tokens_with(std::string(R"(,"continue_final_message":)") + value), begun) << value;
+  }
+  EXPECT_LT(prompt_tokens_with(R"(,"continue_final_message":true)"), begun);
+}
+
 TEST(CommandLine, InspectNamesTensorsAndMemory) {
   const auto document = parse_only_document(touchstone({"inspect", kTiny, "--doctor", "--json"}));
   EXPECT_EQ(document.at("format").as_string(), "safetensors");
