@@ -56,7 +56,8 @@ std::string format_text(const ReplayReport& report) {
                           check.num_tokens, format_choice(check.token->expected),
                           format_choice(check.token->got));
     } else {
-      text += check.same() ? fmt::format("the same {} and bytes\n", count_of(check.num_tokens, "token"))
+      text += check.same() ? fmt::format("the same {} and bytes\n",
+                                         count_of(static_cast<std::int64_t>(check.num_tokens), "token"))
                            : check.other_difference + "\n";
     }
   }
