@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <ctime>
 
+#include "base/count_of.h"
 #include "text/jinja_int.h"
 #include "text/jinja_interpreter.h"
 #include "text/jinja_print.h"
@@ -83,7 +84,7 @@ BoundArguments bind_positional(std::string_view type, std::string_view method, s
   if (given < required || given > most) {
     const std::size_t bound = given < required ? required : most;
     raise_type_error(std::string(method) + " expected at " + (given < required ? "least " : "most ") +
-                     std::to_string(bound) + " argument" + (bound == 1 ? "" : "s") + ", got " +
+                     count_of(static_cast<std::int64_t>(bound), "argument") + ", got " +
                      std::to_string(given));
   }
   return {method, parameters, required, arguments};
