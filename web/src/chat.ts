@@ -26,7 +26,7 @@ import { t } from './i18n.ts';
 import { newId } from './ids.ts';
 import { requestFields } from './parameters.ts';
 import { type Alternative, type Fork, forkAt, newReply, tokenCount } from './reply.ts';
-import { loadAll, remove, save, saveAll } from './storage.ts';
+import { loadAll, onLeaving, remove, save, saveAll } from './storage.ts';
 import { announcement, apiKey, chatModel, noteFailure, settings } from './store.ts';
 
 const SAVE_EVERY_MS = 400;
@@ -128,8 +128,7 @@ export async function startChat(asked?: string): Promise<void> {
   otherTabs = new BroadcastChannel('touchstone');
   otherTabs.onmessage = (event: MessageEvent<TabMessage>) => hearTab(event.data);
   // Leaving in mid-answer keeps what has come so far.
-  addEventListener('pagehide', saveNow);
-  document.addEventListener('visibilitychange', () => document.hidden && saveNow());
+  onLeaving(saveNow);
   try {
     const kept = await loadAll<Conversation>('conversations');
     // What was asked before it was read is newer.

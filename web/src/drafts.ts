@@ -1,6 +1,6 @@
 /** Text that is typed and not sent: it outlives a change of view and a reload, and goes with the tab. */
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { loadSetting, saveSetting } from './storage.ts';
+import { loadSetting, onLeaving, saveSetting } from './storage.ts';
 
 // Input methods and dictation change a field thousands of times for one long text: storing all of it each time halts the page.
 const SAVE_AFTER_MS = 300;
@@ -23,8 +23,7 @@ function saveDrafts(): void {
 
 /** Sees to it that no draft is lost where the page is left. */
 export function startDrafts(): void {
-  addEventListener('pagehide', saveDrafts);
-  document.addEventListener('visibilitychange', () => document.hidden && saveDrafts());
+  onLeaving(saveDrafts);
 }
 
 /** Keeps a draft; undefined drops it. */

@@ -46,6 +46,12 @@ export async function saveAll(store: StoreName, values: readonly { id: string }[
   await transact(store, 'readwrite', (objects) => values.forEach((value) => objects.put(value)));
 }
 
+/** Calls `act` when the page is closed or hidden: the last moments in which something can be kept. */
+export function onLeaving(act: () => void): void {
+  addEventListener('pagehide', act);
+  document.addEventListener('visibilitychange', () => document.hidden && act());
+}
+
 export async function remove(store: StoreName, id: string): Promise<void> {
   await transact(store, 'readwrite', (objects) => objects.delete(id));
 }
