@@ -14,8 +14,11 @@
 #include "base/interrupt.h"
 #include "base/repeated_bytes.h"
 #include "base/resources.h"
+#include "base/to_size.h"
 #include "engine/load.h"
 #include "engine/memory.h"
+#include "engine/sampler.h"
+#include "kernels/parallel.h"
 #include "kernels/roofline.h"
 
 namespace touchstone {
@@ -83,6 +86,7 @@ class BatchRun {
         blocks_(static_cast<std::size_t>(batch * blocks_each_)),
         pool_(transformer.make_kv_pool(batch * blocks_each_)),
         last_(static_cast<std::size_t>(batch)),
+        buffers_(to_size(transformer.threads().size())),
         logits_(static_cast<std::size_t>(batch) * vocab()) {
     std::iota(blocks_.begin(), blocks_.end(), 0);
   }
@@ -90,7 +94,7 @@ class BatchRun {
   void prefill(std::int32_t sequence, std::span<const std::int32_t> ids) {
     const ForwardSlice slice{ids, 0, blocks_of(sequence), 1};
     transformer_.forward(*pool_, {&slice, 1}, std::span(logits_).first(vocab()));
-    last_[static_cast<std::size_t>(sequence)] = pick(0);
+    last_[static_cast<std::size_t>(sequence)] = pick(0, 0);
   }
 
   void decode(std::int32_t position) {
@@ -99,7 +103,8 @@ class BatchRun {
       slices.push_back({{&last_[i], 1}, position, blocks_of(static_cast<std::int32_t>(i)), 1});
     }
     transformer_.forward(*pool_, slices, logits_);
-    for (std::size_t i = 0; i < last_.size(); ++i) last_[i] = pick(i);
+    for_each(transformer_.threads(), static_cast<int>(last_.size()),
+             [&](int i, int thread) { last_[to_size(i)] = pick(to_size(i), thread); });
   }
 
  private:
@@ -108,10 +113,11 @@ class BatchRun {
     const auto count = static_cast<std::size_t>(blocks_each_);
     return std::span(blocks_).subspan(static_cast<std::size_t>(sequence) * count, count);
   }
-  std::int32_t pick(std::size_t row) const {
-    const auto begin = logits_.begin() + static_cast<std::ptrdiff_t>(row * vocab());
-    return static_cast<std::int32_t>(std::max_element(begin, begin + static_cast<std::ptrdiff_t>(vocab())) -
-                                     begin);
+  std::int32_t pick(std::size_t row, int thread) {
+    SamplingParams greedy;
+    greedy.temperature = 0;
+    return sample_token(std::span(logits_).subspan(row * vocab(), vocab()), {}, greedy, 0, 0,
+                        buffers_[to_size(thread)]);
   }
 
   Transformer& transformer_;
@@ -119,6 +125,7 @@ class BatchRun {
   std::vector<std::int32_t> blocks_;
   std::shared_ptr<KvPool> pool_;
   std::vector<std::int32_t> last_;
+  std::vector<SamplerBuffers> buffers_;  // one a thread
   std::vector<float> logits_;
 };
 

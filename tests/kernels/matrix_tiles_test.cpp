@@ -24,8 +24,10 @@ struct ScalarTiles : Scalar {
   static void start_matrices() {}
   static void stop_matrices() {}
 
-  template <int kPanels>
-  static void multiply_matrices(const std::uint8_t* lines, std::size_t panel_bytes, const std::int8_t* q) {
+  template <int kPanels, class Ask>
+  static void multiply_matrices(const std::uint8_t* lines, std::size_t panel_bytes, const std::int8_t* q,
+                                const Ask& ask) {
+    ask();
     for (std::size_t p = 0; p < kPanels; ++p) {
       for (std::size_t t = 0; t < kMatrixTokens; ++t) {
         for (std::size_t o = 0; o < kLanes; ++o) {

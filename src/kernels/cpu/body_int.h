@@ -226,11 +226,8 @@ concept HasMatrices = requires {
   V::kMatrixTokens;
 };
 
-/// From this many tokens on, asking for weights in two passes is faster.
-inline constexpr int kManyTokens = 128;
-
-/// Groups whose products are added to some tokens' sums, which are near then, before the next tokens come.
-inline constexpr int kMatrixGroups = 2;
+/// From this many tokens on, computing with weights takes longer than fetching them.
+inline constexpr int kManyTokens = 96;
 
 /// What matrix instructions made of one group and kMatrixTokens tokens, to be added to sums.
 template <class V, int kPanels>
@@ -242,11 +239,15 @@ struct Products {
   float* sums;
 };
 
-template <class V, int kPanels>
-void add_products(const Products<V, kPanels>& products) {
-  constexpr int kTokens = 4;
+inline constexpr int kTokensAdded = 4;
+
+/// `ask` is called before each kTokensAdded tokens.
+template <class V, int kPanels, class Ask>
+void add_products(const Products<V, kPanels>& products, const Ask& ask) {
+  constexpr int kTokens = kTokensAdded;
   static_assert(V::kMatrixTokens % kTokens == 0);
   for (int t = 0; t < V::kMatrixTokens; t += kTokens) {
+    ask();
     typename V::Ints sum[kTokens][kPanels];
     for (int i = 0; i < kTokens; ++i) {
       for (int p = 0; p < kPanels; ++p) sum[i][p] = V::load_ints(products.numbers[p][t + i]);
@@ -274,10 +275,15 @@ void unpack_signed(const std::uint8_t* group, std::uint8_t* unpacked) {
 
 /// kPanels panels times a multiple of kMatrixTokens tokens, with matrix instructions. While they compute, the
 /// products of the group before are added to sums.
-template <class V, class Panel, int kPanels>
+template <class V, class Panel, int kPanels, bool kMany>
 void multiply_int_matrices(const std::uint8_t* panels, std::size_t panel_bytes, const IntRows& x,
                            int num_tokens, std::uint8_t* unpacked, float* sums) {
-  constexpr int kLines = kMatrixGroups * Panel::kGroupBytes / 64;
+  // Groups whose products are added to some tokens' sums, which are near then, before the next tokens come.
+  constexpr int kGroups = kMany ? 2 : 1;
+  constexpr int kLines = kGroups * Panel::kGroupBytes / 64;
+  constexpr int kAsks = 2 * kPanels + V::kMatrixTokens / kTokensAdded;  // a step
+  const int steps_a_group = num_tokens / V::kMatrixTokens;
+  const int lines_an_ask = (kLines + steps_a_group * kAsks - 1) / (steps_a_group * kAsks);
   // After a panel's last groups come the first ones of the panels behind.
   const auto groups_from = [&](int group) {
     const bool behind = group >= x.num_groups;
@@ -285,36 +291,50 @@ void multiply_int_matrices(const std::uint8_t* panels, std::size_t panel_bytes, 
            static_cast<std::size_t>(behind ? group - x.num_groups : group) * Panel::kGroupBytes;
   };
   Products<V, kPanels> products;
-  for (int begin = 0; begin < x.num_groups; begin += kMatrixGroups) {
-    const int count = x.num_groups - begin < kMatrixGroups ? x.num_groups - begin : kMatrixGroups;
+  for (int begin = 0; begin < x.num_groups; begin += kGroups) {
+    const int count = x.num_groups - begin < kGroups ? x.num_groups - begin : kGroups;
     const std::uint8_t* groups = groups_from(begin);
     const std::size_t first_row = static_cast<std::size_t>(begin) * x.group_rows;
     const std::uint8_t* next = groups_from(begin + count);
-    const std::uint8_t* later = num_tokens < kManyTokens ? next : groups_from(begin + count + kMatrixGroups);
+    const std::uint8_t* later = groups_from(begin + count + kGroups);
     std::uint8_t* to = unpacked;
     for (std::size_t g = 0; g < static_cast<std::size_t>(count); ++g) {
       for (std::size_t p = 0; p < kPanels; ++p, to += kInt8GroupBytes)
         unpack_signed<Panel>(groups + p * panel_bytes + g * Panel::kGroupBytes, to);
     }
-    const int num_steps = num_tokens / V::kMatrixTokens * count;
+    int asked = 0;
+    // Few tokens wait for memory: a few lines at a time, so that there are always some under way while the
+    // instructions between them go on.
+    const auto ask = [&] {
+      if constexpr (!kMany) {
+        for (int i = 0; i < lines_an_ask && asked < kLines; ++i, ++asked) {
+          for (std::size_t p = 0; p < kPanels; ++p)
+            prefetch<true>(next + p * panel_bytes + static_cast<std::size_t>(asked) * 64, 1);
+        }
+      }
+    };
+    const int num_steps = steps_a_group * count;
     int step = 0;
     for (int t = 0; t < num_tokens; t += V::kMatrixTokens) {
       for (int g = 0; g < count; ++g, ++step) {
-        for (int line = step * kLines / num_steps; line < (step + 1) * kLines / num_steps; ++line) {
-          for (std::size_t p = 0; p < kPanels; ++p)
-            prefetch_line(next + p * panel_bytes, later + p * panel_bytes, line);
+        if constexpr (kMany) {
+          for (; asked < (step + 1) * kLines / num_steps; ++asked) {
+            for (std::size_t p = 0; p < kPanels; ++p)
+              prefetch_line(next + p * panel_bytes, later + p * panel_bytes, asked);
+          }
         }
         const std::uint8_t* group = unpacked + static_cast<std::size_t>(g) * kPanels * kInt8GroupBytes;
         const std::size_t at =
             first_row + static_cast<std::size_t>(g) * x.group_rows + static_cast<std::size_t>(t);
         const std::int8_t* q = x.q + at * kIntGroup;
-        // The activations of the step after this one.
-        const std::int8_t* next_q =
-            g + 1 < count ? q + x.group_rows * kIntGroup
-                          : x.q + (first_row + static_cast<std::size_t>(t + V::kMatrixTokens)) * kIntGroup;
-        prefetch<true>(next_q, V::kMatrixTokens * kIntGroup);
-        V::template multiply_matrices<kPanels>(group + kIntScaleBytes, kInt8GroupBytes, q);
-        if (step > 0) add_products<V, kPanels>(products);
+        if constexpr (kMany) {  // the activations of the step after this one
+          const std::int8_t* next_q =
+              g + 1 < count ? q + x.group_rows * kIntGroup
+                            : x.q + (first_row + static_cast<std::size_t>(t + V::kMatrixTokens)) * kIntGroup;
+          prefetch<true>(next_q, V::kMatrixTokens * kIntGroup);
+        }
+        V::template multiply_matrices<kPanels>(group + kIntScaleBytes, kInt8GroupBytes, q, ask);
+        if (step > 0) add_products<V, kPanels>(products, ask);
         V::template store_matrices<kPanels>(products.numbers);
         products.group = group;
         products.x_scales = x.scales + at;
@@ -322,7 +342,7 @@ void multiply_int_matrices(const std::uint8_t* panels, std::size_t panel_bytes, 
         products.sums = sums + t * kSumStride;
       }
     }
-    add_products<V, kPanels>(products);
+    add_products<V, kPanels>(products, ask);
   }
 }
 
@@ -345,7 +365,9 @@ void multiply_int_panels(const std::uint8_t* panels, std::size_t panel_bytes, in
   if constexpr (HasMatrices<V> && kTokens > 1) {
     const int in_matrices = num_tokens / V::kMatrixTokens * V::kMatrixTokens;
     if (in_matrices > 0) {
-      multiply_int_matrices<V, Panel, kPanels>(panels, panel_bytes, x, in_matrices, tile, sums);
+      const auto multiply_them = in_matrices < kManyTokens ? multiply_int_matrices<V, Panel, kPanels, false>
+                                                           : multiply_int_matrices<V, Panel, kPanels, true>;
+      multiply_them(panels, panel_bytes, x, in_matrices, tile, sums);
       if (in_matrices == num_tokens) return;
       IntRows rest = x;
       rest.q += in_matrices * kIntGroup;

@@ -19,9 +19,10 @@ struct Amx : Avx512 {
 
   /// Sums of q[t][k] * panel p's weight (o, k), both signed, over a group, for kMatrixTokens tokens, for
   /// store_matrices. A tile has 64 inputs, so that a group is two of them: `lines` [kPanels][2][16]
-  /// [16 outputs][4], q: [16][128].
-  template <int kPanels>
-  static void multiply_matrices(const std::uint8_t* lines, std::size_t panel_bytes, const std::int8_t* q) {
+  /// [16 outputs][4], q: [16][128]. `ask` is called after each product of two tiles.
+  template <int kPanels, class Ask>
+  static void multiply_matrices(const std::uint8_t* lines, std::size_t panel_bytes, const std::int8_t* q,
+                                const Ask& ask) {
     static_assert(kPanels == 1 || kPanels == 3);
     asm volatile("" ::: "memory");  // to GCC the loads of tiles don't read memory
     _tile_zero(0);
@@ -32,20 +33,26 @@ struct Amx : Avx512 {
     _tile_loadd(6, q, 2 * kTileRowBytes);
     _tile_loadd(3, lines, kTileRowBytes);
     _tile_dpbssd(0, 6, 3);
+    ask();
     if constexpr (kPanels == 3) {
       _tile_loadd(4, lines + panel_bytes, kTileRowBytes);
       _tile_dpbssd(1, 6, 4);
+      ask();
       _tile_loadd(5, lines + 2 * panel_bytes, kTileRowBytes);
       _tile_dpbssd(2, 6, 5);
+      ask();
     }
     _tile_loadd(7, q + kTileRowBytes, 2 * kTileRowBytes);
     _tile_loadd(3, lines + kTileBytes, kTileRowBytes);
     _tile_dpbssd(0, 7, 3);
+    ask();
     if constexpr (kPanels == 3) {
       _tile_loadd(4, lines + panel_bytes + kTileBytes, kTileRowBytes);
       _tile_dpbssd(1, 7, 4);
+      ask();
       _tile_loadd(5, lines + 2 * panel_bytes + kTileBytes, kTileRowBytes);
       _tile_dpbssd(2, 7, 5);
+      ask();
     }
   }
 
