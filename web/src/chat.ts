@@ -123,12 +123,7 @@ function hearTab(message: TabMessage): void {
   else if (hasMore(merged, theirs)) void keep(merged);
 }
 
-/** Takes up the kept conversations, and shows the one that is asked for, else the newest; '' asks for an empty chat. */
-export async function startChat(asked?: string): Promise<void> {
-  otherTabs = new BroadcastChannel('touchstone');
-  otherTabs.onmessage = (event: MessageEvent<TabMessage>) => hearTab(event.data);
-  // Leaving in mid-answer keeps what has come so far.
-  onLeaving(saveNow);
+async function takeUpKept(asked: string | undefined): Promise<void> {
   try {
     const kept = await loadAll<Conversation>('conversations');
     // What was asked before it was read is newer.
@@ -140,6 +135,20 @@ export async function startChat(asked?: string): Promise<void> {
   } catch {
     keepsConversations.value = false;
   }
+}
+
+/** Takes up the kept conversations, and shows the one that is asked for, else the newest; '' asks for an empty chat. */
+export async function startChat(asked?: string): Promise<void> {
+  // Leaving in mid-answer keeps what has come so far.
+  onLeaving(saveNow);
+  const takenUp = takeUpKept(asked);
+  otherTabs = new BroadcastChannel('touchstone');
+  otherTabs.onmessage = async (event: MessageEvent<TabMessage>) => {
+    // What is told while that is read changes what is read.
+    await takenUp;
+    hearTab(event.data);
+  };
+  await takenUp;
 }
 
 /** Has the model answer the message `parent`, from the beginning or onward from `prefix`; failed attempts give way. */
@@ -161,11 +170,12 @@ async function answer(conversationId: string, parent: string, prefix?: Fork): Pr
   running.set(id, controller);
   put(addMessage(dropFailures(conversation, parent), { id, parent, role: 'assistant', reply: { ...reply } }, Date.now()));
   await generateReply(reply, request, apiKey.value, controller.signal, (grown) => {
+    // First, since an answer that is written here is not told of.
+    if (grown.state !== 'streaming') running.delete(id);
     const current = find(conversationId);
     if (current && findMessage(current, id)) put(setReply(current, id, grown));
     else controller.abort();
   });
-  running.delete(id);
   saveNow();
   if (reply.error) noteFailure(reply.error);
   if (reply.error) announcement.value = t('announceFailed', { reason: errorTitle(reply.error) });

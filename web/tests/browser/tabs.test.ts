@@ -27,6 +27,54 @@ test('two tabs in one conversation lose nothing of each other', async ({ page, c
   }
 });
 
+test.describe('with an answer whose words come far apart', () => {
+  test.use({ mockOptions: { delayMs: 600 } });
+  test('the other tab is told when it has ended', async ({ page, context, mock, faults }) => {
+    const other = await context.newPage();
+    await watch(other, faults);
+    await other.goto(mock.url);
+    await ask(page, 'hi');
+    await expect(other.locator('.entry-title')).toHaveText(['hi']);
+    await other.locator('.entry-title').click();
+    await expect(answers(other)).toContainText('You said: hi');
+  });
+});
+
+/** Has all wait who want to read or write what is kept, until it is released. */
+async function holdStorage(page: Page): Promise<() => Promise<void>> {
+  await page.evaluate(async () => {
+    const opened = await new Promise<IDBDatabase>((resolve) => {
+      const request = indexedDB.open('touchstone');
+      request.onsuccess = () => resolve(request.result);
+    });
+    const objects = opened.transaction(['conversations', 'votes'], 'readwrite').objectStore('conversations');
+    const held = { isHeld: true };
+    Object.assign(window, { held });
+    const goOn = () => held.isHeld && (objects.get('none').onsuccess = goOn);
+    goOn();
+  });
+  return () => page.evaluate(() => void ((window as unknown as { held: { isHeld: boolean } }).held.isHeld = false));
+}
+
+test('a tab that hears of a message while it reads what is kept shows the conversation, with all that is in it', async ({ page, context, mock, faults }) => {
+  await ask(page, 'gone');
+  await page.getByRole('button', { name: 'New chat' }).click();
+  await ask(page, 'first');
+  await ask(page, 'second');
+  await expect(page.locator('.entry-title')).toHaveText(['first', 'gone']);
+  const release = await holdStorage(page);
+  const other = await context.newPage();
+  await watch(other, faults);
+  await other.goto(mock.url);
+  await expect(other.getByText('What would you like to ask?')).toBeVisible();
+  await ask(page, 'third');
+  await page.getByRole('button', { name: 'Delete' }).last().click();
+  await page.getByRole('button', { name: 'Really delete?' }).click();
+  await release();
+  await expect(said(other)).toHaveText(['first', 'second', 'third']);
+  await expect(other.locator('.entry-title')).toHaveText(['first']);
+});
+
 test('what one tab deletes or begins, the other shows', async ({ page, context, mock, faults }) => {
   await ask(page, 'first');
   const other = await context.newPage();
