@@ -8,6 +8,7 @@ import { requestFields } from './parameters.ts';
 import { newReply, type Reply, settleReply } from './reply.ts';
 import { loadAll, loadSetting, remove, save, saveSetting } from './storage.ts';
 import { announcement, apiKey, findModel, models, noteFailure, settings } from './store.ts';
+import { type Change, joinTabs } from './tabs.ts';
 import type { Verdict, Vote } from './votes.ts';
 
 export interface Round {
@@ -33,6 +34,7 @@ export const roundComplete = computed(() => round.value?.replies.every((reply) =
 export const namesShown = computed(() => !round.value?.blind || round.value.verdict !== undefined);
 
 let controller = new AbortController();
+let tellTabs: ((change: Change<Vote>) => void) | undefined;
 
 /** The round goes with the tab, as its draft does: a reload takes no answers from who has yet to vote. */
 function keepRound(): void {
@@ -48,15 +50,28 @@ function loadRound(): Round | null {
   }
 }
 
-export async function startArena(): Promise<void> {
-  round.value = loadRound();
-  addEventListener('pagehide', keepRound);
-  contenders.value = loadSetting<[string, string]>('contenders', ['', '']);
+async function takeUpVotes(): Promise<void> {
   try {
-    votes.value = await loadAll<Vote>('votes');
+    const kept = await loadAll<Vote>('votes');
+    // What was given before they were read is none of them.
+    votes.value = [...kept, ...votes.value];
   } catch {
     keepsVotes.value = false;
   }
+}
+
+function hearTab(change: Change<Vote>): void {
+  // One that was told of while it was read is in both.
+  const changed = 'put' in change ? [change.put.id] : change.removed;
+  const others = votes.value.filter((one) => !changed.includes(one.id));
+  votes.value = 'put' in change ? [...others, change.put] : others;
+}
+
+export function startArena(): void {
+  round.value = loadRound();
+  addEventListener('pagehide', keepRound);
+  contenders.value = loadSetting<[string, string]>('contenders', ['', '']);
+  tellTabs = joinTabs('votes', takeUpVotes(), hearTab);
 }
 
 /** Contenders that are served: what was chosen, else the first two. */
@@ -131,11 +146,13 @@ export async function vote(verdict: Verdict, expected: string): Promise<void> {
   };
   round.value = { ...current, verdict };
   votes.value = [...votes.value, given];
+  tellTabs?.({ put: given });
   await save('votes', given).catch(() => (keepsVotes.value = false));
 }
 
 export async function deleteVotes(): Promise<void> {
-  const gone = votes.value;
+  const gone = votes.value.map((one) => one.id);
   votes.value = [];
-  await Promise.all(gone.map(({ id }) => remove('votes', id).catch(() => undefined)));
+  tellTabs?.({ removed: gone });
+  await Promise.all(gone.map((id) => remove('votes', id).catch(() => undefined)));
 }

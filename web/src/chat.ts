@@ -28,6 +28,7 @@ import { requestFields } from './parameters.ts';
 import { type Alternative, type Fork, forkAt, newReply, tokenCount } from './reply.ts';
 import { loadAll, onLeaving, remove, save, saveAll } from './storage.ts';
 import { announcement, apiKey, chatModel, noteFailure, settings } from './store.ts';
+import { type Change, joinTabs } from './tabs.ts';
 
 const SAVE_EVERY_MS = 400;
 // Copying a long conversation halts the page: saving may take this share of the time, within bounds.
@@ -47,9 +48,7 @@ function isStreaming(message: Message): boolean {
   return message.role === 'assistant' && message.reply.state === 'streaming';
 }
 
-/** What the browser's tabs that show the page tell each other: each keeps whole conversations, and would overwrite the others'. */
-type TabMessage = { put: Conversation } | { removed: string };
-let otherTabs: BroadcastChannel | undefined;
+let tellTabs: ((change: Change<Conversation>) => void) | undefined;
 
 const running = new Map<string, AbortController>();
 const unsaved = new Set<string>();
@@ -81,7 +80,7 @@ function saveNow(): void {
     void keep(conversation);
     // An answer under way is told of when it has ended.
     const ended = isWrittenHere(conversation) ? undefined : endedTurns(conversation);
-    if (ended) otherTabs?.postMessage({ put: ended } satisfies TabMessage);
+    if (ended) tellTabs?.({ put: ended });
   }
   unsaved.clear();
 }
@@ -107,9 +106,9 @@ function forget(id: string): void {
   if (activeId.value === id) activeId.value = conversations.value[0]?.id ?? '';
 }
 
-function hearTab(message: TabMessage): void {
-  if ('removed' in message) return forget(message.removed);
-  const theirs = message.put;
+function hearTab(change: Change<Conversation>): void {
+  if ('removed' in change) return change.removed.forEach(forget);
+  const theirs = change.put;
   const mine = find(theirs.id);
   if (!mine) {
     conversations.value = [theirs, ...conversations.value];
@@ -142,12 +141,7 @@ export async function startChat(asked?: string): Promise<void> {
   // Leaving in mid-answer keeps what has come so far.
   onLeaving(saveNow);
   const takenUp = takeUpKept(asked);
-  otherTabs = new BroadcastChannel('touchstone');
-  otherTabs.onmessage = async (event: MessageEvent<TabMessage>) => {
-    // What is told while that is read changes what is read.
-    await takenUp;
-    hearTab(event.data);
-  };
+  tellTabs = joinTabs('conversations', takenUp, hearTab);
   await takenUp;
 }
 
@@ -233,7 +227,7 @@ export function renameConversation(conversation: Conversation, title: string): v
 export function deleteConversation(conversation: Conversation): void {
   forget(conversation.id);
   keepDraft(`chat/${conversation.id}`, undefined);
-  otherTabs?.postMessage({ removed: conversation.id } satisfies TabMessage);
+  tellTabs?.({ removed: [conversation.id] });
   remove('conversations', conversation.id).catch(() => (keepsConversations.value = false));
 }
 
@@ -246,5 +240,5 @@ export async function addConversations(added: readonly Conversation[]): Promise<
   }
   conversations.value = [...added, ...conversations.value];
   activeId.value = added[0]?.id ?? activeId.value;
-  for (const conversation of added) otherTabs?.postMessage({ put: conversation } satisfies TabMessage);
+  for (const conversation of added) tellTabs?.({ put: conversation });
 }

@@ -25,5 +25,5 @@ void startAddress();
 const root = document.getElementById('app')!;
 render(<App />, root);
 keepFocus(root);
-void startArena();
+startArena();
 void connect();

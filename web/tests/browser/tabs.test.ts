@@ -89,6 +89,25 @@ test('what one tab deletes or begins, the other shows', async ({ page, context, 
   await expect(other.locator('.entry-title')).toHaveText(['second']);
 });
 
+test('a vote counts in every tab, and is gone from all when one deletes them', async ({ page, context, mock, faults }) => {
+  const other = await context.newPage();
+  await watch(other, faults);
+  for (const tab of [page, other]) {
+    await tab.goto(mock.url);
+    await tab.getByRole('link', { name: 'Side by side' }).click();
+  }
+  for (const tab of [page, other]) {
+    await send(tab, 'answer seven');
+    await tab.getByRole('button', { name: 'Tie' }).click();
+  }
+  for (const tab of [page, other]) await expect(tab.getByRole('row', { name: /distilled · native/ }).getByRole('cell').nth(1)).toHaveText('2');
+  await page.getByRole('button', { name: 'Delete votes' }).click();
+  await page.getByRole('button', { name: 'Really delete?' }).click();
+  for (const tab of [page, other]) await expect(tab.getByText('No blind votes on two different models yet.')).toBeVisible();
+  await other.reload();
+  await expect(other.getByText('No blind votes on two different models yet.')).toBeVisible();
+});
+
 test('storage that is full is said, and the chat goes on', async ({ page, context, mock }) => {
   const browser = await context.newCDPSession(page);
   await browser.send('Storage.overrideQuotaForOrigin', { origin: mock.url, quotaSize: 1 });
