@@ -1,5 +1,5 @@
-/** Conversations as a file. */
-import { type Conversation, type Message, settle } from './conversation.ts';
+/** Conversations as a file, and whether what comes from a file, or from storage, is one. */
+import type { Conversation } from './conversation.ts';
 import { newReply } from './reply.ts';
 
 const FORMAT = 'touchstone-conversations';
@@ -15,56 +15,90 @@ function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function text(value: unknown): string {
-  if (typeof value !== 'string') throw new Error('a text is missing');
-  return value;
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
 }
 
 function numbers(value: unknown): number[] {
   return Array.isArray(value) ? value.filter((item) => typeof item === 'number') : [];
 }
 
-function readMessage(given: unknown): Message {
-  if (!isObject(given)) throw new Error('a message is no object');
-  const place = { id: text(given['id']), parent: text(given['parent']) };
-  if (given['role'] === 'user') return { ...place, role: 'user', content: text(given['content']) };
-  const reply = given['reply'];
-  if (given['role'] !== 'assistant' || !isObject(reply)) throw new Error('a message has no known role');
+function faultOfMessage(given: unknown): string | undefined {
+  if (!isObject(given)) return 'a message is no object';
+  const { id, parent, role, content, reply } = given;
+  if (!isText(id) || !isText(parent)) return 'a message has no place';
+  if (role === 'user') return isText(content) ? undefined : 'a message has no text';
+  if (role !== 'assistant' || !isObject(reply)) return 'a message has no known role';
+  if (![reply['model'], reply['content'], reply['reasoning']].every(isText)) return 'an answer has no text';
+  return Array.isArray(reply['arrivalsMs']) && Array.isArray(reply['tokens']) ? undefined : 'an answer has no tokens';
+}
+
+/** Why what is given is no conversation that the page can show; undefined where it is one. */
+function faultOf(given: unknown): string | undefined {
+  if (!isObject(given) || !Array.isArray(given['messages'])) return 'a conversation has no messages';
+  if (!isText(given['id']) || !isText(given['title'])) return 'a conversation has no title';
+  if (typeof given['updatedMs'] !== 'number' || !isObject(given['chosen'])) return 'a conversation has no order';
+  return given['messages'].map(faultOfMessage).find((fault) => fault !== undefined);
+}
+
+/** Whether a kept conversation is one that the page can show: another version may have written it. */
+export function isConversation(given: unknown): given is Conversation {
+  return faultOf(given) === undefined;
+}
+
+function readReply(given: Json): Json {
+  const { model, content, reasoning, state, arrivalsMs, thoughtMs, totalMs, reasoningChunks } = given;
   return {
-    ...place,
-    role: 'assistant',
-    reply: {
-      ...newReply(text(reply['model']), 0, { content: text(reply['content']), reasoning: text(reply['reasoning']) }),
-      state: reply['state'] === 'done' || reply['state'] === 'stopped' ? reply['state'] : 'interrupted',
-      arrivalsMs: numbers(reply['arrivalsMs']),
-      ...(typeof reply['thoughtMs'] === 'number' ? { thoughtMs: reply['thoughtMs'] } : {}),
-      ...(typeof reply['totalMs'] === 'number' ? { totalMs: reply['totalMs'] } : {}),
-      ...(typeof reply['reasoningChunks'] === 'number' ? { reasoningChunks: reply['reasoningChunks'] } : {}),
-    },
+    ...newReply('', 0),
+    model,
+    content,
+    reasoning,
+    state: state === 'done' || state === 'stopped' ? state : 'interrupted',
+    arrivalsMs: numbers(arrivalsMs),
+    ...(typeof thoughtMs === 'number' ? { thoughtMs } : {}),
+    ...(typeof totalMs === 'number' ? { totalMs } : {}),
+    ...(typeof reasoningChunks === 'number' ? { reasoningChunks } : {}),
   };
 }
 
-function readConversation(given: unknown, id: string): Conversation {
-  if (!isObject(given) || !Array.isArray(given['messages'])) throw new Error('a conversation has no messages');
+function readMessage(given: unknown): unknown {
+  if (!isObject(given)) return given;
+  const { id, parent, role, content, reply } = given;
+  return role === 'user' ? { id, parent, role, content } : { id, parent, role, reply: isObject(reply) ? readReply(reply) : reply };
+}
+
+/** What the page knows of a conversation; whether it is sound is still to be seen. */
+function readConversation(given: unknown, id: string): unknown {
+  if (!isObject(given) || !Array.isArray(given['messages'])) return given;
   const chosen = isObject(given['chosen']) ? given['chosen'] : {};
-  return settle({
+  return {
     id,
-    title: text(given['title']),
+    title: given['title'],
     createdMs: Number(given['createdMs']) || 0,
     updatedMs: Number(given['updatedMs']) || 0,
     messages: given['messages'].map(readMessage),
-    chosen: Object.fromEntries(Object.entries(chosen).filter((pair): pair is [string, string] => typeof pair[1] === 'string')),
-  });
+    chosen: Object.fromEntries(Object.entries(chosen).filter(([, child]) => isText(child))),
+  };
+}
+
+export interface Import {
+  conversations: Conversation[];
+  /** What is wrong with each of the others. */
+  faults: string[];
 }
 
 /**
  * Reads an exported file; nothing in it is trusted. Conversations get ids of `newId`, so that none is overwritten. Token
- * probabilities are not read back. Throws Error with the reason.
+ * probabilities are not read back. Throws Error with the reason where none can be read.
  */
-export function importConversations(json: string, newId: () => string): Conversation[] {
+export function importConversations(json: string, newId: () => string): Import {
   const file: unknown = JSON.parse(json);
   if (!isObject(file) || file['format'] !== FORMAT || file['version'] !== VERSION || !Array.isArray(file['conversations'])) {
     throw new Error('not a file of conversations');
   }
-  return file['conversations'].map((given) => readConversation(given, newId()));
+  const read = file['conversations'].map((given) => readConversation(given, newId()));
+  const conversations = read.filter(isConversation);
+  const faults = read.flatMap((one) => faultOf(one) ?? []);
+  if (conversations.length === 0) throw new Error(faults[0] ?? 'there are no conversations in it');
+  return { conversations, faults };
 }

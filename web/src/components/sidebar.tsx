@@ -96,14 +96,16 @@ function Entry({ conversation, onChoose }: { conversation: Conversation; onChoos
 
 function Transfer() {
   const input = useRef<HTMLInputElement>(null);
-  const [failure, setFailure] = useState('');
+  const [complaint, setComplaint] = useState('');
   const read = async (file: File | undefined) => {
     if (!file) return;
     try {
-      await addConversations(importConversations(await file.text(), newId));
-      setFailure('');
+      const { conversations: added, faults } = importConversations(await file.text(), newId);
+      await addConversations(added);
+      const reasons = [...new Set(faults)].join('; ');
+      setComplaint(faults.length === 0 ? '' : t('importPartly', { count: faults.length, total: added.length + faults.length, reasons }));
     } catch (error) {
-      setFailure(t('importFailed', { reason: error instanceof Error ? error.message : String(error) }));
+      setComplaint(t('importFailed', { reason: error instanceof Error ? error.message : String(error) }));
     }
   };
   return (
@@ -132,9 +134,9 @@ function Transfer() {
           event.currentTarget.value = '';
         }}
       />
-      {failure !== '' && (
+      {complaint !== '' && (
         <p class="ending bad" role="alert">
-          {failure}
+          {complaint}
         </p>
       )}
     </div>

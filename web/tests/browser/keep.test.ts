@@ -87,6 +87,25 @@ test('what is seen of an import is kept, however much it is', async ({ page }) =
   await expect(page.locator('.entry-title')).toHaveCount(400);
 });
 
+test('of an import the sound conversations are kept, and how many were left out is said, and why', async ({ page }) => {
+  const talk = (title: string, message: object) => ({ title, messages: [{ id: 'first', parent: '', role: 'user', ...message }] });
+  const put = (conversations: object[]) => {
+    const buffer = Buffer.from(JSON.stringify({ format: 'touchstone-conversations', version: 1, conversations }));
+    return page.getByLabel('Import', { exact: true }).last().setInputFiles({ name: 'x.json', mimeType: 'application/json', buffer });
+  };
+  await put([talk('damaged', {}), { title: 'without messages' }]);
+  await expect(page.getByRole('alert')).toHaveText('This file cannot be read: a message has no text.');
+  await expect(page.locator('.entry-title')).toHaveCount(0);
+  await put([talk('one', { content: 'a' }), talk('damaged', {}), { title: 'without messages' }, talk('damaged', {}), talk('two', { content: 'b' })]);
+  await expect(page.getByRole('alert')).toHaveText('Left out 3 of 5 conversations, which cannot be read: a message has no text; a conversation has no messages.');
+  await expect(page.locator('.entry-title')).toHaveText(['one', 'two']);
+  await page.reload();
+  await expect(page.locator('.entry-title')).toHaveText(['one', 'two']);
+  await put([talk('three', { content: 'c' })]);
+  await expect(page.locator('.entry-title')).toHaveCount(3);
+  await expect(page.getByRole('alert')).toHaveCount(0);
+});
+
 test('an edit that is not sent outlives other views and a reload, until it is given up', async ({ page }) => {
   await ask(page, 'first');
   const edit = page.locator('.edit textarea');

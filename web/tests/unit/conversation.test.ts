@@ -76,7 +76,7 @@ test('a loop in a damaged conversation ends', () => {
 
 test('what is exported is imported under a new id', () => {
   const tree = makeTree();
-  const [read] = importConversations(exportConversations([tree]), () => 'new');
+  const [read] = importConversations(exportConversations([tree]), () => 'new').conversations;
   expect(read).toMatchObject({ id: 'new', title: tree.title, chosen: tree.chosen });
   expect(toApiMessages(shownPath(read!), '')).toEqual(toApiMessages(shownPath(tree), ''));
 });
@@ -88,6 +88,33 @@ test('a file that is no export is refused', () => {
   refuse({ format: 'touchstone-conversations', version: 2, conversations: [] });
   refuse({ format: 'touchstone-conversations', version: 1, conversations: [{ title: 'x', messages: [{ role: 'user' }] }] });
   refuse({ format: 'touchstone-conversations', version: 1, conversations: [{ title: 'x', messages: [{ id: 'a', parent: '', role: 'robot' }] }] });
+});
+
+test('of a file the sound conversations are read, and what is wrong with the others is told', () => {
+  const sound = JSON.parse(exportConversations([makeTree()]));
+  const [whole] = sound.conversations;
+  const turn = (message: object) => ({ ...whole, messages: [message] });
+  const place = { id: 'a', parent: '' };
+  const damaged = [
+    null,
+    { ...whole, messages: undefined },
+    { ...whole, title: 7 },
+    turn({ ...place, id: 1, role: 'user', content: 'x' }),
+    turn({ ...place, role: 'user' }),
+    turn({ ...place, role: 'assistant' }),
+    turn({ ...place, role: 'assistant', reply: { model: 'm', content: 'x' } }),
+  ];
+  const read = importConversations(JSON.stringify({ ...sound, conversations: [...damaged, whole, whole] }), () => 'x');
+  expect(read.conversations.length).toBe(2);
+  expect(read.faults).toEqual([
+    'a conversation has no messages',
+    'a conversation has no messages',
+    'a conversation has no title',
+    'a message has no place',
+    'a message has no text',
+    'a message has no known role',
+    'an answer has no text',
+  ]);
 });
 
 test('two tabs that went on with the same conversation keep what both have', () => {
