@@ -9,7 +9,7 @@ import { newReply, type Reply, settleReply } from './reply.ts';
 import { loadAll, loadSetting, remove, save, saveSetting } from './storage.ts';
 import { announcement, apiKey, findModel, models, noteFailure, settings } from './store.ts';
 import { type Change, joinTabs } from './tabs.ts';
-import type { Verdict, Vote } from './votes.ts';
+import { isVote, type Verdict, type Vote } from './votes.ts';
 
 export interface Round {
   prompt: string;
@@ -25,6 +25,8 @@ export const round = signal<Round | null>(null);
 export const votes = signal<Vote[]>([]);
 /** Whether the browser keeps votes at all. */
 export const keepsVotes = signal(true);
+/** How many are kept that this page cannot read. */
+export const unreadVotes = signal(0);
 
 export const arenaStreaming = computed(() => round.value?.replies.some((reply) => reply.state === 'streaming') ?? false);
 /** In a blind round, how fast each answer comes would tell which model it is from: they are shown when both have ended. */
@@ -52,9 +54,11 @@ function loadRound(): Round | null {
 
 async function takeUpVotes(): Promise<void> {
   try {
-    const kept = await loadAll<Vote>('votes');
+    const kept = await loadAll('votes');
+    const sound = kept.filter(isVote);
+    unreadVotes.value = kept.length - sound.length;
     // What was given before they were read is none of them.
-    votes.value = [...kept, ...votes.value];
+    votes.value = [...sound, ...votes.value];
   } catch {
     keepsVotes.value = false;
   }

@@ -29,6 +29,7 @@ import { type Alternative, type Fork, forkAt, newReply, tokenCount } from './rep
 import { loadAll, onLeaving, remove, save, saveAll } from './storage.ts';
 import { announcement, apiKey, chatModel, noteFailure, settings } from './store.ts';
 import { type Change, joinTabs } from './tabs.ts';
+import { isConversation } from './transfer.ts';
 
 const SAVE_EVERY_MS = 400;
 // Copying a long conversation halts the page: saving may take this share of the time, within bounds.
@@ -39,6 +40,8 @@ export const conversations = signal<Conversation[]>([]);
 export const activeId = signal('');
 /** Whether the browser keeps conversations at all. */
 export const keepsConversations = signal(true);
+/** How many are kept that this page cannot read: another version wrote them, or they are damaged. */
+export const unreadConversations = signal(0);
 
 export const active = computed(() => conversations.value.find((conversation) => conversation.id === activeId.value));
 export const shownMessages = computed(() => (active.value ? shownPath(active.value) : []));
@@ -124,10 +127,12 @@ function hearTab(change: Change<Conversation>): void {
 
 async function takeUpKept(asked: string | undefined): Promise<void> {
   try {
-    const kept = await loadAll<Conversation>('conversations');
+    const kept = await loadAll('conversations');
+    const sound = kept.filter(isConversation);
+    unreadConversations.value = kept.length - sound.length;
     // What was asked before it was read is newer.
     const begun = conversations.value;
-    const older = kept.map(settle).sort((a, b) => b.updatedMs - a.updatedMs);
+    const older = sound.map(settle).sort((a, b) => b.updatedMs - a.updatedMs);
     conversations.value = [...begun, ...older.filter((conversation) => !find(conversation.id))];
     if (begun.length > 0 || asked === '') return;
     activeId.value = ((asked !== undefined && find(asked)) || conversations.value[0])?.id ?? '';

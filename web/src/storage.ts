@@ -32,8 +32,9 @@ async function transact<T>(store: StoreName, mode: IDBTransactionMode, act: (obj
   });
 }
 
-export async function loadAll<T>(store: StoreName): Promise<T[]> {
-  const request = await transact(store, 'readonly', (objects) => objects.getAll() as IDBRequest<T[]>);
+/** All that is kept, whoever wrote it. */
+export async function loadAll(store: StoreName): Promise<unknown[]> {
+  const request = await transact(store, 'readonly', (objects) => objects.getAll() as IDBRequest<unknown[]>);
   return request.result;
 }
 

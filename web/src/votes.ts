@@ -2,7 +2,9 @@
 import { wilsonInterval } from './stats.ts';
 
 /** 'first' and 'second' are the answers in the order in which they were shown. */
-export type Verdict = 'first' | 'second' | 'tie' | 'bad';
+export const VERDICTS = ['first', 'second', 'tie', 'bad'] as const;
+
+export type Verdict = (typeof VERDICTS)[number];
 
 export interface Vote {
   id: string;
@@ -15,6 +17,13 @@ export interface Vote {
   blind: boolean;
   /** The right answer as a number, where the voter knew it. */
   expected?: string;
+}
+
+/** Whether a kept vote is one that the page can count: another version may have written it. */
+export function isVote(given: unknown): given is Vote {
+  const { prompt, models, answers, verdict } = (given ?? {}) as Record<string, unknown>;
+  const arePair = (pair: unknown) => Array.isArray(pair) && pair.length === 2 && pair.every((text) => typeof text === 'string');
+  return typeof prompt === 'string' && arePair(models) && arePair(answers) && VERDICTS.some((known) => known === verdict);
 }
 
 export interface Tally {

@@ -7,6 +7,7 @@ import {
   deleteConversation,
   keepsConversations,
   renameConversation,
+  unreadConversations,
 } from '../chat.ts';
 import type { Conversation } from '../conversation.ts';
 import { findDraft, isComposing, useDraftForm } from '../drafts.ts';
@@ -172,6 +173,7 @@ export function Sidebar({ open, onClose }: { open: boolean; onClose: () => void 
         ))}
       </nav>
       {!keepsConversations.value && <p class="ending">{t('notKept')}</p>}
+      {unreadConversations.value > 0 && <p class="ending">{t('keptUnread', { count: unreadConversations.value })}</p>}
       <Transfer />
       <a class="licenses" href="third-party-licenses.txt" target="_blank" rel="noreferrer">
         {t('licenses')}

@@ -1,18 +1,13 @@
 /** The vote on two answers, and the tally of all votes. */
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { deleteVotes, keepsVotes, round, vote, votes } from '../arena.ts';
+import { deleteVotes, keepsVotes, round, unreadVotes, vote, votes } from '../arena.ts';
 import { useDraft } from '../drafts.ts';
 import { formatNumber, formatPercent, t, type WordKey } from '../i18n.ts';
 import { downloadText } from '../storage.ts';
 import { shortName } from '../store.ts';
-import { isExpectedNumber, preferenceSuite, questionSuite, tallyVotes, type Tally, type Verdict } from '../votes.ts';
+import { isExpectedNumber, preferenceSuite, questionSuite, tallyVotes, type Tally, type Verdict, VERDICTS } from '../votes.ts';
 
-const CHOICES: [Verdict, WordKey][] = [
-  ['first', 'voteA'],
-  ['second', 'voteB'],
-  ['tie', 'voteTie'],
-  ['bad', 'voteBad'],
-];
+const CHOICES: Record<Verdict, WordKey> = { first: 'voteA', second: 'voteB', tie: 'voteTie', bad: 'voteBad' };
 
 export function VotePanel() {
   const [expected, setExpected] = useDraft('expected', '');
@@ -39,9 +34,9 @@ export function VotePanel() {
     <section class="vote" aria-label={t('voteTitle')}>
       <h3>{t('voteTitle')}</h3>
       <div class="row">
-        {CHOICES.map(([verdict, word]) => (
+        {VERDICTS.map((verdict) => (
           <button key={verdict} type="button" class="choice" disabled={isBad} onClick={() => void vote(verdict, number)}>
-            {t(word)}
+            {t(CHOICES[verdict])}
           </button>
         ))}
       </div>
@@ -112,6 +107,7 @@ export function TallyView() {
         </div>
       )}
       {!keepsVotes.value && <p class="ending" role="status">{t('votesNotKept')}</p>}
+      {unreadVotes.value > 0 && <p class="ending">{t('keptUnread', { count: unreadVotes.value })}</p>}
       {votes.value.length > 0 && (
         <div class="row">
           {votes.value.some((one) => one.verdict === 'first' || one.verdict === 'second') && (

@@ -106,6 +106,38 @@ test('of an import the sound conversations are kept, and how many were left out 
   await expect(page.getByRole('alert')).toHaveCount(0);
 });
 
+test('kept records that cannot be read hide nothing else, stay kept, and are said to be there', async ({ page }) => {
+  await ask(page, 'first');
+  await page.getByRole('link', { name: 'Side by side' }).click();
+  await send(page, 'answer seven');
+  await page.getByRole('button', { name: 'Tie' }).click();
+  const change = (put: boolean) =>
+    page.evaluate(async (put) => {
+      const opened = await new Promise<IDBDatabase>((resolve) => {
+        const request = indexedDB.open('touchstone');
+        request.onsuccess = () => resolve(request.result);
+      });
+      const transaction = opened.transaction(['conversations', 'votes'], 'readwrite');
+      const stores = ['conversations', 'votes'].map((name) => transaction.objectStore(name));
+      if (put) for (const store of stores) ['of old', 'foreign'].forEach((id) => store.put({ id, title: 'x', messages: [null] }));
+      const counts = stores.map((store) => store.count());
+      await new Promise((resolve) => (transaction.oncomplete = resolve));
+      opened.close();
+      return counts.map((count) => count.result);
+    }, put);
+  expect(await change(true)).toEqual([3, 3]);
+  await page.reload();
+  await expect(page.getByRole('row', { name: /distilled · native/ }).getByRole('cell').nth(1)).toHaveText('1');
+  await expect(page.getByText('This browser keeps 2 more that this page cannot read.')).toBeVisible();
+  await page.getByRole('link', { name: 'Chat' }).click();
+  await expect(page.locator('.entry-title')).toHaveText(['first']);
+  await expect(answers(page)).toContainText('You said: first');
+  await expect(page.getByText('This browser keeps 2 more that this page cannot read.')).toBeVisible();
+  await expect(page.getByText('This browser keeps nothing')).toHaveCount(0);
+  await ask(page, 'second');
+  expect(await change(false)).toEqual([3, 3]);
+});
+
 test('an edit that is not sent outlives other views and a reload, until it is given up', async ({ page }) => {
   await ask(page, 'first');
   const edit = page.locator('.edit textarea');
