@@ -23,6 +23,7 @@ effect(() => {
 });
 void startAddress();
 const root = document.getElementById('app')!;
+root.replaceChildren();
 render(<App />, root);
 keepFocus(root);
 startArena();

@@ -23,6 +23,29 @@ for (const theme of ['light', 'dark'] as const) {
   });
 }
 
+test('while the script is on its way, it is said that the page loads', async ({ page, mock }) => {
+  let deliver = () => {};
+  const wanted = new Promise<void>((resolve) => (deliver = resolve));
+  await page.route('**/app.js', async (route) => {
+    await wanted;
+    await route.continue();
+  });
+  await page.goto(mock.url, { waitUntil: 'commit' });
+  await expect(page.getByText('Loading…')).toBeVisible();
+  await expectAccessible(page);
+  deliver();
+  await expect(composer(page)).toBeVisible();
+  await expect(page.getByText('Loading…')).toHaveCount(0);
+});
+
+test.describe('without JavaScript', () => {
+  test.use({ javaScriptEnabled: false });
+  test('it is said that the page needs it, not that it loads', async ({ page }) => {
+    await expect(page.locator('noscript p')).toBeInViewport();
+    await expect(page.getByText('Loading…')).toBeHidden();
+  });
+});
+
 test('the looks follow the system and can be chosen', async ({ page }) => {
   const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const light = await paper();
