@@ -50,12 +50,12 @@ function RenameForm({ conversation, onClose }: { conversation: Conversation; onC
   );
 }
 
-function DeleteForm({ conversation, onClose }: { conversation: Conversation; onClose: () => void }) {
+function DeleteForm({ conversation, onDelete, onClose }: { conversation: Conversation; onDelete: () => void; onClose: () => void }) {
   const button = useRef<HTMLButtonElement>(null);
   useLayoutEffect(() => button.current!.focus(), []);
   return (
     <div class="entry confirm" data-opened-by={deletion(conversation)}>
-      <button type="button" class="danger" onClick={() => deleteConversation(conversation)} ref={button}>
+      <button type="button" class="danger" onClick={onDelete} ref={button}>
         {t('deleteReally')}
       </button>
       <IconButton icon="close" label={t('cancel')} onClick={onClose} />
@@ -73,7 +73,14 @@ function Entry({ conversation, onChoose }: { conversation: Conversation; onChoos
     if (isActive) entry.current?.scrollIntoView({ block: 'nearest' });
   }, [isActive]);
   if (mode === 'rename') return <RenameForm conversation={conversation} onClose={close} />;
-  if (mode === 'delete') return <DeleteForm conversation={conversation} onClose={close} />;
+  const remove = () => {
+    deleteConversation(conversation);
+    if (conversations.value.length > 0) return;
+    // Nothing is left in the list to go on with.
+    beginChat();
+    onChoose();
+  };
+  if (mode === 'delete') return <DeleteForm conversation={conversation} onDelete={remove} onClose={close} />;
   const title = conversation.title || t('untitled');
   return (
     <div class={isActive ? 'entry active' : 'entry'} role="group" aria-label={title} ref={entry}>

@@ -194,6 +194,21 @@ test('focus goes to what follows the part of the page that is gone', async ({ pa
   await expect(composer(page)).toBeFocused();
 });
 
+for (const width of [1200, 360]) {
+  test(`when the last conversation is deleted, ${width} pixels wide, a new one can be begun at once`, async ({ page }) => {
+    await page.setViewportSize({ width, height: 700 });
+    await ask(page, 'only');
+    if (width < 768) await page.getByRole('button', { name: 'Show conversations' }).press('Enter');
+    await page.getByRole('button', { name: 'Delete' }).press('Enter');
+    await page.getByRole('button', { name: 'Really delete?' }).press('Enter');
+    await expect(page.locator('.entry')).toHaveCount(0);
+    await expect(composer(page)).toBeFocused();
+    await page.keyboard.type('next');
+    await page.keyboard.press('Enter');
+    await expect(answers(page)).toContainText('You said: next');
+  });
+}
+
 test('after a vote the focus is where it is said whose answers they were', async ({ page }) => {
   await page.getByRole('link', { name: 'Side by side' }).click();
   await send(page, 'answer seven');
