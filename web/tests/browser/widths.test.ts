@@ -77,6 +77,24 @@ test.describe('on a telephone', () => {
     }
   });
 
+  test('with text twice as large everything is within reach', async ({ page }) => {
+    await page.evaluate(() => (document.documentElement.style.fontSize = '32px'));
+    await ask(page, 'tour');
+    await expectAllWithin(page);
+    await page.getByRole('button', { name: 'Show conversations' }).click();
+    await expectNoSideScroll(page);
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Parameters' }).click();
+    await expectNoSideScroll(page);
+    await page.getByRole('button', { name: 'Close' }).click();
+    await page.getByRole('link', { name: 'Side by side' }).click();
+    await send(page, 'answer seven');
+    await page.getByRole('button', { name: 'Tie' }).click();
+    await expectAllWithin(page);
+    await page.getByRole('link', { name: 'Comparison' }).click();
+    await expectAllWithin(page);
+  });
+
   test('a message that is edited stays in sight', async ({ page }) => {
     await ask(page, 'tour');
     await ask(page, 'second');
