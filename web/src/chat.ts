@@ -7,7 +7,6 @@ import {
   type Conversation,
   dropFailures,
   endedTurns,
-  findMessage,
   hasMore,
   mergeConversations,
   type Message,
@@ -104,6 +103,7 @@ function put(conversation: Conversation): void {
 }
 
 function forget(id: string): void {
+  find(id)?.messages.forEach((message) => running.get(message.id)?.abort());
   conversations.value = conversations.value.filter((conversation) => conversation.id !== id);
   unsaved.delete(id);
   if (activeId.value === id) activeId.value = conversations.value[0]?.id ?? '';
@@ -172,8 +172,7 @@ async function answer(conversationId: string, parent: string, prefix?: Fork): Pr
     // First, since an answer that is written here is not told of.
     if (grown.state !== 'streaming') running.delete(id);
     const current = find(conversationId);
-    if (current && findMessage(current, id)) put(setReply(current, id, grown));
-    else controller.abort();
+    if (current) put(setReply(current, id, grown));
   });
   saveNow();
   if (reply.error) noteFailure(reply.error);

@@ -89,6 +89,17 @@ test('what one tab deletes or begins, the other shows', async ({ page, context, 
   await expect(other.locator('.entry-title')).toHaveText(['second']);
 });
 
+test('deleting a conversation ends its request, though no word of the answer has come', async ({ page }) => {
+  await page.route('**/v1/chat/completions', () => undefined);
+  const aborted = page.waitForEvent('requestfailed', { timeout: 5_000 });
+  await send(page, 'first');
+  await expect(page.getByRole('button', { name: 'Stop' })).toBeVisible();
+  await page.getByRole('button', { name: 'Delete' }).click();
+  await page.getByRole('button', { name: 'Really delete?' }).click();
+  await aborted;
+  await expect(page.locator('.entry')).toHaveCount(0);
+});
+
 test('a vote counts in every tab, and is gone from all when one deletes them', async ({ page, context, mock, faults }) => {
   const other = await context.newPage();
   await watch(other, faults);
