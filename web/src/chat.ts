@@ -18,7 +18,7 @@ import {
   stepSibling,
   toApiMessages,
 } from './conversation.ts';
-import { keepDraft } from './drafts.ts';
+import { findDraft, keepDraft } from './drafts.ts';
 import { errorTitle } from './errors.ts';
 import { generateReply } from './generate.ts';
 import { t } from './i18n.ts';
@@ -41,6 +41,9 @@ export const activeId = signal('');
 export const keepsConversations = signal(true);
 /** How many are kept that this page cannot read: another version wrote them, or they are damaged. */
 export const unreadConversations = signal(0);
+
+/** Under which name a conversation's next message is kept while it is written. */
+export const chatDraft = (id: string) => `chat/${id}`;
 
 export const active = computed(() => conversations.value.find((conversation) => conversation.id === activeId.value));
 export const shownMessages = computed(() => (active.value ? shownPath(active.value) : []));
@@ -126,6 +129,7 @@ function hearTab(change: Change<Conversation>): void {
 }
 
 async function takeUpKept(asked: string | undefined): Promise<void> {
+  const draft = findDraft(chatDraft(''));
   try {
     const kept = await loadAll('conversations');
     const sound = kept.filter(isConversation);
@@ -134,7 +138,8 @@ async function takeUpKept(asked: string | undefined): Promise<void> {
     const begun = conversations.value;
     const older = sound.map(settle).sort((a, b) => b.updatedMs - a.updatedMs);
     conversations.value = [...begun, ...older.filter((conversation) => !find(conversation.id))];
-    if (begun.length > 0 || asked === '') return;
+    // Who has begun to write goes on where it stands.
+    if (begun.length > 0 || findDraft(chatDraft('')) !== draft || asked === '') return;
     activeId.value = ((asked !== undefined && find(asked)) || conversations.value[0])?.id ?? '';
   } catch {
     keepsConversations.value = false;
@@ -230,7 +235,7 @@ export function renameConversation(conversation: Conversation, title: string): v
 
 export function deleteConversation(conversation: Conversation): void {
   forget(conversation.id);
-  keepDraft(`chat/${conversation.id}`, undefined);
+  keepDraft(chatDraft(conversation.id), undefined);
   tellTabs?.({ removed: [conversation.id] });
   remove('conversations', conversation.id).catch(() => (keepsConversations.value = false));
 }

@@ -1,6 +1,6 @@
 /** The chat: conversations, messages, composer, parameters. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { activeId, sendMessage, shownMessages, stopAnswers, streaming } from '../chat.ts';
+import { activeId, chatDraft, sendMessage, shownMessages, stopAnswers, streaming } from '../chat.ts';
 import { t } from '../i18n.ts';
 import { chatModel, connection } from '../store.ts';
 import { Composer } from './composer.tsx';
@@ -115,7 +115,7 @@ export function ChatView() {
         </div>
         <div class="column">
           <Composer
-            draft={`chat/${conversation}`}
+            draft={chatDraft(conversation)}
             label={t('messageLabel')}
             placeholder={t('messagePlaceholder')}
             sendLabel={t('send')}

@@ -75,6 +75,20 @@ test('a tab that hears of a message while it reads what is kept shows the conver
   await expect(other.locator('.entry-title')).toHaveText(['first']);
 });
 
+test('what is typed while the page reads what is kept stays in its field', async ({ page, context, mock, faults }) => {
+  await ask(page, 'first');
+  const release = await holdStorage(page);
+  const other = await context.newPage();
+  await watch(other, faults);
+  await other.goto(mock.url);
+  await composer(other).pressSequentially('half a ');
+  await release();
+  await expect(other.locator('.entry-title')).toHaveText(['first']);
+  await composer(other).pressSequentially('thought');
+  await expect(composer(other)).toHaveValue('half a thought');
+  await expect(answers(other)).toHaveCount(0);
+});
+
 test('what one tab deletes or begins, the other shows', async ({ page, context, mock, faults }) => {
   await ask(page, 'first');
   const other = await context.newPage();
