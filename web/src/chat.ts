@@ -90,11 +90,15 @@ function saveNow(): void {
   unsaved.clear();
 }
 
+/** Puts conversations in the places of those of their ids, or beside the others: the newest is the first. */
+function list(added: readonly Conversation[]): void {
+  const ids = new Set(added.map((conversation) => conversation.id));
+  const others = conversations.value.filter((conversation) => !ids.has(conversation.id));
+  conversations.value = [...added, ...others].sort((a, b) => b.updatedMs - a.updatedMs);
+}
+
 function put(conversation: Conversation): void {
-  const known = find(conversation.id);
-  conversations.value = known
-    ? conversations.value.map((other) => (other === known ? conversation : other))
-    : [conversation, ...conversations.value];
+  list([conversation]);
   unsaved.add(conversation.id);
   if (saveTimer !== undefined) return;
   // At once, since the page may be closed at any time; while an answer streams, not for each of its words.
@@ -116,12 +120,9 @@ function hearTab(change: Change<Conversation>): void {
   if ('removed' in change) return change.removed.forEach(forget);
   const theirs = change.put;
   const mine = find(theirs.id);
-  if (!mine) {
-    conversations.value = [theirs, ...conversations.value];
-    return;
-  }
+  if (!mine) return list([theirs]);
   const merged = mergeConversations(mine, theirs, (id) => running.has(id));
-  conversations.value = conversations.value.map((other) => (other === mine ? merged : other));
+  list([merged]);
   // What the other tab has kept lacks something. It is told only of what it can tell in turn: else the two would never be done.
   const ended = endedTurns(merged);
   if (ended && hasMore(ended, theirs)) put(merged);
@@ -136,8 +137,7 @@ async function takeUpKept(asked: string | undefined): Promise<void> {
     unreadConversations.value = kept.length - sound.length;
     // What was asked before it was read is newer.
     const begun = conversations.value;
-    const older = sound.map(settle).sort((a, b) => b.updatedMs - a.updatedMs);
-    conversations.value = [...begun, ...older.filter((conversation) => !find(conversation.id))];
+    list(sound.filter(({ id }) => !find(id)).map(settle));
     // Who has begun to write goes on where it stands.
     if (begun.length > 0 || findDraft(chatDraft('')) !== draft || asked === '') return;
     activeId.value = ((asked !== undefined && find(asked)) || conversations.value[0])?.id ?? '';
@@ -247,7 +247,7 @@ export async function addConversations(added: readonly Conversation[]): Promise<
   } catch {
     keepsConversations.value = false;
   }
-  conversations.value = [...added, ...conversations.value];
+  list(added);
   activeId.value = added[0]?.id ?? activeId.value;
   for (const conversation of added) tellTabs?.({ put: conversation });
 }

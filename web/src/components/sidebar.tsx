@@ -68,10 +68,10 @@ function Entry({ conversation, onChoose }: { conversation: Conversation; onChoos
   const close = () => setMode('plain');
   const isActive = conversation.id === activeId.value;
   const entry = useRef<HTMLDivElement>(null);
-  // Back and a reload may lead to one that is far down in the list.
+  // Back and a reload may lead to one that is far down in the list; what is asked in it brings it to the top.
   useLayoutEffect(() => {
     if (isActive) entry.current?.scrollIntoView({ block: 'nearest' });
-  }, [isActive]);
+  }, [isActive, conversation.updatedMs]);
   if (mode === 'rename') return <RenameForm conversation={conversation} onClose={close} />;
   const remove = () => {
     deleteConversation(conversation);

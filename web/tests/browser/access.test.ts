@@ -84,6 +84,10 @@ test('among fifty conversations the one that is shown is in sight, and the keybo
   await page.reload();
   await expect(last).toBeInViewport();
   await expect(last.getByRole('button', { name: 'Delete' })).toBeVisible();
+  await ask(page, 'more');
+  await expect(page.locator('.entry').first()).toHaveAccessibleName('conversation 49');
+  await expect(last).toBeInViewport();
+  await page.reload();
   await page.keyboard.press('Tab');
   await expect(page.getByRole('button', { name: 'To the message field' })).toBeInViewport();
   await page.keyboard.press('Enter');

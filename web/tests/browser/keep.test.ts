@@ -45,6 +45,24 @@ test('a text that comes in a thousand steps is not stored a thousand times, and 
   await expect(composer(page)).toHaveValue(`${text} and its end`);
 });
 
+test('the list of conversations begins with the newest, and stands so after a reload', async ({ page }) => {
+  const titles = page.locator('.entry-title');
+  await ask(page, 'first');
+  await page.getByRole('button', { name: 'New chat' }).click();
+  await ask(page, 'second');
+  await page.getByRole('button', { name: 'first', exact: true }).click();
+  await expect(titles).toHaveText(['second', 'first']);
+  await ask(page, 'more');
+  await expect(titles).toHaveText(['first', 'second']);
+  const older = { title: 'older', updatedMs: 1, messages: [{ id: 'a', parent: '', role: 'user', content: 'words' }] };
+  const file = JSON.stringify({ format: 'touchstone-conversations', version: 1, conversations: [older] });
+  await page.getByLabel('Import', { exact: true }).last().setInputFiles({ name: 'x.json', mimeType: 'application/json', buffer: Buffer.from(file) });
+  await expect(page.locator('.message.user .bubble')).toHaveText('words');
+  await expect(titles).toHaveText(['first', 'second', 'older']);
+  await page.reload();
+  await expect(titles).toHaveText(['first', 'second', 'older']);
+});
+
 test('Back, Forward and a reload lead to the conversation that was shown', async ({ page, mock }) => {
   const shown = page.locator('.message.user .bubble');
   await ask(page, 'first');
@@ -88,7 +106,7 @@ test('what is seen of an import is kept, however much it is', async ({ page }) =
 });
 
 test('of an import the sound conversations are kept, and how many were left out is said, and why', async ({ page }) => {
-  const talk = (title: string, message: object) => ({ title, messages: [{ id: 'first', parent: '', role: 'user', ...message }] });
+  const talk = (title: string, message: object) => ({ title, updatedMs: 1_000 - title.length, messages: [{ id: 'first', parent: '', role: 'user', ...message }] });
   const put = (conversations: object[]) => {
     const buffer = Buffer.from(JSON.stringify({ format: 'touchstone-conversations', version: 1, conversations }));
     return page.getByLabel('Import', { exact: true }).last().setInputFiles({ name: 'x.json', mimeType: 'application/json', buffer });
@@ -96,11 +114,11 @@ test('of an import the sound conversations are kept, and how many were left out 
   await put([talk('damaged', {}), { title: 'without messages' }]);
   await expect(page.getByRole('alert')).toHaveText('This file cannot be read: a message has no text.');
   await expect(page.locator('.entry-title')).toHaveCount(0);
-  await put([talk('one', { content: 'a' }), talk('damaged', {}), { title: 'without messages' }, talk('damaged', {}), talk('two', { content: 'b' })]);
+  await put([talk('one', { content: 'a' }), talk('damaged', {}), { title: 'without messages' }, talk('damaged', {}), talk('second', { content: 'b' })]);
   await expect(page.getByRole('alert')).toHaveText('Left out 3 of 5 conversations, which cannot be read: a message has no text; a conversation has no messages.');
-  await expect(page.locator('.entry-title')).toHaveText(['one', 'two']);
+  await expect(page.locator('.entry-title')).toHaveText(['one', 'second']);
   await page.reload();
-  await expect(page.locator('.entry-title')).toHaveText(['one', 'two']);
+  await expect(page.locator('.entry-title')).toHaveText(['one', 'second']);
   await put([talk('three', { content: 'c' })]);
   await expect(page.locator('.entry-title')).toHaveCount(3);
   await expect(page.getByRole('alert')).toHaveCount(0);
