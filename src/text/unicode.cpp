@@ -103,13 +103,19 @@ constexpr auto kNotCompatible = std::to_array<Range>({{0x32FF, 0x32FF},
 constexpr auto kWordSymbols = std::to_array<Range>(
     {{0x200C, 0x200D}, {0x24B6, 0x24E9}, {0x1F130, 0x1F149}, {0x1F150, 0x1F169}, {0x1F170, 0x1F189}});
 
-CharClass newer_class(char32_t value) {
+/// The general category of a character that is among kNewer; else empty.
+std::string_view newer_category(char32_t value) {
   const auto* const after =
       std::upper_bound(kNewer.begin(), kNewer.end(), value,
                        [](char32_t v, const NewerRange& range) { return v < range.first; });
-  if (after == kNewer.begin() || value > (after - 1)->last) return CharClass::other;
-  const char kind = (after - 1)->category[0];
-  return kind == 'L' ? CharClass::letter : kind == 'N' ? CharClass::number : CharClass::other;
+  return after == kNewer.begin() || value > (after - 1)->last ? "" : (after - 1)->category;
+}
+
+CharClass newer_class(char32_t value) {
+  const std::string_view category = newer_category(value);
+  return category.starts_with('L')   ? CharClass::letter
+         : category.starts_with('N') ? CharClass::number
+                                     : CharClass::other;
 }
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
@@ -347,8 +353,10 @@ bool is_word_character(char32_t value) {
     case UTF8PROC_CATEGORY_PC:
       return true;
     default:
-      return classify(value) == CharClass::letter;
+      break;
   }
+  const std::string_view newer = newer_category(value);
+  return newer.starts_with('M') || newer == "Nd" || classify(value) == CharClass::letter;
 }
 
 }  // namespace touchstone

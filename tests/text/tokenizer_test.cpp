@@ -70,6 +70,7 @@ TEST(AddedTokens, ASingleWordIsNotFoundInsideAnother) {
   const Tokenizer tokenizer = with_added({added_token(256, "kid", {{"single_word", true}})});
   EXPECT_EQ(show(tokenizer, "a kid, kid"), "a [256], [256]");
   EXPECT_EQ(show(tokenizer, "kids skid _kid kid\xC3\xA9"), "kids skid _kid kid\xC3\xA9");
+  EXPECT_EQ(show(tokenizer, "kid\U00016135 kid\U0001611E"), "kid\U00016135 kid\U0001611E");  // Unicode 16
 }
 
 TEST(AddedTokens, ANormalizedOneIsFoundAfterNormalizationAndOthersBefore) {
