@@ -16,6 +16,10 @@ constexpr std::string_view kQwen2 =
 constexpr std::string_view kLlama3 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
+// Looks back so that space inside a line is gone through once, not from each of its characters.
+constexpr std::string_view kTrailingSpace = R"(\s+$)";
+constexpr std::string_view kTrailingSpaceOnce = R"((?:\G|(?<!\s))\s+$)";
+
 SplitStep step_of(Splitter splitter) {
   SplitStep step;
   step.splitter = splitter;
@@ -56,7 +60,8 @@ SplitStep parse_split(const boost::json::object& object) {
   if (isolates && regex == kGpt2) return step_of(Splitter::gpt2);
   if (isolates && regex == kQwen2) return step_of(Splitter::qwen2);
   if (isolates && regex == kLlama3) return step_of(Splitter::llama3);
-  step.pattern = Pattern(regex ? std::string(*regex) : escape_literal(*literal));
+  const std::string expression = regex ? std::string(*regex) : escape_literal(*literal);
+  step.pattern = Pattern(regex == kTrailingSpace ? kTrailingSpaceOnce : expression);
   return step;
 }
 

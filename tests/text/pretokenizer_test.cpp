@@ -206,6 +206,13 @@ TEST(PreTokenizer, AMegabyteOfSpacesOrMarksIsCutByPatternsToo) {
   }
 }
 
+TEST(PreTokenizer, TrailingSpaceIsFoundInAMegabyteOfSpaces) {
+  const PreTokenizer pre = split_at(R"(\s+$)");
+  EXPECT_EQ(split_text(pre, "a  \n\n b \t\n"), (Pieces{"a", "  \n", "\n b", " \t\n"}));
+  const std::string spaces(1'000'000, ' ');
+  EXPECT_EQ(split_text(pre, spaces + "a" + spaces), (Pieces{spaces + "a", spaces}));
+}
+
 TEST(PreTokenizer, APatternThatBacktracksWithoutEndIsAnError) {
   EXPECT_THROW(split_text(split_at("(?:a|a)*b|(?:a+)+c"), std::string(5000, 'a')), Error);
 }
