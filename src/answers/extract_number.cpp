@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,8 @@ namespace {
 
 using boost::multiprecision::cpp_rational;
 
+constexpr std::string_view kConclusion = "in the concluding sentence";
+
 struct Found {
   NumberAt number;
   std::size_t pos = 0;  // of the statement, to tell the last one
@@ -20,7 +23,7 @@ struct Found {
   bool doubtful = false;  // "80 or 90"
 };
 
-Number to_number(const NumberAt& at) { return {at.value.str(), at.percent}; }
+Number to_number(const NumberAt& at) { return {at.value.str(), at.percent, at.dozens}; }
 
 /// Whether only a unit stands here: words, degree signs, exponents, "per", but no other number.
 bool is_unit(std::string_view rest) {
@@ -126,11 +129,44 @@ std::optional<NumberAt> read_tail(std::string_view text, std::size_t begin) {
   return number;
 }
 
+/// "8 * 10", "40 + 8 - 2": a computation without its result, and nothing else.
+std::optional<NumberAt> read_computation(std::string_view text) {
+  std::optional<NumberAt> result = read_number_at(text, 0);
+  cpp_rational sum = 0;  // of the terms before the last one, which is in `result`
+  while (result && result->end < text.size()) {
+    const std::size_t sign = text.find_first_not_of(' ', result->end);
+    if (sign == text.npos || std::string_view("*+-").find(text[sign]) == std::string_view::npos)
+      return std::nullopt;
+    if (text[sign] == '-' && text.substr(sign, 2) != "- ") return std::nullopt;  // "80-90" is a range
+    const std::optional<NumberAt> next =
+        read_number_at(text, std::min(text.find_first_not_of(' ', sign + 1), text.size()));
+    if (!next) return std::nullopt;
+    if (text[sign] == '*') {
+      result->value *= next->value;
+    } else {
+      sum += result->value;
+      result->value = text[sign] == '-' ? cpp_rational(-next->value) : next->value;
+    }
+    result->end = next->end;
+  }
+  if (result) result->value += sum;
+  return result;
+}
+
+/// What a box holds.
+std::optional<NumberAt> read_box(std::string_view inside) {
+  inside = trim(inside);
+  const bool apart = inside.starts_with("- ");  // "- 5"
+  const std::string joined = apart ? "-" + std::string(trim(inside.substr(1))) : std::string(inside);
+  const std::optional<NumberAt> number = read_single(joined);
+  return number ? number : read_computation(joined);
+}
+
 std::optional<Found> last_boxed(std::string_view text) {
   std::optional<Found> found;
   for (const Boxed& box : find_boxed(text)) {
     if (found && box.begin < found->pos) continue;
-    const auto number = read_single(text.substr(box.begin, box.end - box.begin));
+    const auto number = read_box(text.substr(box.begin, box.end - box.begin));
     if (number) found = Found{*number, box.begin, "in \\boxed{}"};
   }
   return found;
@@ -296,7 +332,8 @@ bool is_money(std::string_view text, const NumberAt& number) {
 
 /// "9 out of 24": the second number is the whole, not the result.
 bool is_whole(std::string_view text, const NumberAt& number) {
-  return ends_with_word(words_before(text, number.begin), "out of");
+  const std::string_view before = words_before(text, number.begin);
+  return ends_with_word(before, "out of") || ends_with_word(before, "out of the");
 }
 
 /// "for 16 glasses", "in 3 days": says for how many or when, not what.
@@ -314,9 +351,50 @@ bool is_bracketed(std::string_view sentence) {
          std::count(sentence.begin(), sentence.end(), ')');
 }
 
+/// The numbers that a question names, in digits and in words.
+using GivenNumbers = std::set<cpp_rational>;
+
+GivenNumbers given_numbers(std::string_view question) {
+  GivenNumbers given;
+  const std::string text = normalize_answer(question);
+  for (auto number = find_number(text, 0, text.size()); number;
+       number = find_number(text, number->end, text.size())) {
+    given.insert(number->value);
+  }
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find_first_of(" \n", begin), text.size());
+    const auto number = find_number_in_words(std::string_view(text).substr(begin, end - begin));
+    if (number) given.insert(number->value);
+    begin = end + 1;
+  }
+  return given;
+}
+
+/// Whether nothing is said between two numbers but what the first is for: "apples after" in "30 apples after
+/// 5 days".
+bool is_phrase(std::string_view between) {
+  for (const std::string_view word :
+       {"is", "are", "equals", "leaves", "because", "so", "and", "minus", "plus"}) {
+    for (std::size_t at = between.find(word); at != between.npos; at = between.find(word, at + 1)) {
+      if (is_word_at(between, at, word)) return false;
+    }
+  }
+  return between.find_first_of(",;:+*/=<>()") == between.npos;
+}
+
+/// In "he has 30 apples after 5 days" the 30, where the question names the 5 and not the 30.
+std::optional<NumberAt> result_before_given(std::string_view text, std::size_t begin, const NumberAt& last,
+                                            const GivenNumbers& given) {
+  const std::optional<NumberAt> before = last_number(text, begin, last.begin);
+  if (!before || !given.contains(last.value) || given.contains(before->value)) return std::nullopt;
+  if (is_circumstance(text, *before)) return std::nullopt;
+  return is_phrase(text.substr(before->end, last.begin - before->end)) ? before : std::nullopt;
+}
+
 /// What the sentence text[begin, end) gives as its result: what it computes, an amount of money before a
 /// circumstance ("$64 for 16 glasses"), else its last number.
-std::optional<NumberAt> result_of_sentence(std::string_view text, std::size_t begin, std::size_t end) {
+std::optional<NumberAt> result_of_sentence(std::string_view text, std::size_t begin, std::size_t end,
+                                           const GivenNumbers& given) {
   if (auto computed = right_of_equals(text, begin, end)) return computed;
   std::optional<NumberAt> last = last_number(text, begin, end);
   if (last && is_bracketed(text.substr(begin, last->begin - begin))) {
@@ -329,6 +407,7 @@ std::optional<NumberAt> result_of_sentence(std::string_view text, std::size_t be
     const std::optional<NumberAt> part = last_number(text, begin, last->begin);
     return part ? part : last;
   }
+  if (auto result = result_before_given(text, begin, *last, given)) return result;
   if (is_money(text, *last) || !is_circumstance(text, *last)) return last;
   const std::optional<NumberAt> before = last_number(text, begin, last->begin);
   return before && is_money(text, *before) ? before : last;
@@ -361,15 +440,44 @@ std::optional<Found> last_named(std::string_view text, std::string_view lower) {
 }
 
 /// The result of the last sentence that holds a number.
-std::optional<NumberAt> last_result(std::string_view text) {
+std::optional<NumberAt> last_result(std::string_view text, const GivenNumbers& given) {
   const std::optional<NumberAt> last = last_number(text, 0, text.size());
   if (!last) return std::nullopt;
   const std::size_t begin = sentence_begin(text, last->begin);
-  return result_of_sentence(text, begin, sentence_end(text, last->end, kMaxTail));
+  return result_of_sentence(text, begin, sentence_end(text, last->end, kMaxTail), given);
+}
+
+/// What the last sentence computes where it stands behind the conclusion at `after`: "So she earns $4 more.
+/// In both years it is $4 + $8 = $12."
+std::optional<Found> later_result(std::string_view text, std::string_view lower, std::size_t after) {
+  const std::optional<NumberAt> last = last_number(text, 0, text.size());
+  if (!last) return std::nullopt;
+  const std::size_t begin = sentence_begin(text, last->begin);
+  bool checks = lower.find("verif", after) != lower.npos;
+  for (std::size_t at = lower.find("check", after); at != lower.npos; at = lower.find("check", at + 1)) {
+    checks = checks || is_word_at(lower, at, "check");
+  }
+  if (begin <= after || checks) return std::nullopt;
+  const std::optional<NumberAt> number =
+      right_of_equals(text, begin, sentence_end(text, last->end, kMaxTail));
+  return number ? std::optional(Found{*number, begin, "the result of the last computation"}) : std::nullopt;
+}
+
+/// The number in words in the last sentence; "one" alone seldom counts.
+std::optional<NumberAt> last_number_in_words(std::string_view text) {
+  std::string_view last = trim(text);
+  while (!last.empty() && std::string_view(".!?;").find(last.back()) != std::string_view::npos) {
+    last = trim(last.substr(0, last.size() - 1));
+  }
+  if (last.empty()) return std::nullopt;
+  const std::optional<NumberAt> number =
+      find_number_in_words(last.substr(sentence_begin(last, last.size() - 1)));
+  return number && number->value != 1 ? number : std::nullopt;
 }
 
 /// The last number of the last sentence that begins "So", "Therefore", "总共" … .
-std::optional<Found> last_conclusion(std::string_view text, const std::string& lower) {
+std::optional<Found> last_conclusion(std::string_view text, const std::string& lower,
+                                     const GivenNumbers& given) {
   std::optional<Found> found;
   for (const std::string_view word :
        {"therefore", "thus", "so", "hence", "in total", "altogether", "in conclusion", "finally",
@@ -378,8 +486,8 @@ std::optional<Found> last_conclusion(std::string_view text, const std::string& l
     for (std::size_t tries = 0; at != lower.npos && tries < kMaxMarks && !(found && at < found->pos);
          ++tries) {
       if (!is_letter(word[0]) || is_word_at(lower, at, word)) {
-        const auto number = result_of_sentence(text, at, sentence_end(text, at, kMaxTail));
-        if (number) found = Found{*number, at, "in the concluding sentence"};
+        const auto number = result_of_sentence(text, at, sentence_end(text, at, kMaxTail), given);
+        if (number) found = Found{*number, at, std::string(kConclusion)};
       }
       at = at == 0 ? lower.npos : lower.rfind(word, at - 1);
     }
@@ -391,10 +499,10 @@ std::optional<Found> last_conclusion(std::string_view text, const std::string& l
 bool breaks_off(std::string_view text) {
   const std::string_view end = trim(text);
   if (end.empty()) return false;
-  if (std::string_view("=+*/-(:,").find(end.back()) != std::string_view::npos) {
+  if (std::string_view("=+*/-(:,{").find(end.back()) != std::string_view::npos) {
     return !end.ends_with("**");
   }
-  return false;
+  return end.ends_with("\\boxed");
 }
 
 /// The text without GSM8K's "<<4*26=104>>", which repeat the computation that they stand in.
@@ -423,7 +531,7 @@ std::optional<Number> parse_number(std::string_view text) {
   return number ? std::optional(to_number(*number)) : std::nullopt;
 }
 
-NumberAnswer extract_number(std::string_view answer) {
+NumberAnswer extract_number(std::string_view answer, std::string_view question) {
   const std::string text = normalize_answer(remove_calculations(answer));
   const std::string lower = to_lower(text);
   if (trim(text).empty()) return {std::nullopt, "", "nothing was written outside the thinking"};
@@ -435,7 +543,7 @@ NumberAnswer extract_number(std::string_view answer) {
   if (best) return to_number_answer(*best);
   const std::string_view line = trim(text);
   const bool one_line = line.find('\n') == line.npos;
-  const bool plain = one_line || !last_bold(text);
+  const bool plain = one_line || (line.find('=') == line.npos && !last_bold(text));
   if (const auto whole = read_single(line); plain && whole && line.size() < kMaxTail && whole->begin < 4) {
     NumberAnswer number = to_number_answer({*whole, 0, "the whole answer is a number"});
     number.guessed = !one_line;
@@ -444,9 +552,14 @@ NumberAnswer extract_number(std::string_view answer) {
   if (is_refusal(lower)) return {std::nullopt, "", "the text says that it cannot answer"};
   if (breaks_off(text)) return {std::nullopt, "", "the text breaks off before it states an answer"};
   keep_later(best, last_bold(text));
-  keep_later(best, last_conclusion(text, lower));
-  if (const auto number = best ? std::nullopt : last_result(text)) {
+  const GivenNumbers given = given_numbers(question);
+  keep_later(best, last_conclusion(text, lower, given));
+  if (best && best->why == kConclusion) keep_later(best, later_result(text, lower, best->pos));
+  if (const auto number = best ? std::nullopt : last_result(text, given)) {
     best = Found{*number, number->begin, "the last number in the text"};
+  }
+  if (const auto number = best ? std::nullopt : last_number_in_words(text)) {
+    best = Found{*number, number->begin, "a number in words in the last sentence"};
   }
   if (!best) return {std::nullopt, "", "no number was found"};
   NumberAnswer guess = to_number_answer(*best);
@@ -456,6 +569,11 @@ NumberAnswer extract_number(std::string_view answer) {
 
 bool same_number(const Number& said, const Number& expected) {
   if (said.value == expected.value) return true;
+  if (said.dozens != expected.dozens) {
+    const auto in_dozens = [](const Number& number) { return cpp_rational(number.value) / 12; };
+    return said.dozens ? in_dozens(said) == cpp_rational(expected.value)
+                       : in_dozens(expected) == cpp_rational(said.value);
+  }
   if (said.percent == expected.percent) return false;
   const auto as_fraction = [](const Number& number) {
     const cpp_rational value(number.value);

@@ -12,6 +12,7 @@ namespace touchstone {
 struct Number {
   std::string value;
   bool percent = false;  // "80%": may stand for 80 or for 4/5
+  bool dozens = false;   // "2 dozen": the value is 24, and it may stand for 2
 };
 
 /// `text` as one number and nothing else but its unit, currency, or LaTeX around it. Nothing when it is not
@@ -26,10 +27,11 @@ struct NumberAnswer {
 };
 
 /// The number that `answer` (without thinking) states as its result: the last of \boxed{}, "####", "answer
-/// is" and the like; else the last bold number; else the last number.
-NumberAnswer extract_number(std::string_view answer);
+/// is" and the like; else the last bold number; else the last number; else one in words in the last sentence.
+/// Of several numbers in a concluding sentence, those that `question` gives are the less likely.
+NumberAnswer extract_number(std::string_view answer, std::string_view question = {});
 
-/// Whether the two say the same: exactly equal, or equal when "%" is read either way.
+/// Whether the two say the same: exactly equal, or equal when "%" or "dozen" is read either way.
 bool same_number(const Number& said, const Number& expected);
 
 }  // namespace touchstone

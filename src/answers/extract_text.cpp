@@ -15,7 +15,7 @@ constexpr std::array<Tag, 2> kThinkTags = {{{"<think>", "</think>"}, {"<thinking
 
 using Replacement = std::pair<std::string_view, std::string_view>;
 // Longer forms stand before their prefixes.
-constexpr std::array<Replacement, 71> kReplacements = {{
+constexpr std::array<Replacement, 72> kReplacements = {{
     {"\\dfrac", "\\frac"},
     {"\\tfrac", "\\frac"},
     {"\\cfrac", "\\frac"},
@@ -46,6 +46,7 @@ constexpr std::array<Replacement, 71> kReplacements = {{
     {"\\]", " "},
     {"\\\\", " "},
     {"{,}", ","},
+    {"\\text{,}", ","},
     {"~", " "},
     {"\xC2\xA0", " "},
     {"\xE2\x80\x89", " "},

@@ -18,6 +18,7 @@ using boost::multiprecision::cpp_rational;
 constexpr std::size_t kMaxDigits = 400;
 constexpr int kMaxExponent = 400;
 constexpr std::string_view kAndAHalf = "and a half";
+constexpr int kDozen = 12;
 
 struct Cursor {
   std::string_view text;
@@ -209,6 +210,19 @@ void read_exponent(Cursor& at, cpp_rational& value) {
   at.pos = start;
 }
 
+/// "dozen" after a number.
+bool take_dozens(Cursor& at) {
+  const std::size_t start = at.pos;
+  at.skip_spaces();
+  for (const std::string_view word : {"dozen", "dozens"}) {
+    if (!is_word_at(at.text, at.pos, word)) continue;
+    at.pos += word.size();
+    return true;
+  }
+  at.pos = start;
+  return false;
+}
+
 /// "million", "k", 万 after a number.
 void read_scale(Cursor& at, cpp_rational& value, bool currency) {
   constexpr std::array<std::pair<std::string_view, int>, 5> kWords = {
@@ -303,6 +317,8 @@ std::optional<NumberAt> read_number_at(std::string_view text, std::size_t pos) {
     }
   }
   read_scale(at, *value, currency);
+  number.dozens = take_dozens(at);
+  if (number.dozens) value = *value * kDozen;
   number.percent = take_percent(at);
   number.end = at.pos;
   const bool negative_word = !negative && negated_in_words(text, pos, number.begin);
@@ -361,12 +377,28 @@ std::optional<cpp_rational> fraction_of(long long count, std::string_view word) 
   return std::nullopt;
 }
 
+/// Whether `word` stands in front of `pos`.
+bool is_preceded_by(std::string_view lower, std::size_t pos, std::string_view word) {
+  const std::string_view before = trim(lower.substr(0, pos));
+  return before.ends_with(word) && is_word_at(before, before.size() - word.size(), word);
+}
+
 struct WordSum {
   long long total = 0;
   long long part = 0;
   bool any = false;
+  bool dozens = false;
+  bool halved = false;
+  /// "a dozen" is one dozen, and `half` of it may be meant.
+  void begin_with(std::string_view word, bool half) {
+    any = word == "hundred" || word == "thousand" || word == "million" || word == "dozen";
+    part = any ? 1 : 0;
+    halved = any && half;
+  }
+  cpp_rational value() const { return cpp_rational(total + part, halved ? 2 : 1); }
   /// Whether `word` continues the number.
   bool add(std::string_view word) {
+    if (dozens) return false;
     if (const auto value = english_value(word)) {
       part += *value;
       return any = true;
@@ -374,6 +406,9 @@ struct WordSum {
     if (!any || total > 1'000'000'000'000 || part > 1'000'000'000) return false;
     if (word == "hundred") {
       part *= 100;
+    } else if (word == "dozen" || word == "dozens") {
+      part *= kDozen;
+      dozens = true;
     } else if (word == "thousand" || word == "million") {
       total += part * (word == "thousand" ? 1000 : 1'000'000);
       part = 0;
@@ -390,13 +425,13 @@ std::optional<NumberAt> find_english(std::string_view lower) {
   std::size_t begin = 0;
   std::size_t end = 0;
   const auto keep = [&](const cpp_rational& value) {
-    NumberAt number{value, begin, end, false};
+    NumberAt number{.value = value, .begin = begin, .end = end, .dozens = sum.dozens};
     const bool follows = last && trim(lower.substr(last->end, begin - last->end)) == "minus";  // subtracts
     if (!follows && negated_in_words(lower, begin, number.begin)) number.value = -value;
     last = number;
   };
   const auto finish = [&] {
-    if (sum.any) keep(sum.total + sum.part);
+    if (sum.any) keep(sum.value());
     sum = {};
   };
   for (std::size_t i = 0; i < lower.size();) {
@@ -417,13 +452,16 @@ std::optional<NumberAt> find_english(std::string_view lower) {
     }
     if (sum.any && is_word_at(lower, i, kAndAHalf)) {
       end = stop = i + kAndAHalf.size();
-      keep(cpp_rational(sum.total + sum.part) + cpp_rational(1, 2));
+      keep(sum.value() + cpp_rational(1, 2));
       sum = {};
       i = stop;
       continue;
     }
     if (word == "of" && sum.any && sum.total + sum.part == 1) sum = {};  // "one of the"
     if (!sum.any) begin = i;
+    if (!sum.any && is_preceded_by(lower, i, "a")) {
+      sum.begin_with(word, is_preceded_by(lower, i, "half a"));
+    }
     if (!sum.add(word)) {
       finish();
     } else if (word != "and") {
@@ -491,13 +529,36 @@ bool is_chinese_numeral(std::string_view han) {
   return false;
 }
 
+/// The end of the run of Chinese numerals that begins at `pos`.
+std::size_t numerals_end(std::string_view text, std::size_t pos) {
+  while (pos + kHanBytes <= text.size() && is_chinese_numeral(text.substr(pos, kHanBytes))) pos += kHanBytes;
+  return pos;
+}
+
+/// 三分之二, 百分之五, whose lower part is text[begin, end).
+std::optional<NumberAt> read_chinese_fraction(std::string_view text, std::size_t begin, std::size_t end) {
+  constexpr std::string_view kOver = "分之";
+  if (!text.substr(end).starts_with(kOver)) return std::nullopt;
+  const std::size_t top = end + kOver.size();
+  const std::size_t stop = numerals_end(text, top);
+  const std::optional<long long> over = chinese_value(text.substr(top, stop - top));
+  const std::string_view lower_part = text.substr(begin, end - begin);
+  if (over && lower_part == "百") return NumberAt{cpp_rational(*over), begin, stop, true};
+  const std::optional<long long> under = chinese_value(lower_part);
+  if (!over || !under || *under == 0) return std::nullopt;
+  return NumberAt{cpp_rational(*over, *under), begin, stop, false};
+}
+
 std::optional<NumberAt> find_chinese(std::string_view text) {
   std::optional<NumberAt> last;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    std::size_t end = i;
-    while (end + kHanBytes <= text.size() && is_chinese_numeral(text.substr(end, kHanBytes)))
-      end += kHanBytes;
+    const std::size_t end = numerals_end(text, i);
     if (end == i) continue;
+    if (const std::optional<NumberAt> fraction = read_chinese_fraction(text, i, end)) {
+      last = fraction;
+      i = fraction->end - 1;
+      continue;
+    }
     const std::string_view rest = text.substr(end);
     const bool idiom = text.substr(i, end - i) == "一" &&
                        (rest.starts_with("共") || rest.starts_with("个人") || rest.starts_with("样"));

@@ -18,7 +18,7 @@ namespace {
 constexpr std::size_t kMaxAnswerBytes = std::size_t{256} << 10;
 
 Grade grade_number(const Item& item, std::string_view answer) {
-  const NumberAnswer said = extract_number(answer);
+  const NumberAnswer said = extract_number(answer, item.question);
   Grade grade{
       .verdict = Verdict::unanswered, .extracted = said.text, .why = said.why, .guessed = said.guessed};
   if (!said.number) {

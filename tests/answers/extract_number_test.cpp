@@ -8,8 +8,8 @@ namespace touchstone {
 namespace {
 
 /// The number that is read, with its percent sign; "-" for none.
-std::string read(const std::string& answer) {
-  const NumberAnswer said = extract_number(answer);
+std::string read(const std::string& answer, const std::string& question = "") {
+  const NumberAnswer said = extract_number(answer, question);
   return said.number ? said.number->value + (said.number->percent ? "%" : "") : "-";
 }
 
@@ -94,6 +94,52 @@ TEST(AnswersNumber, TheWholeOfAShareIsNotTheResult) {
   EXPECT_EQ(read("Hence she has 9 left out of 24."), "9");
   EXPECT_EQ(read("He picked 9 out of 24, so 15 remain."), "15");
   EXPECT_EQ(read("So she spent $9 on 3 books."), "9");
+}
+
+TEST(AnswersNumber, DozensAreTwelvesOrAreCounted) {
+  EXPECT_EQ(read("The answer is a dozen."), "12");
+  EXPECT_EQ(read("She needs half a dozen eggs."), "6");
+  EXPECT_EQ(read("\\boxed{2\\text{ dozen}}"), "24");
+  for (const char* same : {"24", "2"}) {
+    EXPECT_TRUE(same_number(*parse_number("two dozen eggs"), *parse_number(same))) << same;
+    EXPECT_TRUE(same_number(*parse_number(same), *parse_number("2 dozen"))) << same;
+  }
+  EXPECT_FALSE(same_number(*parse_number("2 dozen"), *parse_number("12")));
+}
+
+TEST(AnswersNumber, ABoxMayHoldAComputation) {
+  EXPECT_EQ(read("\\boxed{8 \\times 10}"), "80");
+  EXPECT_EQ(read("\\boxed{50 - 2 \\cdot 4 + 6}"), "48");
+  EXPECT_EQ(read("\\boxed{- 5}"), "-5");
+  EXPECT_EQ(read("\\boxed{1\\text{,}234}"), "1234");
+  EXPECT_NE(read("\\boxed{80-90}"), "-10") << "a range";
+}
+
+TEST(AnswersNumber, NumbersInWordsCountWhereThereAreNoOthers) {
+  EXPECT_EQ(read("He sold his car. So he has a hundred dollars left."), "100");
+  EXPECT_EQ(read("所以，杰夫得到八十美元。"), "80");
+  EXPECT_EQ(read("答案是三分之二"), "2/3");
+  EXPECT_EQ(read("答案是百分之十五"), "15%");
+  EXPECT_EQ(read("This is a hard one."), "-");
+}
+
+TEST(AnswersNumber, AConclusionDoesNotOutweighWhatIsComputedBehindIt) {
+  EXPECT_EQ(read("So he pays $96 in the second year.\nOver both years he pays $48 + $96 = $144."), "144");
+  EXPECT_EQ(read("So he pays $144.\nCheck: 144 - 96 = 48."), "144");
+}
+
+TEST(AnswersNumber, WhatTheQuestionGivesIsSeldomTheResult) {
+  const std::string question = "Tom picks apples for five days in 2 classes. How many apples does he have?";
+  EXPECT_EQ(read("Therefore, he has 30 apples after 5 days.", question), "30");
+  EXPECT_EQ(read("So there are 30 students in the 2 classes combined.", question), "30");
+  EXPECT_EQ(read("So he gets 30 apples and keeps 5.", question), "5");
+  EXPECT_EQ(read("So out of 30, 5 are left.", question), "5");
+  EXPECT_EQ(read("Therefore, he has 5 apples after 30 days.", question), "30");
+}
+
+TEST(AnswersNumber, AnAnswerThatIsCutOffIsNone) {
+  EXPECT_EQ(read("Thus, what he needs for 60 days is \\(\\boxed"), "-");
+  EXPECT_EQ(read("Thus, what he needs for 60 days is \\(\\boxed{"), "-");
 }
 
 TEST(AnswersNumber, TheLastOfSeveralStatementsCounts) {
