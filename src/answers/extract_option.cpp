@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "answers/extract_text.h"
+#include "answers/option_words.h"
 
 namespace touchstone {
 namespace {
@@ -222,10 +223,26 @@ void keep_later(std::optional<Chosen>& best, std::set<std::size_t> options, std:
   best = Chosen{std::move(options), pos, std::move(why)};
 }
 
+bool has_digit(std::string_view text) { return std::any_of(text.begin(), text.end(), is_digit); }
+
+/// The options whose own text `said` holds; "2" alone counts them where they hold no numbers themselves.
+std::set<std::size_t> quoted_or_counted(const Reader& reader, std::string_view said) {
+  std::set<std::size_t> options = options_quoted(reader, said);
+  const std::string word = bare(said);
+  if (!options.empty() || word.size() != 1 || !is_digit(word[0]) || word[0] == '0') return options;
+  const auto option = static_cast<std::size_t>(word[0] - '1');
+  const bool counts = std::none_of(reader.options.begin(), reader.options.end(), has_digit);
+  if (counts && option < reader.options.size()) options.insert(option);
+  return options;
+}
+
 void read_boxes(const Reader& reader, std::optional<Chosen>& best) {
   for (const Boxed& box : find_boxed(reader.text)) {
     std::set<std::size_t> options = read_letters(reader, box.begin);
-    if (options.empty()) options = options_quoted(reader, reader.text.substr(box.begin, box.end - box.begin));
+    if (options.empty()) {
+      options =
+          quoted_or_counted(reader, std::string_view(reader.text).substr(box.begin, box.end - box.begin));
+    }
     keep_later(best, std::move(options), box.begin, "in \\boxed{}");
   }
 }
@@ -236,8 +253,8 @@ void read_marks(const Reader& reader, std::optional<Chosen>& best) {
     if (options.empty()) {
       std::size_t begin = mark.begin;
       while (begin < reader.text.size() && (reader.text[begin] == ' ' || reader.text[begin] == '\n')) ++begin;
-      options = options_quoted(
-          reader, reader.text.substr(begin, sentence_end(reader.text, begin, kMaxQuote) - begin));
+      const std::size_t end = sentence_end(reader.text, begin, kMaxQuote);
+      options = quoted_or_counted(reader, std::string_view(reader.text).substr(begin, end - begin));
     }
     keep_later(best, std::move(options), mark.pos, "stated as the answer");
   }
@@ -433,6 +450,14 @@ std::optional<Chosen> read_weak_signs(const Reader& reader, const std::vector<Me
   return std::nullopt;
 }
 
+/// Whether "the first option" may be an option's own words.
+bool options_count_options(const std::vector<std::string>& options) {
+  return std::any_of(options.begin(), options.end(), [](const std::string& option) {
+    const std::string lower = to_lower(option);
+    return lower.find("option") != kNone || lower.find("choice") != kNone || lower.find("第") != kNone;
+  });
+}
+
 OptionAnswer to_option_answer(const Chosen& chosen) {
   std::string letters;
   for (const std::size_t option : chosen.options) {
@@ -447,6 +472,7 @@ OptionAnswer to_option_answer(const Chosen& chosen) {
 
 OptionAnswer extract_option(std::string_view answer, const std::vector<std::string>& options) {
   Reader reader{remove_markup(normalize_answer(answer)), {}, options};
+  if (!options_count_options(options)) reader.text = letters_for_counts(reader.text, options.size());
   reader.lower = to_lower(reader.text);
   const std::vector<Line> lines = lines_of(reader.text);
   if (lines.empty()) return {std::nullopt, "", "nothing was written outside the thinking"};

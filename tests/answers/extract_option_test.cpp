@@ -99,6 +99,21 @@ TEST(AnswersOption, TheLetterIsReadInsideQuotesAndBrackets) {
   EXPECT_EQ(read_option("Ans: b"), "B");
 }
 
+TEST(AnswersOption, AnOptionMayBeCounted) {
+  for (const char* second :
+       {"The second option.", "The correct answer is the second choice.", "The 2nd option is correct.",
+        "I choose option 2.", "Option two follows.", "The answer is 2.", "\\boxed{2}", "答案是第二个选项。",
+        "选第二个", "选择第2项"}) {
+    EXPECT_EQ(read_option(second), "B") << second;
+  }
+  EXPECT_EQ(read_option("The last option follows."), "D");
+  EXPECT_EQ(read_option("最后一个选项正确。"), "D");
+  EXPECT_EQ(read_option("The first option is wrong, so the third option."), "C");
+  EXPECT_EQ(read_option("The answer is option 7."), "-");
+  EXPECT_EQ(read_option("The second pilot has a compass."), "-");
+  EXPECT_EQ(extract_option("The answer is 2.", {"1", "3", "2", "4"}).text, "C") << "its own text";
+}
+
 TEST(AnswersOption, EitherAndBothChooseSeveral) {
   EXPECT_EQ(read_option("The answer is either A or B"), "-A, B");
   EXPECT_EQ(read_option("The answer is both A and C."), "-A, C");
