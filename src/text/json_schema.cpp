@@ -1,5 +1,7 @@
 #include "text/json_schema.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -105,6 +107,24 @@ bool has_type(const json::value& value, std::string_view type) {
   if (type == "number") return value.is_number();
   if (type == "integer") return value.is_number() && is_whole(value);
   refuse("type '" + std::string(type) + "' is none of JSON's");
+}
+
+/// The value as people write it: Boost's own form of 0.1 is 1E-1.
+std::string write_value(const json::value& value) {
+  if (value.is_double()) return fmt::format("{}", value.get_double());
+  std::string text;
+  if (const json::array* array = value.if_array()) {
+    for (const json::value& element : *array) text += (text.empty() ? "" : ",") + write_value(element);
+    return "[" + text + "]";
+  }
+  if (const json::object* object = value.if_object()) {
+    for (const auto& member : *object) {
+      text += text.empty() ? "" : ",";
+      text += json::serialize(json::value(member.key())) + ":" + write_value(member.value());
+    }
+    return "{" + text + "}";
+  }
+  return json::serialize(value);
 }
 
 class SchemaCompiler {
@@ -234,7 +254,7 @@ void SchemaCompiler::add_values(const json::object& schema, std::uint32_t start,
     const bool is_allowed = type == nullptr || (type->is_array() ? std::any_of(type->get_array().begin(),
                                                                                type->get_array().end(), fits)
                                                                  : fits(*type));
-    if (is_allowed) texts.push_back(json::serialize(value));
+    if (is_allowed) texts.push_back(write_value(value));
   };
   if (is_enum) {
     for (const json::value& value : get_array(schema.at("enum"), "enum")) add(value);

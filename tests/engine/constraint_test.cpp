@@ -132,6 +132,14 @@ TEST(JsonSchemaGrammar, HoldsWhatPeopleWouldWrite) {
   EXPECT_FALSE(allows(others, R"({"a":1})"));
 }
 
+TEST(JsonSchemaGrammar, FractionsThatItNamesAreWrittenAsPeopleDo) {
+  for (const char* number : {"0.1", "2.5", "-0.001", "1000", "1e+22"}) {
+    EXPECT_TRUE(allows("{\"const\":" + std::string(number) + "}", number)) << number;
+  }
+  EXPECT_TRUE(allows(R"({"enum":["a",{"b":[0.5,null],"c":"\n"}]})", R"({"b":[0.5,null],"c":"\n"})"));
+  EXPECT_FALSE(allows(R"({"const":0.1})", "1E-1"));
+}
+
 TEST(JsonSchemaGrammar, ALongTextTakesNoMoreThanItsLength) {
   const std::string text(90'000, 'a');
   const std::string schema = R"({"enum": [")" + text + R"(", ")" + text + R"(b", "a"]})";
