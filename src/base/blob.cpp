@@ -28,6 +28,15 @@ FileStamp stamp_of(const struct stat& status) {
           .changed_ns = to_ns(status.st_ctim)};
 }
 
+std::string make_temporary_name(const std::filesystem::path& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    // Renaming would put a file in a device's place.
+    throw Error(path.string() + " is there and not a regular file", "name another file to write");
+  }
+  return path.string() + ".XXXXXX";
+}
+
 }  // namespace
 
 std::optional<FileStamp> find_file_stamp(const std::filesystem::path& path) {
@@ -78,20 +87,8 @@ void drop_pages(const Blob& file, std::span<const std::byte> part) {
 }
 
 AtomicFile::AtomicFile(std::filesystem::path path)
-    : path_(std::move(path)), temporary_(path_.string() + ".XXXXXX") {
-  struct stat status {};
-  if (stat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
-    // Renaming would put a file in a device's place.
-    throw Error(path_.string() + " is there and not a regular file", "name another file to write");
-  }
-  fd_ = mkstemp(temporary_.data());
-  if (fd_ < 0) fail("cannot create");
-}
-
-AtomicFile::~AtomicFile() {
-  if (fd_ < 0) return;
-  close(fd_);
-  unlink(temporary_.c_str());
+    : path_(std::move(path)), file_(make_temporary_name(path_)) {
+  if (file_.fd() < 0) fail("cannot create");
 }
 
 void AtomicFile::fail(const char* what) const {
@@ -100,14 +97,13 @@ void AtomicFile::fail(const char* what) const {
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
-  if (!write_all(fd_, bytes)) fail("cannot write");
+  if (!write_all(file_.fd(), bytes)) fail("cannot write");
 }
 
 void AtomicFile::finish() {
-  if (fchmod(fd_, 0644) != 0 || fsync(fd_) != 0 || rename(temporary_.c_str(), path_.c_str()) != 0) {
+  if (fchmod(file_.fd(), 0644) != 0 || fsync(file_.fd()) != 0 || !file_.rename_to(path_)) {
     fail("cannot write");
   }
-  close(std::exchange(fd_, -1));
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view text) {

@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/unfinished_file.h"
+
 namespace touchstone {
 
 /// Which file it is, and when it was last changed. Programs can set the time of modification, but not that of
@@ -47,15 +49,11 @@ void prefer_large_pages(const Blob& file);
 /// bytes that lie elsewhere.
 void drop_pages(const Blob& file, std::span<const std::byte> part);
 
-/// A file that appears under its name only when it is whole: a temporary one beside it, which is removed when
-/// this object goes before finish().
+/// A file that appears under its name only when it is whole: an unfinished one beside it until finish().
 class AtomicFile {
  public:
   /// Throws Error when it cannot be created.
   explicit AtomicFile(std::filesystem::path path);
-  ~AtomicFile();
-  AtomicFile(const AtomicFile&) = delete;
-  AtomicFile& operator=(const AtomicFile&) = delete;
 
   /// Appends. Throws Error (e.g. full disk).
   void write(std::span<const std::byte> bytes);
@@ -65,8 +63,7 @@ class AtomicFile {
  private:
   [[noreturn]] void fail(const char* what) const;
   std::filesystem::path path_;
-  std::string temporary_;
-  int fd_ = -1;
+  UnfinishedFile file_;
 };
 
 /// Writes `text` to `path` so that a reader sees the old file or the whole new one: temporary file, fsync,

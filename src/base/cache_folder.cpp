@@ -14,6 +14,7 @@
 
 #include "base/descriptor.h"
 #include "base/error.h"
+#include "base/unfinished_file.h"
 
 namespace touchstone {
 namespace {
@@ -137,18 +138,12 @@ void write_cached_file(const fs::path& path, std::span<const std::span<const std
   for (const auto piece : pieces) bytes += piece.size();
   make_room(folder, bytes);
 
-  std::string unfinished = path.string() + std::string(kUnfinished) + "XXXXXX";
-  const Descriptor file(mkostemp(unfinished.data(), O_CLOEXEC));
-  if (file.fd < 0) fail("cannot create a file in", folder);
-  try {
-    // Should another process take it for abandoned before this, the renaming fails.
-    if (flock(file.fd, LOCK_EX | LOCK_NB) != 0) fail("cannot lock", unfinished);
-    write_pieces(file.fd, pieces, path);
-    if (rename(unfinished.c_str(), path.c_str()) != 0) fail("cannot rename to", path);
-  } catch (...) {
-    unlink(unfinished.c_str());
-    throw;
-  }
+  UnfinishedFile file(path.string() + std::string(kUnfinished) + "XXXXXX");
+  if (file.fd() < 0) fail("cannot create a file in", folder);
+  // Should another process take it for abandoned before this, the renaming fails.
+  if (flock(file.fd(), LOCK_EX | LOCK_NB) != 0) fail("cannot lock", file.name());
+  write_pieces(file.fd(), pieces, path);
+  if (!file.rename_to(path)) fail("cannot rename to", path);
 }
 
 void mark_as_used(const fs::path& path) { utimensat(AT_FDCWD, path.c_str(), nullptr, 0); }

@@ -7,7 +7,6 @@
 
 #include "base/count_of.h"
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "cli/checks.h"
 #include "cli/cli.h"
 #include "cli/sampling_options.h"
@@ -117,28 +116,21 @@ void check_shape(const BenchOptions& options) {
 }
 
 int run_bench(const BenchOptions& options) {
-  catch_interrupts();
   const auto progress = [](const std::string& stage) {
     std::fprintf(stderr, "touchstone: bench: %s\n", stage.c_str());
   };
-  const bool measures_lookup = options.lookup != Lookup::off;
-  try {
-    boost::json::object document =
-        run_benchmark(options.model, model_options(options.common), options.benchmark, progress);
-    if (measures_lookup) {
-      const auto model =
-          std::make_shared<LoadedModel>(load_model(options.model, {model_options(options.common)}));
-      document["lookup"] = run_lookup_benchmark(model,
-                                                {.lookup = options.lookup,
-                                                 .new_tokens = options.benchmark.new_tokens,
-                                                 .repeats = options.benchmark.repeats},
-                                                progress);
-    }
-    options.common.json ? print_json(document) : print_text(format_table(document));
-  } catch (const std::exception&) {
-    if (interrupted()) return kExitInterrupted;
-    throw;
+  boost::json::object document =
+      run_benchmark(options.model, model_options(options.common), options.benchmark, progress);
+  if (options.lookup != Lookup::off) {
+    const auto model =
+        std::make_shared<LoadedModel>(load_model(options.model, {model_options(options.common)}));
+    document["lookup"] = run_lookup_benchmark(model,
+                                              {.lookup = options.lookup,
+                                               .new_tokens = options.benchmark.new_tokens,
+                                               .repeats = options.benchmark.repeats},
+                                              progress);
   }
+  options.common.json ? print_json(document) : print_text(format_table(document));
   return kExitDone;
 }
 

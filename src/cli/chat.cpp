@@ -131,9 +131,9 @@ bool run_command(Chat& chat, const std::string& line) {
 }
 
 int run_chat(const ChatOptions& options) {
-  catch_interrupts();
   Chat chat(std::make_shared<LoadedModel>(load_model(options.model, {model_options(options.common)})),
             options);
+  catch_interrupts();
   start_afresh(chat, options.system);
   const bool is_terminal = isatty(STDIN_FILENO) != 0;
   if (is_terminal) print_text(chat.model->id + " — /help lists the commands\n");

@@ -105,10 +105,6 @@ ModelOptions model_options(const CommonOptions& options) {
   return model;
 }
 
-void stop_if_interrupted() {
-  if (interrupted()) throw Interrupted{};
-}
-
 std::string read_stdin() {
   std::string text;
   char buffer[65536];
@@ -141,7 +137,6 @@ void for_each_stdin_line(const std::function<void(const std::string& line, std::
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.find_first_not_of(" \t") != std::string::npos) handle(line, number);
   }
-  stop_if_interrupted();
 }
 
 std::vector<std::int32_t> parse_ids(const boost::json::value& value, const std::string& source) {

@@ -49,12 +49,6 @@ void add_log_level_option(CLI::App& app, const std::string& group);
 /// What load_model() takes. Throws Error for a device that this build lacks.
 ModelOptions model_options(const CommonOptions& options);
 
-/// Thrown where work polls for Ctrl-C; main() then exits with kExitInterrupted.
-struct Interrupted {};
-
-/// Throws Interrupted after Ctrl-C, once catch_interrupts() has been called.
-void stop_if_interrupted();
-
 /// Standard input to its end. Throws Error past kMaxInputBytes.
 std::string read_stdin();
 

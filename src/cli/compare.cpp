@@ -1,11 +1,14 @@
 #include "eval/compare.h"
 
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "base/count_of.h"
@@ -73,6 +76,11 @@ void check_candidates(const CompareOptions& options) {
   }
 }
 
+std::string say_stopped(const std::string& kept, const std::filesystem::path& folder) {
+  return "touchstone: compare: stopped; " + kept + "; continue with: touchstone compare --resume " +
+         folder.string() + "\n";
+}
+
 int run(const CLI::App& sub, const CompareArguments& arguments, const std::string& version) {
   const CompareOptions options = make_options(sub, arguments, version);
   if (options.suites.empty() && options.resume.empty()) {
@@ -81,9 +89,13 @@ int run(const CLI::App& sub, const CompareArguments& arguments, const std::strin
       names += (names.empty() ? "" : ", ") + name;
     std::fprintf(stderr, "touchstone: compare: suites %s (choose others with --suite)\n", names.c_str());
   }
-  catch_interrupts();
   ProgressPrinter printer("compare");
   RunHooks hooks;
+  hooks.begun = [](const std::filesystem::path& folder) {
+    constexpr std::chrono::milliseconds kGrace{400};  // steps are short, but not what loads a model
+    const std::string erased = isatty(STDERR_FILENO) != 0 ? "\r\033[K" : "";  // the progress
+    catch_interrupts(kGrace, erased + say_stopped("all answers are kept", folder));
+  };
   hooks.stop = interrupted;
   hooks.progress = [&printer](const Progress& progress) {
     printer.show(progress.candidate + progress.phase, describe(progress), progress.done, progress.total);
@@ -97,10 +109,9 @@ int run(const CLI::App& sub, const CompareArguments& arguments, const std::strin
   }
   printer.clear();
   if (result.interrupted) {
-    std::fprintf(
-        stderr, "touchstone: compare: stopped; %s kept; continue with: touchstone compare --resume %s\n",
-        (count_of(result.answers_kept, "answer") + (result.answers_kept == 1 ? " is" : " are")).c_str(),
-        result.folder.c_str());
+    const std::string kept =
+        count_of(result.answers_kept, "answer") + (result.answers_kept == 1 ? " is kept" : " are kept");
+    std::fputs(say_stopped(kept, result.folder).c_str(), stderr);
     return kExitInterrupted;
   }
   std::fprintf(stderr, "touchstone: compare: wrote report.html, report.md, report.json to %s\n",

@@ -1,7 +1,9 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <memory>
+#include <utility>
 
 #include "base/blob.h"
 #include "base/count_of.h"
@@ -117,7 +119,7 @@ void write_receipt(Receipt& receipt, const LoadedModel& model, const GenerateRes
 }
 
 int run_generate(const GenerateOptions& options) {
-  catch_interrupts();
+  constexpr std::chrono::milliseconds kGrace{400};  // after Ctrl-C, for what there is of the answer
   const ModelOptions loading = model_options(options.common);
   EngineOptions running{
       .max_batch = options.n, .max_sequence_tokens = options.common.context_tokens, .lookup = options.lookup};
@@ -147,14 +149,17 @@ int run_generate(const GenerateOptions& options) {
                           .n = options.n,
                           .reasoning_opened = prompt.reasoning_opened,
                           .on_token =
-                              [&](const TokenEvent& event) {
+                              [&, begun = false](const TokenEvent& event) mutable {
+                                // Before it there is nothing that Ctrl-C would have to keep.
+                                if (!std::exchange(begun, true)) catch_interrupts(kGrace, {});
                                 if (streams) print_text(event.text);
                                 return true;
                               },
                           .loop_guard = !options.sampling.no_loop_guard};
   Receipt receipt = begin_receipt(*model, request, engine.max_sequence_tokens());
   const GenerateResult result = engine.generate(std::move(request), interrupted);
-  if (!options.receipt_file.empty()) write_receipt(receipt, *model, result, options.receipt_file);
+  if (!options.receipt_file.empty() && !interrupted())
+    write_receipt(receipt, *model, result, options.receipt_file);
   if (options.common.json) {
     print_json(to_json(result, *model, program + plan.total()));
   } else if (streams) {

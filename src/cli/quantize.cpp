@@ -10,7 +10,6 @@
 
 #include "base/blob.h"
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "base/resources.h"
 #include "cli/cli.h"
 #include "cli/output_file.h"
@@ -70,7 +69,6 @@ double measure_nll(const std::string& model, const std::string& text, const Mode
     printer.show("NLL of " + model, fmt::format("mean NLL of {}: part {} of {}", model, done + 1, total),
                  done, total);
     const auto on_position = [&](const ScoredPosition& position) {
-      stop_if_interrupted();
       nll -= position.logprob;
       ++count;
     };
@@ -92,7 +90,6 @@ void write_quantized(const Checkpoint& checkpoint, const QuantizeArguments& argu
   quantize.num_threads = options.num_threads;
   quantize.isa = options.isa;
   quantize.on_progress = [&](int done, int total) {
-    stop_if_interrupted();
     printer.show("matrices", fmt::format("{} of {} matrices in {}", done, total, arguments.to), done, total);
   };
   quantize_model(checkpoint, cut_text(checkpoint, text->text(), length), quantize, arguments.out);
@@ -111,7 +108,6 @@ int run(const QuantizeArguments& arguments) {
     return measure_nll(model, *eval_text, how, arguments.common.context_tokens, printer);
   };
 
-  catch_interrupts();
   std::optional<double> before, after;
   try {
     before = measure(arguments.model, options);

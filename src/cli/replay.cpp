@@ -8,7 +8,6 @@
 #include "base/blob.h"
 #include "base/count_of.h"
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "base/parse_json.h"
 #include "cli/cli.h"
 #include "formats/checked.h"
@@ -64,20 +63,7 @@ std::string format_text(const ReplayReport& report) {
   return report.same() ? text : text + "because: " + report.why + "\n";
 }
 
-/// replay() ends with an Error when it is interrupted; that is no failure of the work.
-ReplayReport replay_or_stop(const std::shared_ptr<LoadedModel>& model, const Receipt& receipt) {
-  try {
-    ReplayReport report = replay(model, receipt, interrupted);
-    stop_if_interrupted();
-    return report;
-  } catch (const Error&) {
-    stop_if_interrupted();
-    throw;
-  }
-}
-
 int run_replay(const CLI::App& sub, const ReplayOptions& options) {
-  catch_interrupts();
   const Receipt receipt = read_receipt(options.receipt);
   CommonOptions common = options.common;
   if (sub.count("--dtype") == 0) common.dtype = receipt.dtype;
@@ -91,8 +77,7 @@ int run_replay(const CLI::App& sub, const ReplayOptions& options) {
     throw Error(std::string("the receipt's model cannot be loaded: ") + error.what(),
                 "say where it lies with --model");
   }
-  stop_if_interrupted();
-  const ReplayReport report = replay_or_stop(model, receipt);
+  const ReplayReport report = replay(model, receipt);
   if (options.common.json) {
     print_json(to_json(report));
   } else {

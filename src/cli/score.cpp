@@ -12,7 +12,6 @@
 #include "base/blob.h"
 #include "base/count_of.h"
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "base/parse_json.h"
 #include "cli/checks.h"
 #include "cli/cli.h"
@@ -78,9 +77,7 @@ int run_score(const ScoreOptions& options) {
   boost::json::array positions;
   double nll = 0;
   std::string table;
-  catch_interrupts();
   const auto on_position = [&](const ScoredPosition& position) {
-    stop_if_interrupted();
     nll -= position.logprob;
     boost::json::array top;
     for (const auto& [id, logprob] : position.top) top.push_back(boost::json::array{id, logprob});

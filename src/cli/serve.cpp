@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/unfinished_file.h"
 #include "cli/checks.h"
 #include "cli/cli.h"
 #include "cli/preflight.h"
@@ -179,7 +179,7 @@ int run_serve(const ServeOptions& options) {
   });
   // Told to end while it loaded: nothing has begun that would have to be brought to an end, and loading goes
   // on for seconds.
-  if (!was_ready) _exit(kExitDone);
+  if (!was_ready) end_at_once(kExitDone);
   return kExitDone;
 }
 

@@ -11,7 +11,6 @@
 #include "base/clock.h"
 #include "base/cores.h"
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "base/repeated_bytes.h"
 #include "base/resources.h"
 #include "base/to_size.h"
@@ -137,10 +136,6 @@ std::vector<std::int32_t> random_ids(std::int32_t count, std::int32_t vocab_size
   return ids;
 }
 
-void throw_if_interrupted() {
-  if (interrupted()) throw Error("interrupted");
-}
-
 /// The best of both: interference only ever slows a measurement down.
 Roofline better(const Roofline& a, const Roofline& b) {
   return {.read_bytes_per_s = std::max(a.read_bytes_per_s, b.read_bytes_per_s),
@@ -157,7 +152,6 @@ BenchmarkRow measure_batch(Transformer& transformer, std::int32_t batch, const B
   for (int repeat = -1; repeat < options.repeats; ++repeat) {  // the first is a warm-up
     double prefill_s = 0;
     for (std::int32_t sequence = 0; sequence < batch; ++sequence) {
-      throw_if_interrupted();
       const auto ids = random_ids(options.prompt_tokens, transformer.config().vocab_size,
                                   static_cast<std::uint32_t>(repeat * batch + sequence));
       const auto start = Clock::now();
@@ -166,7 +160,6 @@ BenchmarkRow measure_batch(Transformer& transformer, std::int32_t batch, const B
     }
     const auto start = Clock::now();
     for (std::int32_t i = 0; i < options.new_tokens; ++i) {
-      throw_if_interrupted();
       run.decode(options.prompt_tokens + i);
     }
     const double decode_s = seconds_since(start);
@@ -228,13 +221,11 @@ boost::json::object measure_stages(Transformer& transformer, std::int32_t batch,
   std::vector<StageTime> prefill, decode;
   const auto ids = random_ids(options.prompt_tokens, transformer.config().vocab_size, 1);
   for (std::int32_t sequence = 0; sequence < batch; ++sequence) {
-    throw_if_interrupted();
     transformer.profile(sequence == batch - 1 ? &prefill : nullptr);
     run.prefill(sequence, ids);
   }
   transformer.profile(&decode);
   for (std::int32_t i = 0; i < options.new_tokens; ++i) {
-    throw_if_interrupted();
     run.decode(options.prompt_tokens + i);
   }
   transformer.profile(nullptr);

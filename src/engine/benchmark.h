@@ -52,8 +52,8 @@ Checkpoint make_random_checkpoint(std::string_view shape);
 /// "qwen2-0.5b", "qwen2-1.5b", …
 std::vector<std::string> benchmark_shapes();
 
-/// Runs the model over random token ids, greedy. `progress` gets a line before each stage. Stops early when
-/// interrupted(). Returns the document that CONTRACT.md names.
+/// Runs the model over random token ids, greedy. `progress` gets a line before each stage.
+/// Returns the document that CONTRACT.md names.
 boost::json::object run_benchmark(const std::string& model, const ModelOptions& model_options,
                                   const BenchmarkOptions& options,
                                   const std::function<void(const std::string&)>& progress);

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "engine/benchmark.h"
 #include "engine/prompt.h"
 
@@ -69,7 +68,6 @@ Answer answer_once(const std::shared_ptr<LoadedModel>& model, const GenerateRequ
   Engine engine(model,
                 {.max_batch = 1, .max_sequence_tokens = tokens, .lookup = lookup, .prefix_cache = false});
   Answer answer{.result = engine.generate(request)};
-  if (interrupted()) throw Error("interrupted");
   const GeneratedSample& sample = answer.result.samples.front();
   const double decode_ms = sample.total_ms - sample.ttft_ms;
   if (decode_ms > 0) answer.decode_tok_s = static_cast<double>(sample.ids.size() - 1) / decode_ms * 1e3;
@@ -81,8 +79,7 @@ boost::json::object measure_text(const std::shared_ptr<LoadedModel>& model, cons
   Prompt prompt = make_prompt(make_prompter(*model, false), text.user);
   GenerateRequest request{.prompt_ids = std::move(prompt.ids),
                           .sampling = model->defaults,
-                          .reasoning_opened = prompt.reasoning_opened,
-                          .on_token = [](const TokenEvent&) { return !interrupted(); }};
+                          .reasoning_opened = prompt.reasoning_opened};
   request.sampling.temperature = text.temperature;
   request.sampling.top_p = 1;
   request.sampling.top_k = 0;
@@ -136,7 +133,6 @@ boost::json::array measure_passes(Transformer& transformer, int repeats) {
       const double ms = run(kPrompt, kSizes[i], kSizes[i]);
       if (round >= 0) times[i].push_back(ms);
     }
-    if (interrupted()) throw Error("interrupted");
   }
   boost::json::array passes;
   for (std::size_t i = 0; i < std::size(kSizes); ++i) {

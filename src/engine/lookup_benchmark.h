@@ -19,7 +19,7 @@ struct LookupBenchmarkOptions {
 
 /// Answers built-in prompts, by turns with and without lookup, each time in an engine of its own that has
 /// timed nothing yet; and times passes of 1 to 16 tokens. Needs a real model: random weights repeat nothing.
-/// `progress` gets a line before each stage. Throws Error when interrupted(), and when the answers differ.
+/// `progress` gets a line before each stage. Throws Error when the answers differ.
 boost::json::object run_lookup_benchmark(const std::shared_ptr<LoadedModel>& model,
                                          const LookupBenchmarkOptions& options,
                                          const std::function<void(const std::string&)>& progress);

@@ -97,7 +97,7 @@ std::string find_other_difference(const ReceiptOutput& expected, const ReceiptOu
 }
 
 OutputCheck check_output(Engine& engine, const LoadedModel& model, const Receipt& receipt,
-                         const ReceiptOutput& expected, const std::function<bool()>& stop) {
+                         const ReceiptOutput& expected) {
   OutputCheck check{
       .sample = expected.sample, .num_tokens = expected.ids.size(), .token = {}, .other_difference = {}};
   GenerateRequest request = make_request(receipt, expected);
@@ -105,16 +105,12 @@ OutputCheck check_output(Engine& engine, const LoadedModel& model, const Receipt
     if (expected.ids.empty()) return check;
     request.sampling.max_new_tokens = static_cast<std::int32_t>(expected.ids.size());
   }
-  bool stopped = false;
   std::size_t num_tokens = 0;
   request.on_token = [&](const TokenEvent& event) {
-    stopped = stop();
     const std::size_t at = num_tokens++;
-    const bool goes_on = at < expected.ids.size() && expected.ids[at] == event.id;
-    return !stopped && goes_on;
+    return at < expected.ids.size() && expected.ids[at] == event.id;
   };
-  const GenerateResult result = engine.generate(std::move(request), stop);
-  if (stopped || stop()) throw Error("the replay was interrupted");
+  const GenerateResult result = engine.generate(std::move(request));
   const GeneratedSample& sample = result.samples.front();
   const auto differs =
       std::mismatch(expected.ids.begin(), expected.ids.end(), sample.ids.begin(), sample.ids.end());
@@ -176,13 +172,12 @@ json::value to_json(const std::optional<TokenChoice>& choice) {
 
 }  // namespace
 
-ReplayReport replay(const std::shared_ptr<LoadedModel>& model, const Receipt& receipt,
-                    const std::function<bool()>& stop) {
+ReplayReport replay(const std::shared_ptr<LoadedModel>& model, const Receipt& receipt) {
   check_ids(receipt, model->transformer->config().vocab_size);
   ReplayReport report{.hashes = check_hashes(receipt.hashes, hash_model(*model)), .outputs = {}, .why = {}};
   Engine engine(model, {.max_batch = 1, .max_sequence_tokens = receipt.context_tokens});
   for (const ReceiptOutput& output : receipt.outputs) {
-    report.outputs.push_back(check_output(engine, *model, receipt, output, stop));
+    report.outputs.push_back(check_output(engine, *model, receipt, output));
   }
   const bool same = std::all_of(report.outputs.begin(), report.outputs.end(),
                                 [](const OutputCheck& check) { return check.same(); });

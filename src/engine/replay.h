@@ -3,7 +3,6 @@
 
 #include <boost/json.hpp>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,10 +50,9 @@ struct ReplayReport {
   bool same() const { return why.empty(); }  // the outputs, whatever the hashes
 };
 
-/// `model`: loaded as the receipt says, or as one wants to see. `stop` is asked at each token; when it says
-/// so the replay ends with an Error. Throws Error for a receipt whose ids or settings this model cannot have.
-ReplayReport replay(const std::shared_ptr<LoadedModel>& model, const Receipt& receipt,
-                    const std::function<bool()>& stop);
+/// `model`: loaded as the receipt says, or as one wants to see. Throws Error for a receipt whose ids or
+/// settings this model cannot have.
+ReplayReport replay(const std::shared_ptr<LoadedModel>& model, const Receipt& receipt);
 
 boost::json::object to_json(const ReplayReport& report);
 

@@ -435,6 +435,7 @@ CompareResult run_compare(const CompareOptions& options, const RunHooks& hooks) 
     make_folder(result.folder);
     store = create_run(result.folder, options, settings, suites, candidates);
   }
+  if (hooks.begun) hooks.begun(result.folder);
 
   ModelOptions machine;
   machine.num_threads = options.threads;

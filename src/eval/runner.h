@@ -2,6 +2,7 @@
 // store.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <span>
@@ -31,6 +32,7 @@ struct Progress {
 struct RunHooks {
   std::function<bool()> stop;  // polled between steps; true ends the run, what is committed stays
   std::function<void(const Progress&)> progress;
+  std::function<void(const std::filesystem::path& folder)> begun;  // from now on the run can be resumed
 };
 
 /// What one candidate needs to answer.

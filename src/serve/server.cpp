@@ -2,7 +2,6 @@
 
 #include <openssl/ssl.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <array>
 #include <boost/asio/io_context.hpp>
@@ -15,6 +14,7 @@
 
 #include "base/count_of.h"
 #include "base/error.h"
+#include "base/unfinished_file.h"
 #include "serve/access.h"
 #include "serve/log.h"
 #include "serve/routes.h"
@@ -137,7 +137,7 @@ void Server::Impl::wait_for_signal() {
       reload_keys();
     } else if (api.state == ServerState::draining) {
       constexpr int kInterrupted = 130;
-      _exit(kInterrupted);
+      end_at_once(kInterrupted);
     } else {
       begin_drain();
     }

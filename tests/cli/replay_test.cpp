@@ -96,6 +96,18 @@ TEST_F(Replay, CtrlCEndsItWith130) {
   EXPECT_EQ(WEXITSTATUS(status), 130);
 }
 
+TEST_F(Replay, AnAnswerThatIsStoppedHasNoReceipt) {
+  const std::string answer = path() + ".answer";
+  const std::string script =
+      std::string(TOUCHSTONE_BINARY) +
+      " generate demo:native --isa scalar --ignore-eos --max-new-tokens 100000 --prompt Hi" +
+      " --no-loop-guard --receipt " + path() + " > " + answer + " & while [ ! -s " + answer +
+      " ] && kill -0 $!; do sleep 0.01; done; kill -TERM $!; wait $!";
+  EXPECT_EQ(run_process({"/bin/sh", "-c", script}).exit_status, 130);
+  EXPECT_GT(std::filesystem::file_size(answer), 0U);
+  EXPECT_FALSE(std::filesystem::exists(path()));
+}
+
 TEST_F(Replay, AChangedTokenIsNamed) {
   const json::value receipt = make_receipt("demo:distilled", {"--seed", "3"});
   const std::int64_t honest = receipt.at("outputs").at(0).at("ids").at(5).as_int64();

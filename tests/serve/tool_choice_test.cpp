@@ -119,9 +119,7 @@ TEST(ToolChoice, AReceiptGivesTheSameCallsAgain) {
     body["tool_choice"] = choice;
     json::value receipt = ask_chat(server, body).json().at("receipt");
     EXPECT_EQ(receipt.at("response_format").at("type"), "tool_calls");
-    const auto again = [&] {
-      return replay(load_demo("distilled"), parse_receipt(receipt), [] { return false; });
-    };
+    const auto again = [&] { return replay(load_demo("distilled"), parse_receipt(receipt)); };
     EXPECT_TRUE(again().same());
     receipt.as_object()["response_format"] = nullptr;
     EXPECT_EQ(again().same(), std::string_view(choice) == "auto") << "the demo model calls nobody unasked";

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/numa.h"
+#include "base/unfinished_file.h"
 #include "cli/cli.h"
 #include "cli/usage_error.h"
 
@@ -54,14 +55,16 @@ void end_without_mapped_file(int, siginfo_t* info, void*) {
       "touchstone: error: a file in use became shorter or cannot be read any more; leave the model's files "
       "and the cache as they are while they are in use, and start again\n";
   [[maybe_unused]] const auto written = write(STDERR_FILENO, kMessage.data(), kMessage.size());
-  _exit(cli::kExitFailed);
+  end_at_once(cli::kExitFailed);
 }
 
-/// Ctrl-C ends a command that does not look out for it. Where it is ignored, as in a shell's background, it
-/// stays so.
+/// Ctrl-C ends a command that does not look out for it, whatever it is at. Where it is ignored, as in a
+/// shell's background, it stays so.
 void end_on_interrupt() {
-  if (std::signal(SIGINT, SIG_IGN) == SIG_IGN) return;
-  std::signal(SIGINT, [](int) { _exit(cli::kExitInterrupted); });
+  for (const int number : {SIGINT, SIGTERM}) {
+    if (std::signal(number, SIG_IGN) == SIG_IGN) continue;
+    std::signal(number, [](int caught) { end_at_once(128 + caught); });
+  }
 }
 
 int run(int argc, char** argv) {
@@ -123,8 +126,6 @@ int main(int argc, char** argv) {
     return cli::kExitClosedPipe;
   } catch (const Error& error) {
     cli::print_error(error.what(), error.hint());
-  } catch (const cli::Interrupted&) {
-    return cli::kExitInterrupted;
   } catch (const std::bad_alloc&) {
     cli::print_error("out of memory", "use a smaller model, --ctx or batch, or close other programs");
   } catch (const std::exception& error) {
