@@ -168,19 +168,15 @@ int run_serve(const ServeOptions& options) {
       fmt::format("{}://{}:{}", server_options.tls_cert.empty() ? "http" : "https",
                   is_ipv6 ? "[" + server_options.host + "]" : server_options.host, server.port());
   spdlog::info("listening at {}", address);
-  bool was_ready = false;
   server.run([&] {
-    was_ready = true;
     if (options.log_format == "json") {
       spdlog::warn("serving {} at {}", names, address);
     } else {
       std::fprintf(stderr, "touchstone: serving %s at %s\n", names.c_str(), address.c_str());
     }
   });
-  // Told to end while it loaded: nothing has begun that would have to be brought to an end, and loading goes
-  // on for seconds.
-  if (!was_ready) end_at_once(kExitDone);
-  return kExitDone;
+  // Clients have their answers. What goes on, as loading a model may for many seconds, nobody waits for.
+  end_at_once(kExitDone);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 """`touchstone serve` as a process: signals, TLS, logs, warnings. usage: process_test.py TOUCHSTONE"""
 import http.client
 import json
+import math
 import os
 import pathlib
 import re
@@ -9,6 +10,7 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -28,6 +30,28 @@ def make_certificate(folder):
                     "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
                    check=True, capture_output=True)
     return key, cert
+
+
+def make_slow_model(folder):
+    """The built-in model with a feed-forward so wide that packing takes seconds; its weights, all 0, take no disk."""
+    demo = pathlib.Path(__file__).parent.parent.parent / "demo/native"
+    for name in ("generation_config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(demo / name, folder)
+    config = json.loads((demo / "config.json").read_text())
+    narrow, wide = config["intermediate_size"], 1 << 18
+    pathlib.Path(folder, "config.json").write_text(json.dumps({**config, "intermediate_size": wide}))
+    with (demo / "model.safetensors").open("rb") as file:
+        tensors = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+    tensors.pop("__metadata__", None)
+    end = 0
+    for tensor in tensors.values():
+        tensor["shape"] = [wide if size == narrow else size for size in tensor["shape"]]
+        begin, end = end, end + math.prod(tensor["shape"]) * {"BF16": 2, "F32": 4}[tensor["dtype"]]
+        tensor["data_offsets"] = [begin, end]
+    header = json.dumps(tensors).encode()
+    with pathlib.Path(folder, "model.safetensors").open("wb") as file:
+        file.write(struct.pack("<Q", len(header)) + header)
+        file.truncate(8 + len(header) + end)
 
 
 class Process:
@@ -130,6 +154,26 @@ class Serve(unittest.TestCase):
         self.assertIn(b"shutting_down", response.read())
         self.assertEqual(process.process.wait(60), 0)
         connection.close()
+
+    def test_a_model_that_is_being_loaded_for_nobody_is_not_waited_for(self):
+        with tempfile.TemporaryDirectory() as folder:
+            make_slow_model(folder)
+            options = [folder, "--ctx", "64", "--parallel", "1", "--dtype", "int4", "--isa", "scalar", "--no-cache"]
+            plan = json.loads(subprocess.run(
+                [BINARY, "serve", "demo:native", *options, "--preflight", "--json"], check=True, capture_output=True,
+                text=True).stdout)
+            # One of them at a time.
+            process = self.start(*options, "--memory-budget", str(plan["peak"] - plan["models"][0]["total"] // 2))
+            connection = process.connect()
+            connection.request("POST", "/v1/completions",
+                               json.dumps({"model": pathlib.Path(folder).name, "prompt": "hi", "max_tokens": 1}))
+            time.sleep(0.3)
+            connection.close()
+            time.sleep(0.3)
+            begun = time.monotonic()
+            process.process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.process.wait(60), 0)
+            self.assertLess(time.monotonic() - begun, 0.5)
 
     def test_a_second_interrupt_ends_it_at_once(self):
         process = self.start("--drain-seconds", "600")
