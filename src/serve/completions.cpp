@@ -237,7 +237,7 @@ GenerateRequest make_generate_request(const std::shared_ptr<Completion>& complet
   request.reasoning_opened = prompt.reasoning_opened;
   request.loop_guard = c.request.loop_guard;
   request.constraint = c.request.form.grammar;
-  request.deadline = find_deadline(c.request.timeout_s, c.call.header_timeout_s, c.call.received);
+  request.deadline = c.call.deadline;
   request.prompt_only = c.request.prompt_only;
   request.cache_salt = make_salt(c.call.caller);
   request.on_token = [completion, first_choice](const TokenEvent& event) {
@@ -273,14 +273,6 @@ Job make_job(const std::shared_ptr<Completion>& completion, std::size_t prompt,
 }
 
 }  // namespace
-
-std::optional<Clock::time_point> find_deadline(std::optional<double> timeout_s, double header_timeout_s,
-                                               Clock::time_point received) {
-  double seconds = timeout_s.value_or(header_timeout_s);
-  if (header_timeout_s > 0) seconds = std::min(seconds, header_timeout_s);
-  if (seconds <= 0) return std::nullopt;
-  return received + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-}
 
 RequestModel describe_for_requests(const ModelRunner& runner) {
   const LoadedModel& model = runner.model();

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "serve/access.h"
@@ -19,16 +20,12 @@ struct CompletionCall {
   const Dialect* dialect = &kOpenAiChat;
   Caller caller;
   std::string request_id;
-  double header_timeout_s = 0;  // 0: none
   Clock::time_point received;
+  std::optional<Clock::time_point> deadline;
   std::chrono::milliseconds ping_interval{0};    // of silence in a stream
   AnswersUnderWay* answers = nullptr;            // where "answer now" finds this one; null: nowhere
   std::shared_ptr<ModelRunner> lease = nullptr;  // keeps the model loaded until the answer is complete
 };
-
-/// When a request's time is over: the shorter one of what its body and its header (0: nothing) say.
-std::optional<Clock::time_point> find_deadline(std::optional<double> timeout_s, double header_timeout_s,
-                                               Clock::time_point received);
 
 /// What the requests to a model are read against.
 RequestModel describe_for_requests(const ModelRunner& runner);

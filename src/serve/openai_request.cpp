@@ -111,12 +111,11 @@ void read_sampling(FieldReader& fields, const RequestModel& model, CompletionReq
 }
 
 void read_common(FieldReader& fields, const RequestModel& model, CompletionRequest& request) {
-  fields.find("model");
+  for (const char* name : {"model", "timeout"}) fields.find(name);  // which whoever calls has read
   read_sampling(fields, model, request);
   request.n = static_cast<std::int32_t>(fields.integer("n", 1, kMaxSamples).value_or(1));
   request.stream = fields.boolean("stream").value_or(false);
   request.wants_receipt = fields.boolean("receipt").value_or(false);
-  request.timeout_s = read_timeout(fields);
   request.loop_guard = fields.boolean("loop_guard").value_or(true);
   request.form = read_response_format(fields, request.ignored);
   if (const json::object* options = fields.object("stream_options")) {

@@ -42,7 +42,6 @@ struct CompletionRequest {
   bool wants_receipt = false;
   boost::json::object template_input;  // of a chat whose answer stands in its next turn as it is; else empty
   std::optional<VoteWish> vote;        // of `n` samples, of which one is the answer
-  std::optional<double> timeout_s;
   IgnoredFields ignored;
   std::optional<std::int32_t> limit_cut_to;  // tokens: what the context leaves, where more were wanted
   boost::json::object repeated;              // members that the response repeats, in APIs that do so

@@ -199,9 +199,9 @@ boost::asio::thread_pool& worker_for(Api& api, const PostCall& call) {
   return call.request.body.size() > kLongBodyBytes ? api.long_worker : api.worker;
 }
 
-double header_timeout(const HttpRequest& request) {
+std::optional<double> read_header_timeout(const HttpRequest& request) {
   const std::string text(request.header("x-request-timeout"));
-  if (text.empty()) return 0;
+  if (text.empty()) return std::nullopt;
   char* end = nullptr;
   const double seconds = std::strtod(text.c_str(), &end);
   if (*end != '\0' || !(seconds > 0 && seconds <= 86400)) {
@@ -209,6 +209,17 @@ double header_timeout(const HttpRequest& request) {
                        "x-request-timeout", "invalid_value");
   }
   return seconds;
+}
+
+/// When a request's time is over: the shorter one of what its body and its header say.
+std::optional<Clock::time_point> find_deadline(const PostCall& call, FieldReader& fields) {
+  std::optional<double> seconds = read_header_timeout(call.request);
+  if (call.dialect->read_timeout != nullptr) {
+    if (const auto own = call.dialect->read_timeout(fields)) seconds = std::min(*own, seconds.value_or(*own));
+  }
+  if (!seconds) return std::nullopt;
+  return call.request.received +
+         std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(*seconds));
 }
 
 /// The lease, with whose end the model is to be unloaded.
@@ -225,10 +236,7 @@ void complete(Api& api, const PostCall& call, Reply& reply) {
   FieldReader fields(body);
   const std::string name = fields.string("model").value_or("");
   const int model = find_model(api, name);
-  const double header_timeout_s = header_timeout(call.request);
-  const std::optional<double> timeout_s =
-      call.dialect->read_timeout != nullptr ? call.dialect->read_timeout(fields) : std::nullopt;
-  const auto deadline = find_deadline(timeout_s, header_timeout_s, call.request.received);
+  const auto deadline = find_deadline(call, fields);
   const bool unloads = call.dialect->unloads != nullptr && call.dialect->unloads(fields);
   if (call.dialect->answer_load != nullptr) {
     const std::string& id = api.fleet->models()[static_cast<std::size_t>(model)].id;
@@ -245,8 +253,8 @@ void complete(Api& api, const PostCall& call, Reply& reply) {
                    {.dialect = call.dialect,
                     .caller = call.caller,
                     .request_id = call.request.id,
-                    .header_timeout_s = header_timeout_s,
                     .received = call.request.received,
+                    .deadline = deadline,
                     .ping_interval = api.ping_interval,
                     .answers = &api.answers,
                     .lease = runner},

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "serve/dialect.h"
 #include "serve/request_fields.h"
 #include "support/golden.h"
 
@@ -67,8 +68,23 @@ TEST(OpenAiRequest, WhatIsGivenCounts) {
   EXPECT_TRUE(request.sampling.ignore_eos);
   EXPECT_EQ(request.n, 2);
   EXPECT_TRUE(request.stream && request.include_usage);
-  EXPECT_EQ(request.timeout_s, 2);
   EXPECT_TRUE(request.ignored.paths().empty());
+}
+
+TEST(OpenAiRequest, ItsTimeoutIsReadInSeconds) {
+  for (const Dialect* dialect : {&kOpenAiChat, &kOpenAiText}) {
+    const boost::json::object body{{"timeout", 2}};
+    FieldReader fields(body);
+    EXPECT_EQ(dialect->read_timeout(fields), 2);
+    const boost::json::object nothing;
+    FieldReader none(nothing);
+    EXPECT_EQ(dialect->read_timeout(none), std::nullopt);
+    for (const boost::json::value& wrong : {boost::json::value(0), boost::json::value("2")}) {
+      const boost::json::object refused{{"timeout", wrong}};
+      FieldReader reader(refused);
+      EXPECT_THROW(dialect->read_timeout(reader), RequestError);
+    }
+  }
 }
 
 TEST(OpenAiRequest, TheSeedThatAResponseSaysIsTaken) {
