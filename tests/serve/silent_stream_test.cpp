@@ -92,57 +92,74 @@ TEST(SilentStream, ChangesNoAnswer) {
 /// when the gate is open.
 class LoadingStream : public ::testing::Test {
  protected:
+  explicit LoadingStream(std::chrono::milliseconds ping_interval = std::chrono::milliseconds(1))
+      : server_(make_models(), make_loading_options(ping_interval)) {}
   ~LoadingStream() override { open_gate(); }
 
-  void start(std::chrono::milliseconds ping_interval, bool loads = true) {
+  static ServerOptions make_loading_options(std::chrono::milliseconds ping_interval) {
     ServerOptions options = make_options(ping_interval);
     options.memory_budget = 1;
     options.runner.max_queue = 3;
+    return options;
+  }
+  std::vector<FleetModel> make_models() {
     std::vector<FleetModel> models;
     for (const std::string name : {"distilled", "native", "third"}) {
       models.push_back({.id = "demo:" + name,
                         .other_ids = {},
                         .load =
-                            [this, name, loads] {
+                            [this, name] {
                               if (name == "distilled") return load_demo(name);
                               gate_.wait(false);
-                              if (!loads) throw Error("the file is gone");
+                              if (fails_) throw Error("the file is gone");
                               return load_demo("native");
                             },
-                        .engine = options.runner.engine,
+                        .engine = make_options({}).runner.engine,
                         .bytes = 1,
                         .max_sequence_tokens = 512});
     }
-    server_ = std::make_unique<RunningServer>(std::move(models), options);
+    return models;
   }
   void open_gate() {
     gate_ = true;
     gate_.notify_all();
   }
-  std::unique_ptr<TestClient> ask(const Form& form, const std::string& model = "demo:native") const {
-    auto client = std::make_unique<TestClient>(server_->port());
-    client->send(post(form.path, R"({"model":")" + model + "\"," + form.body.substr(1)));
+  std::unique_ptr<TestClient> ask(const std::string& path, const std::string& body,
+                                  const std::string& model = "demo:native") const {
+    auto client = std::make_unique<TestClient>(server_.port());
+    client->send(post(path, R"({"model":")" + model + "\"," + body.substr(1)));
     return client;
   }
+  /// Asks in each form.
+  std::vector<std::unique_ptr<TestClient>> ask_in_all() const {
+    std::vector<std::unique_ptr<TestClient>> clients;
+    for (const Form& form : kForms) clients.push_back(ask(form.path, form.body));
+    return clients;
+  }
   double loads_of(const std::string& model) const {
-    return server_->metric("touchstone_model_loads_total{model=\"" + model + "\"}");
+    return server_.metric("touchstone_model_loads_total{model=\"" + model + "\"}");
   }
   bool has_left(int clients) const {
     for (int i = 0; i < 3000; ++i) {
-      if (server_->metric("touchstone_abandoned_total") >= clients) return true;
+      if (server_.metric("touchstone_abandoned_total") >= clients) return true;
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
     return false;
   }
 
   std::atomic<bool> gate_ = false;
-  std::unique_ptr<RunningServer> server_;
+  std::atomic<bool> fails_ = false;  // what is loaded from now on
+  RunningServer server_;
+};
+
+/// Without a sign of life.
+class QuietLoadingStream : public LoadingStream {
+ protected:
+  QuietLoadingStream() : LoadingStream(std::chrono::hours(1)) {}
 };
 
 TEST_F(LoadingStream, SaysThatItIsAliveAndThenItsAnswer) {
-  start(std::chrono::milliseconds(1));
-  std::vector<std::unique_ptr<TestClient>> clients;
-  for (const Form& form : kForms) clients.push_back(ask(form));
+  const auto clients = ask_in_all();
   for (std::size_t i = 0; i < kForms.size(); ++i) EXPECT_TRUE(clients[i]->wait_for(kForms[i].ping));
   open_gate();
   for (std::size_t i = 0; i < kForms.size(); ++i) {
@@ -156,9 +173,8 @@ TEST_F(LoadingStream, SaysThatItIsAliveAndThenItsAnswer) {
 }
 
 TEST_F(LoadingStream, EndsWithAnErrorOfItsApiWhenTheModelCannotBeLoaded) {
-  start(std::chrono::milliseconds(1), false);
-  std::vector<std::unique_ptr<TestClient>> clients;
-  for (const Form& form : kForms) clients.push_back(ask(form));
+  fails_ = true;
+  const auto clients = ask_in_all();
   for (std::size_t i = 0; i < kForms.size(); ++i) ASSERT_TRUE(clients[i]->wait_for(kForms[i].ping));
   open_gate();
   for (std::size_t i = 0; i < kForms.size(); ++i) {
@@ -174,14 +190,9 @@ TEST_F(LoadingStream, EndsWithAnErrorOfItsApiWhenTheModelCannotBeLoaded) {
 }
 
 TEST_F(LoadingStream, IsRefusedInTheStreamWhenItsPromptIsTooLong) {
-  start(std::chrono::milliseconds(1));
   std::string text;
   for (int i = 0; i < 20'000; ++i) text += "word ";
-  const auto client = ask({.path = kForms[1].path,
-                           .body = R"({"prompt":")" + text + R"(","stream":true})",
-                           .ping = {},
-                           .end = {},
-                           .error = {}});
+  const auto client = ask(kForms[1].path, R"({"prompt":")" + text + R"(","stream":true})");
   ASSERT_TRUE(client->wait_for(kForms[1].ping));
   open_gate();
   const TestResponse answer = client->receive();
@@ -190,10 +201,9 @@ TEST_F(LoadingStream, IsRefusedInTheStreamWhenItsPromptIsTooLong) {
   EXPECT_TRUE(answer.body.ends_with("data: [DONE]\n\n")) << answer.body;
 }
 
-TEST_F(LoadingStream, KeepsTheStatusOfAFailureThatComesBeforeItsFirstPing) {
-  start(std::chrono::hours(1), false);
-  std::vector<std::unique_ptr<TestClient>> clients;
-  for (const Form& form : kForms) clients.push_back(ask(form));
+TEST_F(QuietLoadingStream, KeepsTheStatusOfAFailureThatComesBeforeItsFirstPing) {
+  fails_ = true;
+  const auto clients = ask_in_all();
   open_gate();
   for (const auto& client : clients) {
     const TestResponse answer = client->receive();
@@ -203,12 +213,9 @@ TEST_F(LoadingStream, KeepsTheStatusOfAFailureThatComesBeforeItsFirstPing) {
 }
 
 TEST_F(LoadingStream, OfOllamasSaysNothingAndNeitherDoesAnAnswerThatIsNoStream) {
-  start(std::chrono::milliseconds(0));
-  const auto streams = ask(kForms[0]);
-  const auto whole =
-      ask({.path = kForms[0].path, .body = "{" + kQuestion + "}", .ping = {}, .end = {}, .error = {}});
-  const auto lines =
-      ask({.path = "/api/chat", .body = "{" + kQuestion + "}", .ping = {}, .end = {}, .error = {}});
+  const auto streams = ask(kForms[0].path, kForms[0].body);
+  const auto whole = ask(kForms[0].path, "{" + kQuestion + "}");
+  const auto lines = ask("/api/chat", "{" + kQuestion + "}");
   ASSERT_TRUE(streams->wait_for(kForms[0].ping));
   open_gate();
   EXPECT_TRUE(whole->receive().json().is_object());
@@ -219,32 +226,22 @@ TEST_F(LoadingStream, OfOllamasSaysNothingAndNeitherDoesAnAnswerThatIsNoStream) 
 }
 
 TEST_F(LoadingStream, IsGivenUpWhileItWaitsWhenItsClientLeaves) {
-  start(std::chrono::milliseconds(1));
-  const auto stays = ask(kForms[0]);
+  const auto stays = ask(kForms[0].path, kForms[0].body);
   ASSERT_TRUE(stays->wait_for(kForms[0].ping));
-  const auto leaves = ask(kForms[0], "demo:third");
+  const auto leaves = ask(kForms[0].path, kForms[0].body, "demo:third");
   ASSERT_TRUE(leaves->wait_for(kForms[0].ping));
   leaves->leave();
   EXPECT_TRUE(has_left(1));  // though the gate is closed
   open_gate();
   EXPECT_EQ(stays->receive().status, 200);
-  EXPECT_EQ(ask(kForms[0], "demo:distilled")->receive().status, 200);
+  EXPECT_EQ(ask(kForms[0].path, kForms[0].body, "demo:distilled")->receive().status, 200);
   EXPECT_EQ(loads_of("demo:native"), 1);
   EXPECT_LE(loads_of("demo:third"), 0);  // nobody waited for it any more
 }
 
 TEST_F(LoadingStream, IsToldAtItsDeadlineThatItsTimeIsOverThoughTheModelIsStillBeingLoaded) {
-  start(std::chrono::milliseconds(1));
-  const auto streams = ask({.path = kForms[0].path,
-                            .body = R"({"timeout":0.3,)" + kForms[0].body.substr(1),
-                            .ping = {},
-                            .end = {},
-                            .error = {}});
-  const auto whole = ask({.path = kForms[0].path,
-                          .body = R"({"timeout":0.3,)" + kQuestion + "}",
-                          .ping = {},
-                          .end = {},
-                          .error = {}});
+  const auto streams = ask(kForms[0].path, R"({"timeout":0.3,)" + kForms[0].body.substr(1));
+  const auto whole = ask(kForms[0].path, R"({"timeout":0.3,)" + kQuestion + "}");
   const TestResponse refused = whole->receive();  // though the gate is closed
   EXPECT_EQ(refused.status, 504);
   EXPECT_EQ(refused.json().at("error").at("code"), "deadline_exceeded");
@@ -255,13 +252,12 @@ TEST_F(LoadingStream, IsToldAtItsDeadlineThatItsTimeIsOverThoughTheModelIsStillB
   open_gate();
 }
 
-TEST_F(LoadingStream, GivesItsPlaceAmongThoseWhoWaitToOthersWhenItsClientLeaves) {
-  start(std::chrono::hours(1));
+TEST_F(QuietLoadingStream, GivesItsPlaceAmongThoseWhoWaitToOthersWhenItsClientLeaves) {
   std::vector<std::unique_ptr<TestClient>> clients;
-  for (int i = 0; i < 4; ++i) clients.push_back(ask(kForms[0]));  // as many as may wait
+  for (int i = 0; i < 4; ++i) clients.push_back(ask(kForms[0].path, kForms[0].body));  // as many as may wait
   for (const auto& client : clients) client->leave();
   ASSERT_TRUE(has_left(4));
-  const auto next = ask(kForms[0]);
+  const auto next = ask(kForms[0].path, kForms[0].body);
   open_gate();
   EXPECT_EQ(next->receive().status, 200);
 }
