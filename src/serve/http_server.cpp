@@ -511,7 +511,7 @@ asio::awaitable<bool> HttpServer::Impl::answer(Connection& c, HttpRequest reques
   if (!bodiless && !streams) bytes += head.body;
   bool sent = co_await write_all(c, bytes, options.limits.write_time);
   record.body_bytes_sent = bodiless ? 0 : head.body.size();
-  if (sent && streams) {
+  if (sent && streams && !bodiless) {
     exchange->pending.insert(0, head.body);
     sent = co_await write_stream(c, !is_old, record.body_bytes_sent);
   }

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 seconds=${1:?usage: run.sh SECONDS [TARGET…]}
 shift
 targets=("$@")
-if [ ${#targets[@]} -eq 0 ]; then targets=(request json schema template tokenizer gguf safetensors); fi
+if [ ${#targets[@]} -eq 0 ]; then targets=(request http json schema template tokenizer gguf safetensors); fi
 
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz

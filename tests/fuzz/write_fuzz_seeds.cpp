@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "formats/builders.h"
+#include "fuzz/http_seeds.h"
 #include "fuzz/request_seeds.h"
 #include "support/golden.h"
 #include "support/json_schema_check.h"
@@ -35,6 +36,7 @@ int main(int argc, char** argv) {
        std::filesystem::directory_iterator(source_dir() / "tests/golden/templates/templates"))
     templates.push_back(read_file(file.path()));
   write_seeds(folder / "request", requests);
+  write_seeds(folder / "http", http_seeds());
   write_seeds(folder / "json", documents);
   write_seeds(folder / "schema", with_choices);
   write_seeds(folder / "template", templates);

@@ -8,7 +8,7 @@
 
 #include "fuzz/request_seeds.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+extern "C" int fuzz_request(const std::uint8_t* data, std::size_t size);
 
 namespace touchstone::serve {
 namespace {
@@ -104,8 +104,7 @@ TEST(RequestFuzz, AnythingIsARequestOrAnErrorThatSaysWhatIsWrong) {
       std::string text = json::serialize(body);
       if (pick(random, 4) == 0) change_bytes(text, random);
       text.insert(0, 1, api);
-      ASSERT_NO_THROW(LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()))
-          << text;
+      ASSERT_NO_THROW(fuzz_request(reinterpret_cast<const std::uint8_t*>(text.data()), text.size())) << text;
     }
   }
 }
