@@ -85,7 +85,8 @@ void answer(Chat& chat) {
                               },
                           .loop_guard = chat.loop_guard};
   const GenerateResult result = chat.engine.generate(std::move(request), interrupted);
-  print_text("\n");
+  print_text(result.samples.front().rest + "\n");
+  text += result.samples.front().rest;
   if (result.samples.front().finish_reason == FinishReason::length) {
     std::fprintf(stderr, "touchstone: the answer was cut off at %s; raise --max-new-tokens\n",
                  count_of(std::ssize(result.samples.front().ids), "token").c_str());

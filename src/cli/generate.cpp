@@ -163,7 +163,7 @@ int run_generate(const GenerateOptions& options) {
   if (options.common.json) {
     print_json(to_json(result, *model, program + plan.total()));
   } else if (streams) {
-    print_text("\n");
+    print_text(result.samples.front().rest + "\n");
   } else {
     for (std::size_t i = 0; i < result.samples.size(); ++i) {
       const GeneratedSample& sample = result.samples[i];

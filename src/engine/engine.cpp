@@ -344,7 +344,7 @@ void Engine::Impl::take_rows(Sequence& sequence, std::span<float> rows, const Ch
 
 void Engine::Impl::finish(Sequence& sequence, FinishReason reason) {
   const bool cut = reason == FinishReason::cancelled || reason == FinishReason::deadline;
-  if (cut) sequence.text.finish();
+  if (cut) sequence.result.rest = sequence.text.finish();
   const ReasoningText& parts = sequence.text.parts();
   GeneratedSample& result = sequence.result;
   result.text = parts.answer;

@@ -108,6 +108,7 @@ struct GeneratedSample {
   std::string text;  // the answer, thinking removed
   std::string reasoning;
   bool reasoning_closed = true;
+  std::string rest;  // of what was cut off: its end, which waited for what would follow and is in no event
   std::int32_t loops = 0;                      // found in the thinking and taken back; the second closed it
   std::optional<std::int32_t> answered_after;  // tokens of thinking, when Engine::close_thinking() closed it
   std::vector<std::int32_t> ids;  // all generated ids, the end id included; without those taken back

@@ -115,7 +115,7 @@ AnswerDelta Choice::push(const TokenEvent& event, const Tokenizer& tokenizer) {
 
 AnswerDelta Choice::finish(const GeneratedSample& sample) {
   AnswerDelta delta;
-  read({}, true, delta);
+  read(sample.rest, true, delta);
   delta.is_last = true;
   finish_reason_ = finish_reason_name(sample.finish_reason);
   if (stopped() && tools_.num_calls() > 0 && !tools_.in_arguments()) finish_reason_ = "tool_calls";

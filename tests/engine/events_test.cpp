@@ -147,6 +147,24 @@ TEST(Serving, WhatIsNotDoneByItsDeadlineIsCutOff) {
   EXPECT_EQ(engine.free_blocks(), engine.num_blocks());
 }
 
+TEST(Serving, WhatWaitsForAStopStringWhenAnAnswerIsCutOffIsItsRest) {
+  const auto model = load(some_model());
+  Engine engine(model, small());
+  GenerateRequest request = greedy_request({5, 6, 7}, 400);
+  // Each character might be the first of one.
+  for (int c = 1; c < 256; ++c) request.sampling.stop.push_back(static_cast<char>(c) + std::string("\1\2\3"));
+  std::string seen;
+  int left = 5;
+  request.on_token = [&](const TokenEvent& event) {
+    seen += event.text;
+    return --left > 0;
+  };
+  const GeneratedSample cut = engine.generate(std::move(request)).samples.front();
+  EXPECT_EQ(cut.finish_reason, FinishReason::cancelled);
+  EXPECT_FALSE(cut.rest.empty());
+  EXPECT_EQ(seen + cut.rest, cut.text);
+}
+
 TEST(Serving, TheLoadCountsWhatWaitsRunsAndWasMade) {
   const auto model = load(some_model());
   EngineOptions options = small();

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "base/sha256.h"
 #include "running_server.h"
 #include "support/golden.h"
 
@@ -415,6 +416,28 @@ TEST(Server, ARequestsTimeIsKept) {
                                                std::string("X-Request-Timeout: ") + header + "\r\n"));
     EXPECT_EQ(never.status, 504) << field << header;
   }
+}
+
+TEST(Server, AnAnswerWhoseTimeIsOverKeepsWhatWaitedForAStopString) {
+  const RunningServer server;
+  std::string stops;
+  for (const char c : std::string_view(".?! 0123456789abcdehnorst:=,-`"))
+    stops += (stops.empty() ? "\"" : ",\"") + std::string(1, c) + "\\u0001\"";
+  const boost::json::value answer =
+      server.ask(chat(R"(,"n":64,"ignore_eos":true,"receipt":true,"timeout":2,"stop":[)" + stops + "]"))
+          .json();
+  const auto text_of = [](const boost::json::value& message, const char* name) {
+    const auto* text = message.as_object().if_contains(name);
+    return text == nullptr ? std::string() : boost::json::value_to<std::string>(*text);
+  };
+  for (std::size_t i = 0; i < 64; ++i) {
+    const boost::json::value& message = answer.at("choices").at(i).at("message");
+    const boost::json::value& output = answer.at("receipt").at("outputs").at(i);
+    EXPECT_EQ(output.at("text_sha256").as_string(), hash_text(text_of(message, "content"))) << message;
+    EXPECT_EQ(output.at("reasoning_sha256").as_string(), hash_text(text_of(message, "reasoning_content")))
+        << message;
+  }
+  EXPECT_EQ(answer.at("choices").at(63).at("finish_reason"), "deadline");
 }
 
 TEST(Server, AClientThatDoesNotReadIsCutOff) {
