@@ -315,7 +315,8 @@ void count_tokens(Api& api, const PostCall& call, Reply& reply) {
 void show_ollama_model(Api& api, const PostCall& call, Reply& reply) {
   const json::object body = parse_body(call.request.body);
   FieldReader fields(body);
-  const ModelFleet::Lease runner = find_runner(api, fields.string("model").value_or(""));
+  const auto old_name = fields.string("name");  // what older clients of Ollama call `model`
+  const ModelFleet::Lease runner = find_runner(api, fields.string("model").value_or(old_name.value_or("")));
   note_unread(fields, reply);
   reply.send(to_response(describe_ollama_model(runner->model(), runner->max_sequence_tokens())));
 }

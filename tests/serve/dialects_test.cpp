@@ -207,6 +207,15 @@ TEST(Ollama, TheQuantizationLevelIsTheTypeThatWeightsAreStoredIn) {
   EXPECT_EQ(text_of(shown.at("details").at("quantization_level")), stored);
 }
 
+TEST(Ollama, AModelIsShownByTheNameThatOlderClientsGive) {
+  const RunningServer server;
+  const TestResponse missing = server.ask(post("/api/show", R"({"name":"nothing"})"));
+  EXPECT_EQ(missing.status, 404) << missing.body;
+  const TestResponse shown = server.ask(post("/api/show", R"({"name":"demo:native"})"));
+  EXPECT_EQ(shown.status, 200) << shown.body;
+  EXPECT_EQ(shown.header("x-touchstone-ignored"), "");
+}
+
 // ---- Anthropic ----
 
 TEST(Anthropic, AMessageIsAnsweredAsAChat) {
