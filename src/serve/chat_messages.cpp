@@ -107,10 +107,9 @@ json::object read_message(const json::value& value, const std::string& path, con
     message.erase("tool_calls");
   }
   if (message["content"].is_null()) {
-    if (*role != "assistant" || !message.contains("tool_calls")) {
-      if (*role != "assistant") refuse_field(path + ".content", path + ".content is missing");
-      message["content"] = "";
-    }
+    if (*role != "assistant") refuse_field(path + ".content", path + ".content is missing");
+    // Templates are given no nulls, and some (Qwen3's, DeepSeek's) join the content to a text unasked.
+    message["content"] = "";
   }
   note(fields);
   return message;

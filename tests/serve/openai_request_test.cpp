@@ -150,6 +150,19 @@ TEST(OpenAiRequest, ArgumentsOfCallsFitTemplatesOfBothKinds) {
   EXPECT_EQ(as_json.read(numbers).prompts.at(0).text, R"({"far": 1.7976931348623157e+308, "near": 0.1})");
 }
 
+TEST(OpenAiRequest, CallsWithoutContentFitTemplatesThatWantAText) {
+  const Fixture fixture(
+      "{% for m in messages %}{{ m.role + ':' + m.content }}{% for c in m.tool_calls or [] %}"
+      "{{ c.function.name }}{% endfor %};{% endfor %}");
+  for (const std::string content : {R"("content":null,)", ""}) {
+    const CompletionRequest request = fixture.read(
+        R"({"messages":[{"role":"user","content":"a"},{"role":"assistant",)" + content +
+        R"("tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}]},)"
+        R"({"role":"tool","tool_call_id":"1","content":"b"}]})");
+    EXPECT_EQ(request.prompts.at(0).text, "user:a;assistant:f;tool:b;");
+  }
+}
+
 TEST(OpenAiRequest, ToolsBecomeTheFormOfTheAnswer) {
   const Fixture fixture("{{ tools | tojson if tools else '-' }}<think>");
   const auto read = [&](const std::string& more) {
