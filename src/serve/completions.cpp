@@ -75,7 +75,7 @@ void log_completion(const Completion& c) {
               {"prompt_tokens", usage.prompt_tokens},
               {"cached_tokens", usage.cached_tokens},
               {"completion_tokens", usage.completion_tokens},
-              {"ttft_ms", std::round(c.ttft_s * 1e4) / 10},
+              {"ttft_ms", c.ttft_s < 0 ? boost::json::value() : std::round(c.ttft_s * 1e4) / 10},
               {"total_ms", std::round(usage.total_s * 1e4) / 10},
               {"finish", reasons}});
 }

@@ -300,6 +300,22 @@ class Serve(unittest.TestCase):
         line = next(line for line in logged if line.get("id") == "look-for-me")
         self.assertEqual((line["status"], line["path"], line["method"], line["level"]), (200, "/health", "GET", "info"))
 
+    def test_an_answer_without_a_token_has_no_time_to_its_first_one_in_the_log(self):
+        process = self.start("--log-format", "json", "--log-level", "info")
+        connection = process.connect()
+        question = {"prompt": " one two three four" * 100, "max_tokens": 2, "timeout": 0.001}
+        connection.request("POST", "/v1/completions", json.dumps(question), {"x-request-id": "too-late"})
+        response = connection.getresponse()
+        self.assertEqual(response.status, 504, response.read())
+        response.read()
+        connection.close()
+        process.process.send_signal(signal.SIGTERM)
+        process.process.wait(60)
+        process.end()
+        logged = [json.loads(line) for line in process.lines]
+        line = next(line for line in logged if line.get("id") == "too-late" and "finish" in line)
+        self.assertIsNone(line["ttft_ms"])
+
     def test_the_receipt_of_an_answer_replays(self):
         connection = self.start().connect()
         question = {"messages": [{"role": "user", "content": "hi"}], "temperature": 1.2, "max_tokens": 20, "receipt": True}
