@@ -170,7 +170,7 @@ int run_serve(const ServeOptions& options) {
   spdlog::info("listening at {}", address);
   server.run([&] {
     if (options.log_format == "json") {
-      spdlog::warn("serving {} at {}", names, address);
+      serve::log_always(fmt::format("serving {} at {}", names, address));
     } else {
       std::fprintf(stderr, "touchstone: serving %s at %s\n", names.c_str(), address.c_str());
     }

@@ -2,6 +2,7 @@
 
 #include <fmt/chrono.h>
 #include <spdlog/formatter.h>
+#include <spdlog/sinks/sink.h>
 #include <spdlog/spdlog.h>
 
 #include <atomic>
@@ -55,6 +56,14 @@ void log_fields(const boost::json::object& fields) {
     line += (line.empty() ? "" : " ") + std::string(key) + "=" + format_value(value);
   }
   spdlog::info("{}", line);
+}
+
+void log_always(const std::string& message) {
+  const spdlog::details::log_msg line("", spdlog::level::info, message);
+  for (const spdlog::sink_ptr& sink : spdlog::default_logger()->sinks()) {
+    sink->log(line);
+    sink->flush();
+  }
 }
 
 }  // namespace touchstone::serve

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/json.hpp>
+#include <string>
 
 namespace touchstone::serve {
 
@@ -10,5 +11,8 @@ void use_json_logs();
 
 /// Logs fields at level info: `key=value key=value`, or as members of the line's object.
 void log_fields(const boost::json::object& fields);
+
+/// One line of level info, whatever level is logged.
+void log_always(const std::string& message);
 
 }  // namespace touchstone::serve

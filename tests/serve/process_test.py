@@ -300,6 +300,14 @@ class Serve(unittest.TestCase):
         line = next(line for line in logged if line.get("id") == "look-for-me")
         self.assertEqual((line["status"], line["path"], line["method"], line["level"]), (200, "/health", "GET", "info"))
 
+    def test_in_json_logs_too_a_server_that_is_ready_is_no_warning(self):
+        process = self.start("--log-format", "json")
+        process.process.send_signal(signal.SIGTERM)
+        process.process.wait(60)
+        process.end()
+        line = next(line for line in map(json.loads, process.lines) if line["message"].startswith("serving"))
+        self.assertEqual(line["level"], "info")
+
     def test_an_answer_without_a_token_has_no_time_to_its_first_one_in_the_log(self):
         process = self.start("--log-format", "json", "--log-level", "info")
         connection = process.connect()
