@@ -5,7 +5,7 @@ set(CPACK_INSTALL_PREFIX /usr)
 install(TARGETS touchstone RUNTIME DESTINATION bin)
 install(FILES deploy/touchstone.service DESTINATION lib/systemd/system)
 install(FILES deploy/touchstone.default DESTINATION /etc/default RENAME touchstone)
-install(FILES README.md CHANGELOG.md docs/serve.md docs/deploy.md deploy/grafana-dashboard.json
+install(FILES README.md CHANGELOG.md docs/serve.md docs/deploy.md docs/memory.md deploy/grafana-dashboard.json
         DESTINATION share/doc/touchstone)
 install(FILES LICENSE DESTINATION share/doc/touchstone RENAME copyright)
 

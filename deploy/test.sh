@@ -184,6 +184,7 @@ check_package() {
   cp "$package_folder"/*.deb "$root/package.deb"
   in_stage apt-get install -qq -y --no-install-recommends /package.deb >"$work/install.log" 2>&1 || { cat "$work/install.log"; fail install; }
   rm "$root/package.deb"
+  check_guides "$root/usr/share/doc/touchstone"
   dpkg-deb --field "$package_folder"/*.deb Package Version Depends Installed-Size
   in_stage touchstone --version
   in_stage sh -c "cd /tmp && touchstone compare demo:distilled demo:native --suite demo-math,demo-logic --no-perf --limit 3 --out compared && rm -rf compared ~/.cache" | head -n 8
@@ -193,6 +194,14 @@ check_package() {
   in_stage apt-get purge -qq -y touchstone >"$work/remove.log" 2>&1 || { cat "$work/remove.log"; fail purge; }
   diff "$work/before" <(find_system_files) || fail "uninstalling leaves traces"
   echo "installed, ran, uninstalled without a trace"
+}
+
+# check_guides FOLDER: each page that the server's guides send to is beside them.
+check_guides() {
+  local page
+  for page in $(grep -h -o '([a-z-]*\.md' "$1/serve.md" "$1/deploy.md" | tr -d '(' | sort -u); do
+    [ -e "$1/$page" ] || fail "the package's guides send to $page, which it lacks"
+  done
 }
 
 check_unit() {
