@@ -19,6 +19,19 @@ CLI::Validator device_name() {
   return CLI::Validator(check, "auto, cpu or cuda[:N]");
 }
 
+CLI::Validator web_origin() {
+  const auto check = [](const std::string& text) -> std::string {
+    constexpr std::string_view kBehindScheme = "://";
+    if (text == "*" || text == "null") return "";
+    const std::size_t scheme = text.find(kBehindScheme);
+    const std::string host = scheme == std::string::npos ? "" : text.substr(scheme + kBehindScheme.size());
+    const bool is_origin = scheme != 0 && !host.empty() && host.find_first_of("/?# ") == std::string::npos;
+    return is_origin ? ""
+                     : "'" + text + "' is not an origin as https://example.org:8080, without a path, or *";
+  };
+  return CLI::Validator(check, "");
+}
+
 CLI::Validator name_or_path(const std::vector<std::string>& names) {
   const auto check = [names](const std::string& text) -> std::string {
     const bool is_path = text.find_first_of("./") != std::string::npos;

@@ -36,6 +36,9 @@ CLI::Validator device_name();
 /// One of `names`, or the path of a file: what has a '.' or a '/'.
 CLI::Validator name_or_path(const std::vector<std::string>& names);
 
+/// What browsers send as Origin: SCHEME://HOST[:PORT] without a path, or null; or *, which stands for any.
+CLI::Validator web_origin();
+
 CLI::Validator not_empty();
 
 /// Splits "a,b,,c" at its commas: empty items stay.

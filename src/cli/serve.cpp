@@ -215,7 +215,8 @@ void add_serve(CLI::App& app, Command& command) {
   certificate->needs(key);
   key->needs(certificate);
   sub->add_option("--allow-origin", server.allowed_origins,
-                  "A web page's origin that may use the server, or * (repeatable)")
+                  "A web page's origin that may use the server, as https://example.org, or * (repeatable)")
+      ->check(web_origin())
       ->allow_extra_args(false);
   sub->add_option("--drain-seconds", server.drain_seconds, "How long answers may go on after SIGTERM")
       ->check(number_from(0.0, 86400.0))

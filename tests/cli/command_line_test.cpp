@@ -160,6 +160,16 @@ TEST(CommandLine, ANumberOutOfItsRangeIsWrongUsageThatNamesTheRange) {
   expect_wrong_usage(compare("--scenario", "tutor,"), "'' is not one of");
 }
 
+TEST(CommandLine, AnOriginThatNoBrowserSendsIsWrongUsage) {
+  for (const char* origin : {"example.org", "https://example.org/", "https://", "://a", "", "a b"}) {
+    expect_wrong_usage({"serve", "demo:native", "--preflight", "--allow-origin", origin}, "is not an origin");
+  }
+  for (const char* origin :
+       {"https://example.org", "http://localhost:8080", "http://[::1]:80", "null", "*"}) {
+    EXPECT_EQ(touchstone({"serve", "demo:native", "--preflight", "--allow-origin", origin}).exit_status, 0);
+  }
+}
+
 TEST(CommandLine, OptionsThatContradictEachOtherAreWrongUsage) {
   expect_wrong_usage({"generate", kTiny, "--greedy", "--temperature", "1"}, "excludes");
   expect_wrong_usage({"chat", kTiny, "--greedy", "--temperature", "1"}, "excludes");
