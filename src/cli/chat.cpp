@@ -169,6 +169,7 @@ void add_chat(CLI::App& app, Command& command) {
   add_sampling_options(*sub, options->sampling);
   add_lookup_option(*sub, options->lookup, kLookupHelp);
   add_common_options(*sub, options->common);
+  sub->get_option("--json")->description("Without effect: /save writes the conversation as JSON");
   sub->footer(
       std::string(
           "Example:\n  touchstone chat ./model.gguf --system 'Be brief.'\nIn the chat, /help lists its "

@@ -226,6 +226,7 @@ void add_serve(CLI::App& app, Command& command) {
       ->capture_default_str();
   add_lookup_option(*sub, server.runner.engine.lookup, kLookupHelp);
   add_common_options(*sub, options->common);
+  sub->get_option("--json")->description("With --preflight: its table as one JSON document");
   sub->footer(
       "Examples:\n"
       "  touchstone serve demo:distilled demo:native\n"

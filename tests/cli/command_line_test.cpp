@@ -170,6 +170,11 @@ TEST(CommandLine, AnOriginThatNoBrowserSendsIsWrongUsage) {
   }
 }
 
+TEST(CommandLine, TheHelpSaysWhereJsonIsNotToBeHad) {
+  EXPECT_THAT(touchstone({"chat", "--help"}).out, MatchesRegex("(.|\n)*--json +Without effect(.|\n)*"));
+  EXPECT_THAT(touchstone({"serve", "--help"}).out, MatchesRegex("(.|\n)*--json +With --preflight(.|\n)*"));
+}
+
 TEST(CommandLine, OptionsThatContradictEachOtherAreWrongUsage) {
   expect_wrong_usage({"generate", kTiny, "--greedy", "--temperature", "1"}, "excludes");
   expect_wrong_usage({"chat", kTiny, "--greedy", "--temperature", "1"}, "excludes");
