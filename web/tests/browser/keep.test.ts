@@ -57,7 +57,7 @@ test('the list of conversations begins with the newest, and stands so after a re
   const older = { title: 'older', updatedMs: 1, messages: [{ id: 'a', parent: '', role: 'user', content: 'words' }] };
   const file = JSON.stringify({ format: 'touchstone-conversations', version: 1, conversations: [older] });
   await page.getByLabel('Import', { exact: true }).last().setInputFiles({ name: 'x.json', mimeType: 'application/json', buffer: Buffer.from(file) });
-  await expect(page.locator('.message.user .bubble')).toHaveText('words');
+  await expect(page.locator('.message.user .bubble')).toHaveText(['words']);
   await expect(titles).toHaveText(['first', 'second', 'older']);
   await page.reload();
   await expect(titles).toHaveText(['first', 'second', 'older']);
