@@ -271,11 +271,6 @@ bool is_ordinal(std::string_view text, std::size_t end) {
   return false;
 }
 
-bool ends_with_word(std::string_view text, std::string_view word) {
-  return text.ends_with(word) &&
-         (text.size() == word.size() || !is_letter(text[text.size() - word.size() - 1]));
-}
-
 /// The words before `pos` in its line.
 std::string_view words_before(std::string_view text, std::size_t pos) {
   constexpr std::size_t kMostBytes = 40;
@@ -288,7 +283,7 @@ std::string_view words_before(std::string_view text, std::size_t pos) {
 bool is_label(std::string_view text, const NumberAt& number) {
   const std::string_view before = words_before(text, number.begin);
   const std::string_view rest = text.substr(number.end);
-  if (rest.starts_with(":")) return ends_with_word(before, "Step") || ends_with_word(before, "step");
+  if (rest.starts_with(":")) return ends_with_word(before, {"Step", "step"});
   const bool listed = rest.starts_with(". ") || rest.starts_with(") ");
   return before.empty() && listed && !trim(rest.substr(1, rest.find('\n'))).empty();
 }
@@ -296,7 +291,7 @@ bool is_label(std::string_view text, const NumberAt& number) {
 /// "is not 80" says what the result isn't.
 bool is_denied(std::string_view text, const NumberAt& number) {
   const std::string_view before = words_before(text, number.begin);
-  return ends_with_word(before, "not") || before.ends_with("n't") || before.ends_with("不是");
+  return ends_with_word(before, {"not"}) || before.ends_with("n't") || before.ends_with("不是");
 }
 
 /// The last number of text[begin, end) that may be a result.
@@ -333,14 +328,14 @@ bool is_money(std::string_view text, const NumberAt& number) {
 /// "9 out of 24": the second number is the whole, not the result.
 bool is_whole(std::string_view text, const NumberAt& number) {
   const std::string_view before = words_before(text, number.begin);
-  return ends_with_word(before, "out of") || ends_with_word(before, "out of the");
+  return ends_with_word(before, {"out of", "out of the"});
 }
 
 /// "for 16 glasses", "in 3 days": says for how many or when, not what.
 bool is_circumstance(std::string_view text, const NumberAt& number) {
   const std::string_view before = words_before(text, number.begin);
   for (const std::string_view word : {"for", "in", "on", "after", "per", "over", "within"}) {
-    if (ends_with_word(before, word)) return true;
+    if (ends_with_word(before, {word})) return true;
   }
   return false;
 }
@@ -373,13 +368,8 @@ GivenNumbers given_numbers(std::string_view question) {
 /// Whether nothing is said between two numbers but what the first is for: "apples after" in "30 apples after
 /// 5 days".
 bool is_phrase(std::string_view between) {
-  for (const std::string_view word :
-       {"is", "are", "equals", "leaves", "because", "so", "and", "minus", "plus"}) {
-    for (std::size_t at = between.find(word); at != between.npos; at = between.find(word, at + 1)) {
-      if (is_word_at(between, at, word)) return false;
-    }
-  }
-  return between.find_first_of(",;:+*/=<>()") == between.npos;
+  return !contains_any(between, {"is", "are", "equals", "leaves", "because", "so", "and", "minus", "plus"}) &&
+         between.find_first_of(",;:+*/=<>()") == between.npos;
 }
 
 /// In "he has 30 apples after 5 days" the 30, where the question names the 5 and not the 30.
@@ -453,10 +443,8 @@ std::optional<Found> later_result(std::string_view text, std::string_view lower,
   const std::optional<NumberAt> last = last_number(text, 0, text.size());
   if (!last) return std::nullopt;
   const std::size_t begin = sentence_begin(text, last->begin);
-  bool checks = lower.find("verif", after) != lower.npos;
-  for (std::size_t at = lower.find("check", after); at != lower.npos; at = lower.find("check", at + 1)) {
-    checks = checks || is_word_at(lower, at, "check");
-  }
+  const bool checks =
+      lower.find("verif", after) != lower.npos || contains_any(lower.substr(after), {"check"});
   if (begin <= after || checks) return std::nullopt;
   const std::optional<NumberAt> number =
       right_of_equals(text, begin, sentence_end(text, last->end, kMaxTail));

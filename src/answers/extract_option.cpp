@@ -176,15 +176,6 @@ std::size_t skip_list_link(const Reader& reader, std::size_t pos) {
   return link ? pos : kNone;
 }
 
-bool contains_any(std::string_view text, std::initializer_list<std::string_view> words) {
-  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
-    for (std::size_t at = text.find(word); at != text.npos; at = text.find(word, at + 1)) {
-      if (!is_letter(word[0]) || is_word_at(text, at, word)) return true;
-    }
-    return false;
-  });
-}
-
 bool is_rejection(std::string_view clause) {
   return contains_any(clause, {"wrong",       "incorrect",   "not",        "n't",        "cannot",   "false",
                                "contradicts", "contradict",  "fails",      "eliminated", "excluded", "ruled",
@@ -333,13 +324,6 @@ std::string_view words_before(const Reader& reader, std::size_t pos) {
     if (before.ends_with(word)) before = trim(before.substr(0, before.size() - word.size()));
   }
   return before;
-}
-
-bool ends_with_word(std::string_view text, std::initializer_list<std::string_view> words) {
-  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
-    return text.ends_with(word) &&
-           (text.size() == word.size() || !is_letter(text[text.size() - word.size() - 1]));
-  });
 }
 
 /// Where the verdict begins on the option that a line is about: after "B. Its own text" or "B)". The

@@ -203,6 +203,22 @@ bool is_word_at(std::string_view text, std::size_t pos, std::string_view word) {
   return pos + word.size() >= text.size() || !is_letter(text[pos + word.size()]);
 }
 
+bool contains_any(std::string_view text, std::initializer_list<std::string_view> words) {
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+    for (std::size_t at = text.find(word); at != text.npos; at = text.find(word, at + 1)) {
+      if (!is_letter(word[0]) || is_word_at(text, at, word)) return true;
+    }
+    return false;
+  });
+}
+
+bool ends_with_word(std::string_view text, std::initializer_list<std::string_view> words) {
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+    return text.ends_with(word) &&
+           (text.size() == word.size() || !is_letter(text[text.size() - word.size() - 1]));
+  });
+}
+
 std::string_view trim(std::string_view text) {
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   if (first == text.npos) return {};

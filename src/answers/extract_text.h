@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -46,6 +47,10 @@ std::size_t sentence_end(std::string_view text, std::size_t begin, std::size_t m
 bool is_digit(char c);
 bool is_letter(char c);  // ASCII
 bool is_word_at(std::string_view text, std::size_t pos, std::string_view word);
+/// Whether one of `words` stands in `text`: as a word, where it begins with a letter.
+bool contains_any(std::string_view text, std::initializer_list<std::string_view> words);
+/// Whether `text` ends with one of `words`, before which no letter stands.
+bool ends_with_word(std::string_view text, std::initializer_list<std::string_view> words);
 
 /// A place where the text says that its answer follows.
 struct AnswerMark {

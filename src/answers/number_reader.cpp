@@ -377,12 +377,6 @@ std::optional<cpp_rational> fraction_of(long long count, std::string_view word) 
   return std::nullopt;
 }
 
-/// Whether `word` stands in front of `pos`.
-bool is_preceded_by(std::string_view lower, std::size_t pos, std::string_view word) {
-  const std::string_view before = trim(lower.substr(0, pos));
-  return before.ends_with(word) && is_word_at(before, before.size() - word.size(), word);
-}
-
 struct WordSum {
   long long total = 0;
   long long part = 0;
@@ -458,9 +452,10 @@ std::optional<NumberAt> find_english(std::string_view lower) {
       continue;
     }
     if (word == "of" && sum.any && sum.total + sum.part == 1) sum = {};  // "one of the"
-    if (!sum.any) begin = i;
-    if (!sum.any && is_preceded_by(lower, i, "a")) {
-      sum.begin_with(word, is_preceded_by(lower, i, "half a"));
+    if (!sum.any) {
+      begin = i;
+      const std::string_view before = trim(lower.substr(0, i));
+      if (ends_with_word(before, {"a"})) sum.begin_with(word, ends_with_word(before, {"half a"}));
     }
     if (!sum.add(word)) {
       finish();
