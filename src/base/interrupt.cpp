@@ -11,8 +11,6 @@
 namespace touchstone {
 namespace {
 
-constexpr int kExitInterrupted = 130;
-
 volatile std::sig_atomic_t flag = 0;
 itimerval grace_timer{};  // all zero: no end to the grace
 std::string last_words;   // NOLINT(cert-err58-cpp,bugprone-throwing-static-initialization)

@@ -6,8 +6,13 @@
 
 namespace touchstone {
 
-/// From now on the first SIGINT or SIGTERM sets the flag; a second one ends the process at once, with status
-/// 130. One that is ignored, as in a shell's background, stays so.
+inline constexpr int kExitInterrupted = 130;
+
+/// Time to say or to keep something after Ctrl-C, before a user takes it for ignored.
+inline constexpr std::chrono::milliseconds kInterruptGrace{400};
+
+/// From now on the first SIGINT or SIGTERM sets the flag; a second one ends the process at once. One that is
+/// ignored, as in a shell's background, stays so.
 void catch_interrupts();
 
 /// As above, but a process that has not ended this long after the first one is ended, having written

@@ -20,7 +20,6 @@ namespace touchstone::cli {
 inline constexpr int kExitDone = 0;
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
-inline constexpr int kExitInterrupted = 130;
 inline constexpr int kExitClosedPipe = 141;  // as of a program that SIGPIPE ends
 
 /// What main() runs; returns the exit status. May throw Error.

@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -92,9 +91,8 @@ int run(const CLI::App& sub, const CompareArguments& arguments, const std::strin
   ProgressPrinter printer("compare");
   RunHooks hooks;
   hooks.begun = [](const std::filesystem::path& folder) {
-    constexpr std::chrono::milliseconds kGrace{400};  // steps are short, but not what loads a model
     const std::string erased = isatty(STDERR_FILENO) != 0 ? "\r\033[K" : "";  // the progress
-    catch_interrupts(kGrace, erased + say_stopped("all answers are kept", folder));
+    catch_interrupts(kInterruptGrace, erased + say_stopped("all answers are kept", folder));
   };
   hooks.stop = interrupted;
   hooks.progress = [&printer](const Progress& progress) {

@@ -1,7 +1,6 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <memory>
 #include <utility>
 
@@ -119,7 +118,6 @@ void write_receipt(Receipt& receipt, const LoadedModel& model, const GenerateRes
 }
 
 int run_generate(const GenerateOptions& options) {
-  constexpr std::chrono::milliseconds kGrace{400};  // after Ctrl-C, for what there is of the answer
   const ModelOptions loading = model_options(options.common);
   EngineOptions running{
       .max_batch = options.n, .max_sequence_tokens = options.common.context_tokens, .lookup = options.lookup};
@@ -151,7 +149,7 @@ int run_generate(const GenerateOptions& options) {
                           .on_token =
                               [&, begun = false](const TokenEvent& event) mutable {
                                 // Before it there is nothing that Ctrl-C would have to keep.
-                                if (!std::exchange(begun, true)) catch_interrupts(kGrace, {});
+                                if (!std::exchange(begun, true)) catch_interrupts(kInterruptGrace, {});
                                 if (streams) print_text(event.text);
                                 return true;
                               },

@@ -14,6 +14,7 @@
 
 #include "base/count_of.h"
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/unfinished_file.h"
 #include "serve/access.h"
 #include "serve/log.h"
@@ -136,8 +137,7 @@ void Server::Impl::wait_for_signal() {
     if (signal == SIGHUP) {
       reload_keys();
     } else if (api.state == ServerState::draining) {
-      constexpr int kInterrupted = 130;
-      end_at_once(kInterrupted);
+      end_at_once(kExitInterrupted);
     } else {
       begin_drain();
     }
