@@ -244,16 +244,15 @@ inline constexpr int kTokensAdded = 4;
 /// `ask` is called before each kTokensAdded tokens.
 template <class V, int kPanels, class Ask>
 void add_products(const Products<V, kPanels>& products, const Ask& ask) {
-  constexpr int kTokens = kTokensAdded;
-  static_assert(V::kMatrixTokens % kTokens == 0);
-  for (int t = 0; t < V::kMatrixTokens; t += kTokens) {
+  static_assert(V::kMatrixTokens % kTokensAdded == 0);
+  for (int t = 0; t < V::kMatrixTokens; t += kTokensAdded) {
     ask();
-    typename V::Ints sum[kTokens][kPanels];
-    for (int i = 0; i < kTokens; ++i) {
+    typename V::Ints sum[kTokensAdded][kPanels];
+    for (int i = 0; i < kTokensAdded; ++i) {
       for (int p = 0; p < kPanels; ++p) sum[i][p] = V::load_ints(products.numbers[p][t + i]);
     }
-    add_int_sums<V, kTokens, kPanels>(sum, products.group, kInt8GroupBytes, products.x_scales + t,
-                                      products.first, products.sums + t * kSumStride);
+    add_int_sums<V, kTokensAdded, kPanels>(sum, products.group, kInt8GroupBytes, products.x_scales + t,
+                                           products.first, products.sums + t * kSumStride);
   }
 }
 
