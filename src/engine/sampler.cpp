@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
@@ -23,6 +24,13 @@ constexpr std::size_t kLanes = 16;
 constexpr float kVanishes = -104.0F;
 // A whole vocabulary of weights below exp(-32) is less than float32 can add to 1.
 constexpr float kNegligible = -32.0F;
+// Top-p seldom keeps weights below exp(-9), and few blocks have any above it.
+constexpr float kUnlikely = -9.0F;
+// The polynomial's 0.8e-4, and what some thousand sums in float32 lose at most.
+constexpr double kEstimateError = 3e-4;
+constexpr float kLog2OfE = 1.44269504F;
+constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer, left in the low bits
+constexpr int kFractionBits = 23;
 
 /// Bias, then penalties.
 void adjust_logits(std::span<float> logits, const TokenCounts& counts, const SamplingParams& params) {
@@ -45,22 +53,16 @@ void adjust_logits(std::span<float> logits, const TokenCounts& counts, const Sam
   }
 }
 
-// Loops over whole vocabularies are compiled a second time where the CPU may have wider vectors: always
-// inline, so that they are what their caller is. Each has one order of sums, so the bits are the same.
-#if defined(__x86_64__)
-#define TOUCHSTONE_FOR_AVX2 [[gnu::target("avx2")]]
-const bool kHasAvx2 = __builtin_cpu_supports("avx2") != 0;
-#else
-#define TOUCHSTONE_FOR_AVX2
-constexpr bool kHasAvx2 = false;
-#endif
+// Loops over whole vocabularies are compiled again where the CPU may have wider vectors: always inline, so
+// that they are what their caller is. Each has one order of sums, so the bits are the same.
+#define TOUCHSTONE_INLINE [[gnu::always_inline]] inline
 
 // Spelled out, as gcc 12 makes scalar code of the same loop over an array; of the width that every processor
 // has, as it takes wider vectors apart where there are none.
 constexpr std::size_t kWidth = 4;
 using Floats [[gnu::vector_size(kWidth * sizeof(float))]] = float;
 
-[[gnu::always_inline]] inline float find_maximum(std::span<const float> values) {
+TOUCHSTONE_INLINE float find_maximum(std::span<const float> values) {
   constexpr std::size_t kChains = kLanes / kWidth;
   Floats best[kChains];
   for (Floats& chain : best) chain = Floats{} + kMinusInfinity;
@@ -86,10 +88,9 @@ std::int32_t find_likeliest(std::span<const float> logits) {
 
 /// exp(x) for x <= 0, within 2 units in the last place, without a branch so that loops over it become
 /// vectors. Coefficients: S. L. Moshier, Cephes, expf.
-[[gnu::always_inline]] inline float exp_weight(float x) {
-  constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer
+TOUCHSTONE_INLINE float exp_weight(float x) {
   const float bounded = x > kVanishes ? x : kVanishes;
-  const float n = (bounded * 1.44269504F + kRound) - kRound;
+  const float n = (bounded * kLog2OfE + kRound) - kRound;
   const float r = (bounded - n * 0.693359375F) + n * 2.12194440e-4F;
   float y = 1.9875691500e-4F;
   y = y * r + 1.3981999507e-3F;
@@ -102,9 +103,19 @@ std::int32_t find_likeliest(std::span<const float> logits) {
   const auto exponent = static_cast<std::int32_t>(n);
   const std::int32_t half = exponent >> 1;
   constexpr std::int32_t kBias = 127;
-  constexpr int kFractionBits = 23;
   return y * std::bit_cast<float>((half + kBias) << kFractionBits) *
          std::bit_cast<float>((exponent - half + kBias) << kFractionBits);
+}
+
+/// 2^x for x <= 0, within 1e-4 of it; no less than 2^-126. Least squares over [-1/2, 1/2].
+TOUCHSTONE_INLINE float estimate_exp2(float x) {
+  constexpr float kLeast = -126.0F;
+  const float bounded = x > kLeast ? x : kLeast;
+  const float rounded = bounded + kRound;
+  const float r = bounded - (rounded - kRound);
+  const float y = ((5.517167e-2F * r + 2.4261115e-1F) * r + 6.9326099e-1F) * r + 9.9992807e-1F;
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(y) +
+                              (std::bit_cast<std::uint32_t>(rounded) << kFractionBits));
 }
 
 /// Logits that are to be divided by the temperature, which is done block by block: most of a vocabulary is
@@ -118,16 +129,20 @@ struct ScaledLogits {
 
 using Block = std::array<float, kBlock>;
 
-/// Writes a block's logits; minus infinity for NaN, and behind the last block's end.
-[[gnu::always_inline]] inline void scale_block(const ScaledLogits& scaled, std::size_t block, Block& values) {
+/// A block's logits as the model gave them; in `room`, with minus infinity behind the end, the last one's.
+TOUCHSTONE_INLINE const float* find_block(const ScaledLogits& scaled, std::size_t block, Block& room) {
   const std::size_t begin = block * kBlock;
   const float* logits = scaled.logits.data() + begin;
-  Block padded;
-  if (scaled.logits.size() - begin < kBlock) {
-    padded.fill(kMinusInfinity);
-    std::copy(logits, scaled.logits.data() + scaled.logits.size(), padded.begin());
-    logits = padded.data();
-  }
+  if (scaled.logits.size() - begin >= kBlock) return logits;
+  room.fill(kMinusInfinity);
+  std::copy(logits, scaled.logits.data() + scaled.logits.size(), room.begin());
+  return room.data();
+}
+
+/// Writes a block's logits; minus infinity for NaN, and behind the last block's end.
+TOUCHSTONE_INLINE void scale_block(const ScaledLogits& scaled, std::size_t block, Block& values) {
+  Block room;
+  const float* logits = find_block(scaled, block, room);
   for (std::size_t i = 0; i < kBlock; ++i) {
     const float quotient = logits[i] / scaled.temperature;
     values[i] = quotient > kMinusInfinity ? quotient : kMinusInfinity;
@@ -135,34 +150,26 @@ using Block = std::array<float, kBlock>;
 }
 
 /// exp(logit - maximum) of a block's logits.
-[[gnu::always_inline]] inline void weigh_block(const Block& values, float maximum, Block& weights) {
+TOUCHSTONE_INLINE void weigh_block(const Block& values, float maximum, Block& weights) {
   for (std::size_t i = 0; i < kBlock; ++i) weights[i] = exp_weight(values[i] - maximum);
 }
 
-[[gnu::always_inline]] inline float find_maxima_any(const ScaledLogits& scaled,
-                                                    std::vector<float>& block_maxima) {
+/// Writes each block's maximum, and returns that of all, not yet divided.
+TOUCHSTONE_INLINE float find_maxima(const ScaledLogits& scaled, std::vector<float>& block_maxima) {
   block_maxima.resize(scaled.num_blocks());
   for (std::size_t block = 0; block < block_maxima.size(); ++block) {
     const std::size_t begin = block * kBlock;
     block_maxima[block] =
         find_maximum(scaled.logits.subspan(begin, std::min(kBlock, scaled.logits.size() - begin)));
   }
+  const float highest = find_maximum(block_maxima);
   // Division by a positive number, rounded as it is, keeps the order.
   for (float& maximum : block_maxima) maximum /= scaled.temperature;
-  return find_maximum(block_maxima);
-}
-
-TOUCHSTONE_FOR_AVX2 float find_maxima_wide(const ScaledLogits& scaled, std::vector<float>& block_maxima) {
-  return find_maxima_any(scaled, block_maxima);
-}
-
-/// Writes each block's maximum and returns that of all.
-float find_maxima(const ScaledLogits& scaled, std::vector<float>& block_maxima) {
-  return kHasAvx2 ? find_maxima_wide(scaled, block_maxima) : find_maxima_any(scaled, block_maxima);
+  return highest;
 }
 
 /// The k-th largest logit, k < logits.size().
-float find_kth_largest(const ScaledLogits& scaled, std::size_t k, SamplerBuffers& buffers) {
+TOUCHSTONE_INLINE float find_kth_largest(const ScaledLogits& scaled, std::size_t k, SamplerBuffers& buffers) {
   const auto select = [k](std::vector<float>& values) {
     const auto kth = values.begin() + static_cast<std::ptrdiff_t>(k) - 1;
     std::nth_element(values.begin(), kth, values.end(), std::greater<>());
@@ -185,11 +192,12 @@ float find_kth_largest(const ScaledLogits& scaled, std::size_t k, SamplerBuffers
   return select(buffers.values);
 }
 
-[[gnu::always_inline]] inline double sum_any(const ScaledLogits& scaled, float maximum,
-                                             std::span<const float> block_maxima) {
+/// Sum of the weights in the blocks with a logit of at least `lowest`.
+TOUCHSTONE_INLINE double sum_blocks(const ScaledLogits& scaled, float maximum, float lowest,
+                                    std::span<const float> block_maxima) {
   std::array<double, kLanes> sums{};
   for (std::size_t block = 0; block < block_maxima.size(); ++block) {
-    if (block_maxima[block] - maximum < kNegligible) continue;
+    if (block_maxima[block] < lowest) continue;
     Block values, weights;
     scale_block(scaled, block, values);
     weigh_block(values, maximum, weights);
@@ -202,18 +210,38 @@ float find_kth_largest(const ScaledLogits& scaled, std::size_t k, SamplerBuffers
   return sum;
 }
 
-TOUCHSTONE_FOR_AVX2 double sum_wide(const ScaledLogits& scaled, float maximum,
-                                    std::span<const float> block_maxima) {
-  return sum_any(scaled, maximum, block_maxima);
+/// As sum_blocks, of the blocks with a logit of at least `lowest` and none of `below` or more; within
+/// kEstimateError of it. `highest`: the highest logit, not yet divided.
+TOUCHSTONE_INLINE double estimate_blocks(const ScaledLogits& scaled, float highest, float lowest, float below,
+                                         std::span<const float> block_maxima) {
+  const float scale = kLog2OfE / scaled.temperature;
+  std::array<float, kBlock> sums{};
+  for (std::size_t block = 0; block < block_maxima.size(); ++block) {
+    if (block_maxima[block] < lowest || block_maxima[block] >= below) continue;
+    Block room;
+    const float* logits = find_block(scaled, block, room);
+    for (std::size_t i = 0; i < kBlock; ++i) sums[i] += estimate_exp2((logits[i] - highest) * scale);
+  }
+  double sum = 0;
+  for (const float part : sums) sum += static_cast<double>(part);
+  return sum;
 }
 
-/// Sum of the weights of all tokens, to float32's precision.
-double sum_all_weights(const ScaledLogits& scaled, float maximum, std::span<const float> block_maxima) {
-  return kHasAvx2 ? sum_wide(scaled, maximum, block_maxima) : sum_any(scaled, maximum, block_maxima);
+/// The weights in the blocks without a logit of `below` or more sum to no more than this.
+TOUCHSTONE_INLINE double bound_blocks(float maximum, float below, std::span<const float> block_maxima) {
+  std::array<float, kLanes> sums{};
+  for (std::size_t block = 0; block < block_maxima.size(); ++block) {
+    const float weight = estimate_exp2((block_maxima[block] - maximum) * kLog2OfE);
+    sums[block % kLanes] += block_maxima[block] < below ? weight : 0.0F;
+  }
+  double sum = 0;
+  for (const float part : sums) sum += static_cast<double>(part);
+  return static_cast<double>(kBlock) * sum * (1 + kEstimateError);
 }
 
-[[gnu::always_inline]] inline void collect_any(const ScaledLogits& scaled, float maximum, float lowest,
-                                               SamplerBuffers& buffers) {
+/// Collects the tokens whose logit is at least `lowest` and whose weight is not zero, by id.
+TOUCHSTONE_INLINE void collect_candidates(const ScaledLogits& scaled, float maximum, float lowest,
+                                          SamplerBuffers& buffers) {
   const float bound = std::max(lowest, maximum + kVanishes);
   buffers.candidates.clear();
   for (std::size_t block = 0; block < buffers.block_maxima.size(); ++block) {
@@ -221,24 +249,19 @@ double sum_all_weights(const ScaledLogits& scaled, float maximum, std::span<cons
     Block values, weights;
     scale_block(scaled, block, values);
     weigh_block(values, maximum, weights);
-    for (std::size_t i = 0; i < kBlock; ++i) {
-      if (values[i] < bound || weights[i] == 0.0F) continue;
-      buffers.candidates.push_back({static_cast<std::int32_t>(block * kBlock + i), values[i], weights[i]});
+    std::array<std::uint8_t, kBlock> found;
+    for (std::size_t i = 0; i < kBlock; ++i) found[i] = values[i] >= bound && weights[i] != 0.0F ? 1 : 0;
+    std::uint64_t some = 0;
+    for (std::size_t begin = 0; begin < kBlock; begin += sizeof some) {
+      std::memcpy(&some, &found[begin], sizeof some);
+      if (some == 0) continue;
+      for (std::size_t i = begin; i < begin + sizeof some; ++i) {
+        if (found[i] == 0) continue;
+        buffers.candidates.push_back({static_cast<std::int32_t>(block * kBlock + i), values[i], weights[i]});
+      }
     }
   }
 }
-
-TOUCHSTONE_FOR_AVX2 void collect_wide(const ScaledLogits& scaled, float maximum, float lowest,
-                                      SamplerBuffers& buffers) {
-  collect_any(scaled, maximum, lowest, buffers);
-}
-
-/// Tokens whose logit is at least `lowest` and whose weight is not zero, by id.
-void collect_candidates(const ScaledLogits& scaled, float maximum, float lowest, SamplerBuffers& buffers) {
-  kHasAvx2 ? collect_wide(scaled, maximum, lowest, buffers) : collect_any(scaled, maximum, lowest, buffers);
-}
-
-#undef TOUCHSTONE_FOR_AVX2
 
 double sum_weights(std::span<const Candidate> candidates) {
   double sum = 0;
@@ -295,9 +318,10 @@ std::size_t partition_top_p(std::vector<Candidate>& tokens, double rest, float r
   return kept;
 }
 
-/// Removes the unlikeliest tokens as long as those removed sum to at most 1 - top_p; one always stays. `sum`:
-/// the weight of all tokens, also of those that are not among the candidates because they would be removed.
-void keep_top_p(float top_p, double sum, float maximum, SamplerBuffers& buffers) {
+/// The last token that stays when the unlikeliest go, as long as those that go sum to at most 1 - top_p; one
+/// always stays. `sum`: the weight of all tokens, also of those that are not among the candidates. Nothing
+/// where some of these would stay, too.
+std::optional<Candidate> find_last_kept(float top_p, double sum, float maximum, SamplerBuffers& buffers) {
   const auto probability = [sum](const Candidate& candidate) {
     return static_cast<double>(static_cast<float>(static_cast<double>(candidate.weight) / sum));
   };
@@ -305,6 +329,7 @@ void keep_top_p(float top_p, double sum, float maximum, SamplerBuffers& buffers)
   std::array<double, kBuckets> shares{};
   for (const Candidate& c : buffers.candidates) shares[bucket_of(c.logit, maximum)] += probability(c);
   double rest = std::max(0.0, (sum - sum_weights(buffers.candidates)) / sum);  // of what goes
+  if (static_cast<float>(rest) > removable) return std::nullopt;
   std::size_t border = kBuckets - 1;
   for (; border > 0 && (shares[border] == 0 || static_cast<float>(rest + shares[border]) <= removable);
        --border)
@@ -315,8 +340,47 @@ void keep_top_p(float top_p, double sum, float maximum, SamplerBuffers& buffers)
     if (bucket_of(c.logit, maximum) == border) buffers.near_border.push_back(c);
   }
   const std::size_t kept = partition_top_p(buffers.near_border, rest, removable, probability);
-  const Candidate last = buffers.near_border[kept - 1];
-  std::erase_if(buffers.candidates, [&](const Candidate& c) { return comes_first(last, c); });
+  return buffers.near_border[kept - 1];
+}
+
+/// Top-p among candidates that cannot all go; `sum` as above.
+void keep_top_p(float top_p, double sum, float maximum, SamplerBuffers& buffers) {
+  const std::optional<Candidate> last = find_last_kept(top_p, sum, maximum, buffers);
+  if (last) std::erase_if(buffers.candidates, [&](const Candidate& c) { return comes_first(*last, c); });
+}
+
+/// As keep_top_p, if all sums from `least` to `most` keep the same tokens; otherwise false.
+bool keep_top_p_between(float top_p, double least, double most, float maximum, SamplerBuffers& buffers) {
+  constexpr double kSlack = 1e-5;  // more than probabilities lose that are rounded to float32
+  const auto of_most = find_last_kept(top_p, most * (1 + kSlack), maximum, buffers);
+  if (!of_most) return false;
+  const auto of_least = find_last_kept(top_p, least * (1 - kSlack), maximum, buffers);
+  if (!of_least || of_least->id != of_most->id) return false;
+  keep_top_p(top_p, most, maximum, buffers);
+  return true;
+}
+
+/// Leaves in buffers.candidates what top-p leaves of all tokens. Most weights need not be known for that:
+/// bounds for the sum of those that are not likely do where they keep the same tokens as the sum would.
+TOUCHSTONE_INLINE void collect_top_p(const ScaledLogits& scaled, float highest, float top_p,
+                                     SamplerBuffers& buffers) {
+  const float maximum = highest / scaled.temperature;
+  const float likely = maximum + kUnlikely;
+  const float negligible = maximum + kNegligible;
+  collect_candidates(scaled, maximum, likely, buffers);
+  const double near = sum_blocks(scaled, maximum, likely, buffers.block_maxima);
+  const double most = near + bound_blocks(maximum, likely, buffers.block_maxima);
+  if (keep_top_p_between(top_p, near, most, maximum, buffers)) return;
+  const double far = estimate_blocks(scaled, highest, negligible, likely, buffers.block_maxima);
+  if (keep_top_p_between(top_p, near + far * (1 - kEstimateError), near + far * (1 + kEstimateError), maximum,
+                         buffers))
+    return;
+  const double sum = sum_blocks(scaled, maximum, negligible, buffers.block_maxima);
+  // All tokens below this weight together are less than top-p removes.
+  const double bound =
+      (1.0 - static_cast<double>(top_p)) * sum / static_cast<double>(scaled.logits.size()) / 2;
+  collect_candidates(scaled, maximum, maximum + static_cast<float>(std::log(bound)), buffers);
+  keep_top_p(top_p, sum, maximum, buffers);
 }
 
 /// Removes tokens with less than min_p of the likeliest one's probability.
@@ -329,37 +393,57 @@ void keep_min_p(float min_p, std::vector<Candidate>& candidates) {
   std::erase_if(candidates, [&](const Candidate& c) { return probability(c.weight) < threshold; });
 }
 
-/// Leaves in buffers.candidates, by id, what temperature, top-k, top-p and min-p leave of penalized logits;
-/// at least one.
-void filter_logits(std::span<float> logits, const SamplingParams& params, SamplerBuffers& buffers) {
+TOUCHSTONE_INLINE void filter_any(std::span<float> logits, const SamplingParams& params,
+                                  SamplerBuffers& buffers) {
   ScaledLogits scaled{logits, params.temperature > 0.0F ? params.temperature : 1.0F};
-  float maximum = find_maxima(scaled, buffers.block_maxima);
+  float highest = find_maxima(scaled, buffers.block_maxima);
+  float maximum = highest / scaled.temperature;
   if (std::isinf(maximum)) {  // nothing but NaN and minus infinity, or one or more that outweigh all
     for (float& logit : logits) {
       const float quotient = logit / scaled.temperature;
       logit = quotient == maximum || (maximum < 0 && std::isnan(quotient)) ? 0.0F : kMinusInfinity;
     }
     scaled.temperature = 1.0F;
-    maximum = find_maxima(scaled, buffers.block_maxima);
+    highest = maximum = find_maxima(scaled, buffers.block_maxima);
   }
-  float lowest = kMinusInfinity;
-  const bool has_top_k = params.top_k > 0 && static_cast<std::size_t>(params.top_k) < logits.size();
   const bool has_top_p = params.top_p < 1.0F;
-  double sum = 0;
-  if (has_top_k) {
-    lowest =
-        find_kth_largest(scaled, static_cast<std::size_t>(params.top_k), buffers);  // its equals stay, too
+  if (params.top_k > 0 && static_cast<std::size_t>(params.top_k) < logits.size()) {
+    // Equals of the last stay, too.
+    const float lowest = find_kth_largest(scaled, static_cast<std::size_t>(params.top_k), buffers);
+    collect_candidates(scaled, maximum, lowest, buffers);
+    if (has_top_p) keep_top_p(params.top_p, sum_weights(buffers.candidates), maximum, buffers);
   } else if (has_top_p) {
-    sum = sum_all_weights(scaled, maximum, buffers.block_maxima);
-    // All tokens below this weight together are less than top-p removes.
-    const double bound =
-        (1.0 - static_cast<double>(params.top_p)) * sum / static_cast<double>(logits.size()) / 2;
-    lowest = maximum + static_cast<float>(std::log(bound));
+    collect_top_p(scaled, highest, params.top_p, buffers);
+  } else {
+    collect_candidates(scaled, maximum, kMinusInfinity, buffers);
   }
-  collect_candidates(scaled, maximum, lowest, buffers);
-  if (has_top_p)
-    keep_top_p(params.top_p, has_top_k ? sum_weights(buffers.candidates) : sum, maximum, buffers);
   if (params.min_p > 0.0F) keep_min_p(params.min_p, buffers.candidates);
+}
+
+#if defined(__x86_64__)
+[[gnu::target("avx2")]] void filter_avx2(std::span<float> logits, const SamplingParams& params,
+                                         SamplerBuffers& buffers) {
+  filter_any(logits, params, buffers);
+}
+
+[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")]] void filter_avx512(
+    std::span<float> logits, const SamplingParams& params, SamplerBuffers& buffers) {
+  filter_any(logits, params, buffers);
+}
+
+const bool kHasAvx2 = __builtin_cpu_supports("avx2") != 0;
+const bool kHasAvx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#endif
+
+/// Leaves in buffers.candidates, by id, what temperature, top-k, top-p and min-p leave of penalized logits;
+/// at least one.
+void filter_logits(std::span<float> logits, const SamplingParams& params, SamplerBuffers& buffers) {
+#if defined(__x86_64__)
+  if (kHasAvx512) return filter_avx512(logits, params, buffers);
+  if (kHasAvx2) return filter_avx2(logits, params, buffers);
+#endif
+  filter_any(logits, params, buffers);
 }
 
 /// A number in [0, 1) with 53 random bits.

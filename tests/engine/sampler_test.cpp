@@ -181,6 +181,37 @@ TEST(Sampler, AgreesWithThePlainDefinitionOnVocabulariesOfAnySize) {
   }
 }
 
+/// Logits as a model gives them: few that are likely, and a vocabulary that is not, but for all its size.
+std::vector<float> logits_with_a_long_tail(std::uint32_t seed, float tail_spread) {
+  constexpr std::size_t kVocabSize = 151936;
+  std::vector<float> logits = random_logits(kVocabSize, seed, tail_spread);
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> likely(6.0F, 20.0F);
+  for (int i = 0; i < 30; ++i) logits[random() % kVocabSize] = likely(random);
+  return logits;
+}
+
+TEST(Sampler, TopPLooksAtLikelyTokensAndKeepsWhatItWouldKeepAfterLookingAtAll) {
+  std::mt19937 random(11);
+  const auto pick = [&](std::initializer_list<float> values) {
+    return *(values.begin() + static_cast<std::ptrdiff_t>(random() % values.size()));
+  };
+  for (std::uint32_t round = 0; round < 40; ++round) {
+    SamplingParams params = plain();
+    params.temperature = pick({0.001F, 0.3F, 0.6F, 0.8F, 1.0F});
+    params.top_p = pick({0.0F, 0.01F, 0.5F, 0.8F, 0.95F, 0.99F});
+    std::vector<float> logits = logits_with_a_long_tail(round, pick({0.5F, 2.0F, 3.5F}));
+    const std::vector<TokenProbability> expected = filter_plainly(logits, params);
+    const std::vector<TokenProbability> actual = process_logits(logits, {}, params);
+    SCOPED_TRACE("round " + std::to_string(round));
+    ASSERT_EQ(actual.size(), expected.size());
+    for (std::size_t i = 0; i < actual.size(); ++i) {
+      ASSERT_EQ(actual[i].id, expected[i].id);
+      ASSERT_NEAR(actual[i].probability, expected[i].probability, 1e-6);
+    }
+  }
+}
+
 TEST(Sampler, DrawsEachTokenAsOftenAsItIsLikely) {
   const std::vector<float> logits = random_logits(12, 3, 1.0F);
   SamplingParams params = plain();
