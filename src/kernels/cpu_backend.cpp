@@ -42,8 +42,13 @@ void for_each_block(ThreadPool& pool, Rows x, const Work& work) {
   for_each_row(pool, divide_up(x.count, rows), rows * x.width, [&](std::int32_t group) {
     const std::int32_t end = std::min(x.count, (group + 1) * rows);
     for (std::int32_t input = 0; input < x.width; input += kSumBlock) {
-      for (std::int32_t row = group * rows; row < end; ++row)
+      const std::int32_t next = input + kSumBlock;
+      for (std::int32_t row = group * rows; row < end; ++row) {
+        // Other threads have written them, and rows are too short for the processor to foresee them.
+        for (std::int32_t i = next; i < std::min(next + kSumBlock, x.width); i += kLanes)
+          __builtin_prefetch(x.row(row) + i);
         work(row, input, std::min(kSumBlock, x.width - input));
+      }
     }
   });
 }
