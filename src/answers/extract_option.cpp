@@ -22,6 +22,7 @@ struct Mention {
   std::size_t end = 0;
   bool negated = false;
   bool affirmed = false;
+  std::size_t list = 0;  // the first mention of the list that it stands in
 };
 
 struct Chosen {
@@ -50,9 +51,9 @@ bool is_word_char(char c) { return is_letter(c) || is_digit(c); }
 bool is_article(std::string_view text, std::size_t end) {
   if (end + 1 >= text.size() || text[end] != ' ' || !is_letter(text[end + 1])) return false;
   for (const std::string_view word :
-       {"is",     "was",  "because",     "since",     "as",    "and",  "or",  "must",  "follows",
-        "cannot", "can",  "contradicts", "fails",     "seems", "does", "has", "would", "could",
-        "states", "says", "are",         "correctly", "for",   "but",  "not", "isn"}) {
+       {"is",  "was",         "because", "since", "as",   "and", "or",    "must",  "follows", "cannot",
+        "can", "contradicts", "fails",   "seems", "does", "has", "would", "could", "states",  "says",
+        "are", "correctly",   "for",     "but",   "not",  "isn", "nor",   "looks", "alone",   "instead"}) {
     if (is_word_at(text, end + 1, word)) return false;
   }
   return true;
@@ -165,7 +166,7 @@ std::size_t skip_list_link(const Reader& reader, std::size_t pos) {
       continue;
     }
     bool moved = false;
-    for (const std::string_view word : {",", "/", "&", "and", "or", "和", "或", "与", "及"}) {
+    for (const std::string_view word : {",", "/", "&", "and", "or", "nor", "和", "或", "与", "及"}) {
       if (!std::string_view(lower).substr(pos).starts_with(word)) continue;
       pos += word.size();
       moved = link = true;
@@ -176,12 +177,18 @@ std::size_t skip_list_link(const Reader& reader, std::size_t pos) {
   return link ? pos : kNone;
 }
 
+/// "- True", ": yes": whether the clause says one of `words` and no more.
+bool is_one_of(std::string_view clause, std::initializer_list<std::string_view> words) {
+  clause.remove_prefix(std::min(clause.find_first_not_of(" -:.)]"), clause.size()));
+  return std::find(words.begin(), words.end(), trim(clause)) != words.end();
+}
+
 bool is_rejection(std::string_view clause) {
   return contains_any(clause, {"wrong",       "incorrect",   "not",        "n't",        "cannot",   "false",
                                "contradicts", "contradict",  "fails",      "eliminated", "excluded", "ruled",
                                "irrelevant",  "unsupported", "impossible", "too",        "错",       "不",
                                "排除",        "无关",        "✗",          "✘",          "❌"}) ||
-         clause.find("n't") != clause.npos;
+         clause.find("n't") != clause.npos || is_one_of(clause, {"no"});
 }
 
 std::size_t clause_end(const Reader& reader, std::size_t begin) {
@@ -253,7 +260,8 @@ void read_marks(const Reader& reader, std::optional<Chosen>& best) {
 
 bool rejected_after(std::string_view lower, std::size_t end) {
   std::string_view rest = lower.substr(end, 24);
-  rest = rest.substr(0, rest.find("而"));  // 选B而不是A rejects the other one
+  // 选B而不是A, 选B不选A reject the other one.
+  rest = rest.substr(0, std::min(rest.find("而"), rest.find("不选")));
   for (const std::string_view word : {"错", "不", "排除", "有误", "无关"}) {
     const std::size_t at = rest.find(word);
     const std::size_t stop = std::min(rest.find(','), rest.find('.'));
@@ -346,35 +354,45 @@ void judge_mention(const Reader& reader, Mention& mention) {
       std::string_view(reader.lower).substr(verdict, clause_end(reader, verdict) - verdict);
   const std::string_view before = words_before(reader, mention.begin);
   const std::string_view own = after.substr(0, after.find(" because "));  // "B because A is wrong"
-  mention.negated = is_rejection(own) ||
-                    ends_with_word(before, {"not", "eliminate", "eliminates", "exclude", "reject", "rule out",
-                                            "rules out", "than", "unlike", "isn't"}) ||
-                    before.ends_with("排除") || before.ends_with("不选") || before.ends_with("而不是") ||
-                    before.ends_with("而非");
+  mention.negated =
+      is_rejection(own) ||
+      ends_with_word(before, {"not", "eliminate", "eliminates", "exclude", "reject", "rule out", "rules out",
+                              "than", "unlike", "isn't", "neither", "instead of", "over"}) ||
+      before.ends_with("排除") || before.ends_with("不选") || before.ends_with("不是") ||
+      before.ends_with("而非");
   if (mention.negated) return;
   const bool verdict_after =
-      trim(after) == "is" ||  // "A looks right, but B is."
+      is_one_of(after, {"is", "true", "is true", "yes"}) ||  // "A looks right, but B is."
       contains_any(after, {"correct", "right", "best", "better", "stronger", "strongest", "answer", "follows",
                            "must be", "remains", "is left", "正确", "符合", "✓", "✔", "✅"});
   const bool verdict_before = ends_with_word(
-      before,
-      {"so",       "therefore", "thus",      "hence",    "choose",   "chose",     "pick",       "select",
-       "with",     "leaves",    "leaving",   "conclude", "so it is", "so it's",   "we get",     "it is",
-       "it's",     "choice is", "option is", "one is",   "must be",  "should be", "correct is", "the correct",
-       "the best", "the right", "只有",      "剩下",     "因此",     "所以",      "故"});
+      before, {"so",        "therefore",  "thus",        "hence",     "choose",    "chose",    "pick",
+               "select",    "with",       "leaves",      "leaving",   "conclude",  "so it is", "so it's",
+               "we get",    "it is",      "it's",        "choice is", "option is", "one is",   "must be",
+               "should be", "correct is", "the correct", "the best",  "the right", "应该是",   "应是",
+               "应为",      "只有",       "剩下",        "因此",      "所以",      "故"});
   const std::string_view left = trim(std::string_view(reader.text).substr(0, mention.begin));
   const std::string_view right = trim(std::string_view(reader.text).substr(mention.end));
   const bool alone = !left.empty() && std::string_view(".!?").find(left.back()) != kNone &&
                      (right.empty() || right == "." || right == "!");
-  mention.affirmed = verdict_after || verdict_before || alone;
+  const bool corrects = ends_with_word(to_lower(left), {"actually,", "actually", "wait,", "no,", "sorry,"});
+  mention.affirmed = verdict_after || verdict_before || alone || corrects;
 }
 
 /// "option b": such a letter may be small.
 bool is_announced(const Reader& reader, std::size_t pos) {
-  constexpr std::size_t kMostBytes = 10;
+  constexpr std::size_t kMostBytes = 12;
   const std::size_t begin = pos - std::min(pos, kMostBytes);
   const std::string_view before = trim(std::string_view(reader.lower).substr(begin, pos - begin));
-  return ends_with_word(before, {"option", "choice", "option (", "choice ("});
+  return ends_with_word(before, {"option", "choice", "option (", "choice (", "option is", "choice is",
+                                 "option is (", "choice is ("});
+}
+
+/// Whether nothing but a comma stands between two mentions.
+bool is_comma(const Reader& reader, const Mention& first, const Mention& second) {
+  return std::string_view(reader.lower)
+             .substr(first.end, second.begin - first.end)
+             .find_first_not_of(" )](,") == kNone;
 }
 
 std::vector<Mention> find_mentions(const Reader& reader) {
@@ -385,26 +403,47 @@ std::vector<Mention> find_mentions(const Reader& reader) {
       judge_mention(reader, mentions.back());
     }
   }
-  // "A, B and C are wrong": members of a list share the verdict of the last.
+  // "A, B and C are wrong", "neither A nor B": members of a list share the verdict of the last, and that of
+  // the words before the first.
+  bool complete = false;  // "A, B and C" is; another comma begins something else
+  for (std::size_t i = 0; i < mentions.size(); ++i) {
+    bool goes_on = i > 0 && skip_list_link(reader, mentions[i - 1].end) == mentions[i].begin;
+    const bool comma = goes_on && is_comma(reader, mentions[i - 1], mentions[i]);
+    goes_on = goes_on && !(complete && comma);
+    complete = goes_on && !comma;
+    mentions[i].list = goes_on ? mentions[i - 1].list : i;
+    if (goes_on && ends_with_word(words_before(reader, mentions[mentions[i].list].begin), {"neither"}))
+      mentions[i].negated = true;
+    mentions[i].affirmed = mentions[i].affirmed && !mentions[i].negated;
+  }
   for (std::size_t i = mentions.size(); i-- > 1;) {
-    if (skip_list_link(reader, mentions[i - 1].end) != mentions[i].begin) continue;
+    if (mentions[i].list != mentions[i - 1].list) continue;
     mentions[i - 1].negated = mentions[i].negated;
     mentions[i - 1].affirmed = mentions[i].affirmed;
   }
   return mentions;
 }
 
+/// "Both A and B are correct" affirms both.
+std::set<std::size_t> options_of_list(const std::vector<Mention>& mentions, const Mention& member) {
+  std::set<std::size_t> options;
+  for (const Mention& mention : mentions) {
+    if (mention.list == member.list) options.insert(mention.option);
+  }
+  return options;
+}
+
 void read_corrections(const Reader& reader, const std::vector<Mention>& mentions,
                       std::optional<Chosen>& best) {
   std::size_t from = kNone;
   for (const std::string_view word :
-       {"wait", "actually", "correction", "sorry", "oops", "mistake", "更正", "不对"}) {
+       {"wait", "actually", "correction", "sorry", "oops", "mistake", "no,", "更正", "不对", "等等"}) {
     const std::size_t at = reader.lower.find(word, best->pos);
     from = std::min(from, at);
   }
   for (const Mention& mention : mentions) {
     if (from != kNone && mention.begin > from && mention.affirmed) {
-      keep_later(best, {mention.option}, mention.begin, "in a later correction");
+      keep_later(best, options_of_list(mentions, mention), mention.begin, "in a later correction");
     }
   }
 }
@@ -415,7 +454,7 @@ std::optional<Chosen> read_weak_signs(const Reader& reader, const std::vector<Me
   std::optional<Chosen> best;
   for (const Mention& mention : mentions) {
     if (mention.affirmed)
-      keep_later(best, {mention.option}, mention.begin, "the last letter that is affirmed");
+      keep_later(best, options_of_list(mentions, mention), mention.begin, "the last letter that is affirmed");
   }
   if (best) return best;
   if (ends_in_list || is_refusal(reader.lower)) return std::nullopt;
@@ -437,8 +476,9 @@ std::optional<Chosen> read_weak_signs(const Reader& reader, const std::vector<Me
 /// Whether "the first option" may be an option's own words.
 bool options_count_options(const std::vector<std::string>& options) {
   return std::any_of(options.begin(), options.end(), [](const std::string& option) {
-    const std::string lower = to_lower(option);
-    return lower.find("option") != kNone || lower.find("choice") != kNone || lower.find("第") != kNone;
+    return contains_any(to_lower(option),
+                        {"option", "options", "choice", "choices", "statement", "statements", "conclusion",
+                         "conclusions", "first", "second", "third", "fourth", "last", "第", "说法", "结论"});
   });
 }
 

@@ -38,13 +38,50 @@ std::optional<std::size_t> after_noun(std::string_view lower, std::size_t pos) {
   return std::nullopt;
 }
 
-/// "second option", "last choice".
+/// Whether a sentence ends at `pos`, or goes on with "is correct" and the like.
+bool is_verdict_at(std::string_view lower, std::size_t pos) {
+  if (sentence_end(lower, pos, 1) == pos) return true;
+  for (const std::string_view verdict :
+       {" is correct", " is right", " is true", " is the correct", " is the right", " is the best",
+        " is the answer", " follows", " must be true"}) {
+    if (lower.substr(pos).starts_with(verdict)) return true;
+  }
+  return false;
+}
+
+/// Whether "the second" at `pos` is chosen by the words before it: "so the second".
+bool is_concluded(std::string_view lower, std::size_t pos) {
+  std::string_view before = trim(lower.substr(0, pos));
+  if (ends_with_word(before, {"the"})) before = trim(before.substr(0, before.size() - 3));
+  return ends_with_word(
+      before, {"so", "so it is", "so it's", "so it must be", "therefore", "thus", "hence", "answer is",
+               "one is", "choice is", "option is", "choose", "pick", "select"});
+}
+
+/// Whether the sentence begins with "the second" at `pos`.
+bool begins_sentence(std::string_view lower, std::size_t pos) {
+  std::string_view before = trim(lower.substr(0, pos));
+  if (ends_with_word(before, {"the"})) before = trim(before.substr(0, before.size() - 3));
+  return before.empty() || std::string_view(".!?:").find(before.back()) != before.npos;
+}
+
+/// "second option", "last choice". What may speak of the question too ("the second statement", "the second
+/// one") where the answer chooses it or says that it is right.
 std::optional<Counted> read_ordinal(std::string_view lower, std::size_t pos, std::size_t num_options) {
   std::optional<Counted> counted = read_word(kOrdinals, lower, pos);
   if (!counted) counted = read_word(kShortOrdinals, lower, pos);
   if (!counted && is_word_at(lower, pos, "last")) counted = Counted{num_options - 1, pos + 4};
-  const std::optional<std::size_t> end = counted ? after_noun(lower, counted->end) : std::nullopt;
-  return end ? std::optional(Counted{counted->option, *end}) : std::nullopt;
+  if (!counted) return std::nullopt;
+  if (const auto end = after_noun(lower, counted->end)) return Counted{counted->option, *end};
+  const bool concluded = is_concluded(lower, pos);
+  for (const std::string_view noun : {" statement", " conclusion", " answer", " one"}) {
+    if (!lower.substr(counted->end).starts_with(noun)) continue;
+    const std::size_t end = counted->end + noun.size();
+    const bool chosen = is_verdict_at(lower, end) && (concluded || begins_sentence(lower, pos));
+    return chosen ? std::optional(Counted{counted->option, end}) : std::nullopt;
+  }
+  const bool ends = sentence_end(lower, counted->end, 1) == counted->end;
+  return concluded && ends ? counted : std::nullopt;
 }
 
 /// "option 2", "choice two".
@@ -73,12 +110,15 @@ std::optional<Counted> read_chinese(std::string_view lower, std::size_t pos, std
     }
   }
   if (!counted) return std::nullopt;
-  const std::string_view before = lower.substr(0, pos);
+  const std::string_view before = trim(lower.substr(0, pos));
   const bool chosen = before.ends_with("选") || before.ends_with("选择");
-  for (const std::string_view noun : {"个选项", "选项", "个", "项"}) {
-    const bool names_options = noun.ends_with("选项");
-    if (lower.substr(counted->end).starts_with(noun) && (names_options || chosen)) {
-      return Counted{counted->option, counted->end + noun.size()};
+  for (const std::string_view noun : {"个选项", "选项", "个说法", "个结论", "个", "项"}) {
+    if (!lower.substr(counted->end).starts_with(noun)) continue;
+    const std::size_t end = counted->end + noun.size();
+    const bool right = lower.substr(end).starts_with("正确") || lower.substr(end).starts_with("是正确");
+    const bool whole = before.empty() && sentence_end(lower, end, 1) == end;
+    if (noun.ends_with("选项") || right || chosen || whole) {
+      return Counted{counted->option, end};
     }
   }
   return std::nullopt;

@@ -111,12 +111,57 @@ TEST(AnswersOption, AnOptionMayBeCounted) {
   EXPECT_EQ(read_option("The first option is wrong, so the third option."), "C");
   EXPECT_EQ(read_option("The answer is option 7."), "-");
   EXPECT_EQ(read_option("The second pilot has a compass."), "-");
+  for (const char* second : {"the second statement", "The second statement is correct.",
+                             "The second one follows.", "The first option is wrong, so the second.",
+                             "The correct one is the second statement.", "第二个", "第二个说法正确。"}) {
+    EXPECT_EQ(read_option(second), "B") << second;
+  }
+  EXPECT_EQ(read_option("The second statement in the passage says that Dana reads."), "-");
+  EXPECT_EQ(read_option("This contradicts the second statement."), "-");
+  EXPECT_EQ(read_option("Dana is the second."), "-");
+  EXPECT_EQ(read_option("第一句话说了这些，所以选D"), "D");
+  EXPECT_FALSE(extract_option("The second statement is correct.", {"Both statements", "Only one"}).index);
   EXPECT_EQ(extract_option("The answer is 2.", {"1", "3", "2", "4"}).text, "C") << "its own text";
 }
 
 TEST(AnswersOption, EitherAndBothChooseSeveral) {
   EXPECT_EQ(read_option("The answer is either A or B"), "-A, B");
   EXPECT_EQ(read_option("The answer is both A and C."), "-A, C");
+  for (const char* several :
+       {"Both A and B are correct.", "A and B are correct.", "A and B are both right.",
+        "Either A or B could be correct.", "A和B都正确。", "A、B均正确", "选项A和B都是正确的。"}) {
+    EXPECT_EQ(read_option(several), "-A, B") << several;
+  }
+  EXPECT_EQ(read_option("A, B and C are all correct."), "-A, B, C");
+  for (const char* none : {"A or B", "A和B都对", "A或B", "Neither A nor B is correct."}) {
+    EXPECT_FALSE(extract_option(none, pilots()).index) << none;
+  }
+  EXPECT_EQ(read_option("A、B、C都对，所以选D。"), "D");
+  EXPECT_EQ(read_option("A and C are ruled out, B is left."), "B") << "a comma behind the list";
+}
+
+TEST(AnswersOption, OfTwoThatAreSetAgainstEachOtherTheRejectedOneIsNotChosen) {
+  for (const char* contrast :
+       {"not A but C", "It isn't A, it's C.", "C instead of A", "C rather than A.", "I'd say C over A.",
+        "不是A而是C", "不是A，是C。", "应该是C，不是A。", "选C不选A", "A, B, D are wrong, so C",
+        "排除ABD,选C", "排除A、B、D，选C。", "Neither A nor B, so C."}) {
+    EXPECT_EQ(read_option(contrast), "C") << contrast;
+  }
+  EXPECT_EQ(read_option("答案不是A"), "-");
+  EXPECT_EQ(read_option("A, B, D are wrong."), "-");
+}
+
+TEST(AnswersOption, ACorrectionReplacesWhatWasChosenBefore) {
+  for (const char* corrected : {"答案是A。不对，应该是B。", "A. Actually, B.", "The answer is A. No, B.",
+                                "The answer is A. No wait, it's B.", "答案是A。等等，应该选B。"}) {
+    EXPECT_EQ(read_option(corrected), "B") << corrected;
+  }
+}
+
+TEST(AnswersOption, VerdictsMayBeTrueAndFalse) {
+  EXPECT_EQ(read_option("A - False\nB - True\nC - False\nD - False"), "B");
+  EXPECT_EQ(read_option("A) False\nB) True\nC) False\nD) False"), "B");
+  EXPECT_EQ(read_option("A: No. B: Yes. C: No. D: No."), "B");
 }
 
 }  // namespace
