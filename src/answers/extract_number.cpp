@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "answers/expression.h"
 #include "answers/extract_text.h"
 #include "answers/number_reader.h"
 
@@ -15,12 +16,15 @@ namespace {
 using boost::multiprecision::cpp_rational;
 
 constexpr std::string_view kConclusion = "in the concluding sentence";
+constexpr std::string_view kTwoValues = "two values are given at once";
+constexpr std::string_view kNoNumber = "what is stated is no one number";
 
 struct Found {
   NumberAt number;
   std::size_t pos = 0;  // of the statement, to tell the last one
   std::string why;
-  bool doubtful = false;  // "80 or 90"
+  std::string_view unusable = {};  // why it is no one number
+  std::string said = {};           // the text that is none
 };
 
 Number to_number(const NumberAt& at) { return {at.value.str(), at.percent, at.dozens}; }
@@ -42,7 +46,10 @@ bool is_unit(std::string_view rest) {
     if ((c == ',' || c == ':' || (c == '-' && !raised)) && i + 1 < rest.size() && is_digit(rest[i + 1]))
       return false;
   }
-  return !rest.starts_with("/") || (rest.size() > 1 && is_letter(rest[1]));
+  const std::string_view word = trim(rest);
+  const bool variable = !word.empty() && std::string_view("xyz").find(word[0]) != word.npos &&
+                        (word.size() == 1 || !is_letter(word[1]));  // "5x" is no 5
+  return !variable && (!rest.starts_with("/") || (rest.size() > 1 && is_letter(rest[1])));
 }
 
 /// "7:00" says 7.
@@ -53,6 +60,7 @@ std::string_view skip_full_hour(std::string_view rest) {
 /// `text` (normalised) as one number with its unit.
 std::optional<NumberAt> read_single(std::string_view text) {
   if (const std::size_t equals = text.rfind('='); equals != text.npos) text = text.substr(equals + 1);
+  if (has_root(text)) return std::nullopt;
   std::optional<NumberAt> number = find_number(text, 0, text.size());
   if (!number) return find_number_in_words(text);
   const std::string_view rest = skip_full_hour(text.substr(number->end));
@@ -108,6 +116,49 @@ std::size_t reason_begin(std::string_view lower) {
   return beside ? which : reason;
 }
 
+/// "half", "half an hour", "half of 48", "48的一半": `tail` and where in it other values may follow. Nothing
+/// where half is only set beside another value ("half as many, 12").
+std::optional<NumberAt> read_half(std::string_view tail, std::string_view lower) {
+  std::size_t at = 0;
+  for (const std::string_view word : {"exactly ", "only ", "just ", "about ", "a ", "one "}) {
+    if (lower.substr(at).starts_with(word)) at += word.size();
+  }
+  const auto first = find_number(tail, 0, tail.size());
+  if (!first && (lower.starts_with("半") || lower.starts_with("一半")))
+    return NumberAt{.value = cpp_rational(1, 2), .begin = 0, .end = tail.size()};
+  const bool is_half = is_word_at(lower, at, "half");
+  if (!first && is_half) {
+    const std::string_view rest = trim(lower.substr(at + 4));
+    const bool other = rest.starts_with("past") || rest.starts_with("as ") || find_number_in_words(rest);
+    const bool dozens = contains_any(rest, {"dozen", "hundred", "thousand", "million"});
+    if (other || dozens) return std::nullopt;
+    return NumberAt{.value = cpp_rational(1, 2), .begin = 0, .end = tail.size()};
+  }
+  if (!first) return std::nullopt;
+  const std::string_view before = trim(lower.substr(at, first->begin - at));
+  const bool of_it = (is_half && (before == "half of" || before == "half of the" || before == "half the")) ||
+                     (first->begin == 0 && lower.substr(first->end).starts_with("的一半"));
+  if (!of_it) return std::nullopt;
+  std::optional<NumberAt> result = find_number(tail, first->end, tail.size());
+  if (!result) result = NumberAt{.value = first->value / 2, .begin = 0, .end = tail.size()};
+  return result;
+}
+
+/// "18 = 12 + 6", "\sqrt{16}": where the tail is nothing but that.
+std::optional<NumberAt> read_stated_computation(std::string_view tail, std::size_t start) {
+  std::string_view computed = trim(tail.substr(start));
+  while (!computed.empty() && std::string_view("$*. ").find(computed.back()) != computed.npos)
+    computed.remove_suffix(1);
+  while (computed.starts_with("$\\")) computed.remove_prefix(1);
+  const auto first = read_number_at(computed, 0);
+  if (first && first->end == computed.size()) return std::nullopt;
+  const std::optional<cpp_rational> value = read_expression(computed);
+  if (!value) return std::nullopt;
+  if (has_root(computed)) return NumberAt{.value = *value, .begin = start, .end = tail.size()};
+  const auto left = start > 0 && tail[start - 1] == '=' ? read_number_at(tail, 0) : std::nullopt;
+  return left && trim(tail.substr(left->end, start - 1 - left->end)).empty() ? left : std::nullopt;
+}
+
 /// The value that follows "answer is".
 std::optional<NumberAt> read_tail(std::string_view text, std::size_t begin) {
   const auto is_filler = [&](std::size_t at) {
@@ -124,33 +175,16 @@ std::optional<NumberAt> read_tail(std::string_view text, std::size_t begin) {
   tail = tail.substr(0, reason_begin(lower));
   lower.resize(tail.size());
   const std::size_t start = value_start(lower);
+  if (auto half = start == 0 ? read_half(tail, lower) : std::nullopt) return half;
+  if (auto computed = read_stated_computation(tail, start)) return computed;
+  if (has_root(tail.substr(start))) return std::nullopt;
   std::optional<NumberAt> number = find_number(tail, start, tail.size());
   if (!number) number = find_number_in_words(tail.substr(start));
   return number;
 }
 
-/// "8 * 10", "40 + 8 - 2": a computation without its result, and nothing else.
-std::optional<NumberAt> read_computation(std::string_view text) {
-  std::optional<NumberAt> result = read_number_at(text, 0);
-  cpp_rational sum = 0;  // of the terms before the last one, which is in `result`
-  while (result && result->end < text.size()) {
-    const std::size_t sign = text.find_first_not_of(' ', result->end);
-    if (sign == text.npos || std::string_view("*+-").find(text[sign]) == std::string_view::npos)
-      return std::nullopt;
-    if (text[sign] == '-' && text.substr(sign, 2) != "- ") return std::nullopt;  // "80-90" is a range
-    const std::optional<NumberAt> next =
-        read_number_at(text, std::min(text.find_first_not_of(' ', sign + 1), text.size()));
-    if (!next) return std::nullopt;
-    if (text[sign] == '*') {
-      result->value *= next->value;
-    } else {
-      sum += result->value;
-      result->value = text[sign] == '-' ? cpp_rational(-next->value) : next->value;
-    }
-    result->end = next->end;
-  }
-  if (result) result->value += sum;
-  return result;
+NumberAt to_number_at(const cpp_rational& value, std::size_t end) {
+  return {.value = value, .begin = 0, .end = end};
 }
 
 /// What a box holds.
@@ -159,15 +193,24 @@ std::optional<NumberAt> read_box(std::string_view inside) {
   const bool apart = inside.starts_with("- ");  // "- 5"
   const std::string joined = apart ? "-" + std::string(trim(inside.substr(1))) : std::string(inside);
   const std::optional<NumberAt> number = read_single(joined);
-  return number ? number : read_computation(joined);
+  if (number) return number;
+  const std::size_t equals = joined.rfind('=');
+  const auto left = equals != joined.npos ? read_number_at(joined, 0) : std::nullopt;
+  if (left && trim(std::string_view(joined).substr(left->end, equals - left->end)).empty()) return left;
+  const auto value = read_expression(std::string_view(joined).substr(equals == joined.npos ? 0 : equals + 1));
+  return value ? std::optional(to_number_at(*value, joined.size())) : std::nullopt;
 }
 
 std::optional<Found> last_boxed(std::string_view text) {
   std::optional<Found> found;
   for (const Boxed& box : find_boxed(text)) {
     if (found && box.begin < found->pos) continue;
-    const auto number = read_box(text.substr(box.begin, box.end - box.begin));
-    if (number) found = Found{*number, box.begin, "in \\boxed{}"};
+    const std::string_view inside = text.substr(box.begin, box.end - box.begin);
+    if (const auto number = read_box(inside)) {
+      found = Found{*number, box.begin, "in \\boxed{}"};
+    } else if (std::any_of(inside.begin(), inside.end(), is_digit)) {
+      found = Found{{}, box.begin, "in \\boxed{}", kNoNumber, std::string(trim(inside))};
+    }
   }
   return found;
 }
@@ -214,23 +257,59 @@ bool is_doubtful(std::string_view lower, std::size_t mark, const Number& said) {
   return range || between || unit == word || word_at(lower, second->end) == unit;
 }
 
+/// ":30" of a time, ":2" of a ratio; not the ":00" of a full hour.
+bool is_pair_at(std::string_view text, std::size_t pos) {
+  const std::string_view rest = text.substr(std::min(pos, text.size()));
+  return rest.size() > 1 && rest[0] == ':' && is_digit(rest[1]) && skip_full_hour(rest).size() == rest.size();
+}
+
 std::optional<Found> last_mark(std::string_view text, const std::string& lower) {
   std::optional<Found> found;
   for (const AnswerMark& mark : find_answer_marks(lower)) {
+    const std::size_t end = sentence_end(text, mark.begin, kMaxTail);
+    const std::string_view tail = text.substr(mark.begin, end - mark.begin);
     if (const auto number = read_tail(text, mark.begin)) {
-      found = Found{*number, mark.pos, "stated as the answer",
-                    is_doubtful(lower, mark.begin, to_number(*number))};
+      found = Found{*number, mark.pos, "stated as the answer"};
+      const auto first = find_number(text, mark.begin, end);
+      if (is_doubtful(lower, mark.begin, to_number(*number))) {
+        found->unusable = kTwoValues;
+        found->said = number->value.str();
+      } else if (first && first->value == number->value && is_pair_at(text, first->end)) {
+        found->unusable = kNoNumber;
+        found->said = trim(tail);
+      }
+    } else if (has_root(tail) && tail.find("\\boxed") == tail.npos) {
+      found = Found{{}, mark.pos, "stated as the answer", kNoNumber, std::string(trim(tail))};
     }
   }
   return found;
+}
+
+/// The number that the sentence at `pos` gives and says no more of than its unit: "18 apples", "12 + 6 = 18".
+std::optional<NumberAt> read_short_statement(std::string_view text, std::size_t pos) {
+  constexpr std::ptrdiff_t kMostSpaces = 2;
+  pos = text.find_first_not_of(" ,:.*", pos);
+  if (pos == text.npos) return std::nullopt;
+  for (const std::string_view word : {"so ", "no, ", "no ", "it's ", "it is ", "that's ", "是", "为"}) {
+    if (text.substr(pos).starts_with(word)) pos += word.size();
+  }
+  const std::size_t end = sentence_end(text, pos, kMaxTail);
+  const std::string_view sentence = text.substr(pos, end - pos);
+  const auto number = read_single(sentence);
+  const std::size_t equals = sentence.rfind('=');
+  const std::string_view value = sentence.substr(equals == sentence.npos ? 0 : equals + 1);
+  const auto first = find_number(sentence, 0, sentence.size());
+  const bool brief = first && first->begin == 0 && std::count(value.begin(), value.end(), ' ') <= kMostSpaces;
+  return number && brief ? number : std::nullopt;
 }
 
 /// "Wait, it should be 83": a correction after an answer was stated.
 std::optional<Found> last_correction(std::string_view text, const std::string& lower, std::size_t after) {
   std::size_t at = lower.npos;
   for (const std::string_view word :
-       {"wait", "actually", "correction", "sorry", "oops", "mistake", "更正", "不对"}) {
-    const std::size_t last = lower.rfind(word);
+       {"wait", "actually", "correction", "sorry", "oops", "mistake", "hmm", "no,", "更正", "不对", "等等"}) {
+    std::size_t last = lower.rfind(word);
+    if (last != lower.npos && last > 0 && is_letter(word[0]) && is_letter(lower[last - 1])) last = lower.npos;
     if (last != lower.npos && last > after) at = at == lower.npos ? last : std::min(at, last);
   }
   if (at == lower.npos) return std::nullopt;
@@ -240,6 +319,17 @@ std::optional<Found> last_correction(std::string_view text, const std::string& l
     const std::size_t last = lower.rfind(phrase);
     if (last == lower.npos || last < at || (found && last < found->pos)) continue;
     if (const auto number = read_tail(text, last + phrase.size())) {
+      found = Found{*number, last, "in a later correction"};
+    }
+  }
+  const std::string_view behind = std::string_view(lower).substr(at);
+  if (behind.find("check") != behind.npos || behind.find("verif") != behind.npos) return found;
+  for (const std::string_view word : {"so", "wait,", "sorry,", "actually,", "no,", "no:", "所以", "因此"}) {
+    const std::size_t last = lower.rfind(word);
+    if (last == lower.npos || last < at || (last > 0 && is_letter(word[0]) && is_letter(lower[last - 1])))
+      continue;
+    if (found && last < found->pos) continue;
+    if (const auto number = read_short_statement(text, last + word.size())) {
       found = Found{*number, last, "in a later correction"};
     }
   }
@@ -294,12 +384,22 @@ bool is_denied(std::string_view text, const NumberAt& number) {
   return ends_with_word(before, {"not"}) || before.ends_with("n't") || before.ends_with("不是");
 }
 
+/// The 3 of "\sqrt{3}" and the 2 before it.
+bool is_beside_root(std::string_view text, const NumberAt& number) {
+  std::string_view before = text.substr(0, number.begin);
+  while (!before.empty() && std::string_view(" {(").find(before.back()) != before.npos)
+    before.remove_suffix(1);
+  const std::string_view behind = trim(text.substr(number.end, 10));
+  return before.ends_with("\\sqrt") || before.ends_with("√") || behind.starts_with("\\sqrt") ||
+         behind.starts_with("√") || behind.starts_with("\\pi") || behind.starts_with("π");
+}
+
 /// The last number of text[begin, end) that may be a result.
 std::optional<NumberAt> last_number(std::string_view text, std::size_t begin, std::size_t end) {
   std::optional<NumberAt> last;
   for (auto number = find_number(text, begin, end); number; number = find_number(text, number->end, end)) {
-    const bool passed_over =
-        is_ordinal(text, number->end) || is_label(text, *number) || is_denied(text, *number);
+    const bool passed_over = is_ordinal(text, number->end) || is_label(text, *number) ||
+                             is_denied(text, *number) || is_beside_root(text, *number);
     if (!passed_over) last = number;
   }
   return last;
@@ -460,7 +560,8 @@ std::optional<NumberAt> last_number_in_words(std::string_view text) {
   if (last.empty()) return std::nullopt;
   const std::optional<NumberAt> number =
       find_number_in_words(last.substr(sentence_begin(last, last.size() - 1)));
-  return number && number->value != 1 ? number : std::nullopt;
+  const bool is_half = number && number->value == cpp_rational(1, 2) && last.find("一半") != last.npos;
+  return number && number->value != 1 && !is_half ? number : std::nullopt;
 }
 
 /// The last number of the last sentence that begins "So", "Therefore", "总共" … .
@@ -493,6 +594,17 @@ bool breaks_off(std::string_view text) {
   return end.ends_with("\\boxed");
 }
 
+/// The text without the questions that it ends with: "Shall I explain step 2?"
+std::string_view without_last_questions(std::string_view text) {
+  for (std::string_view rest = trim(text); rest.ends_with('?'); rest = trim(rest)) {
+    rest = rest.substr(0, rest.find_last_not_of("? ") + 1);
+    rest = rest.substr(0, rest.empty() ? 0 : sentence_begin(rest, rest.size() - 1));
+    if (!find_number(rest, 0, rest.size())) break;
+    text = rest;
+  }
+  return text;
+}
+
 /// The text without GSM8K's "<<4*26=104>>", which repeat the computation that they stand in.
 std::string remove_calculations(std::string_view text) {
   std::string kept;
@@ -507,19 +619,11 @@ std::string remove_calculations(std::string_view text) {
 }
 
 NumberAnswer to_number_answer(const Found& found) {
-  if (found.doubtful) return {std::nullopt, found.number.value.str(), "two values are given at once"};
+  if (!found.unusable.empty()) return {std::nullopt, found.said, std::string(found.unusable)};
   return {to_number(found.number), found.number.value.str(), found.why};
 }
 
-}  // namespace
-
-std::optional<Number> parse_number(std::string_view text) {
-  const std::string normal = normalize_answer(text);
-  const std::optional<NumberAt> number = read_single(trim(normal));
-  return number ? std::optional(to_number(*number)) : std::nullopt;
-}
-
-NumberAnswer extract_number(std::string_view answer, std::string_view question) {
+NumberAnswer extract_from(std::string_view answer, std::string_view question) {
   const std::string text = normalize_answer(remove_calculations(answer));
   const std::string lower = to_lower(text);
   if (trim(text).empty()) return {std::nullopt, "", "nothing was written outside the thinking"};
@@ -531,7 +635,10 @@ NumberAnswer extract_number(std::string_view answer, std::string_view question) 
   if (best) return to_number_answer(*best);
   const std::string_view line = trim(text);
   const bool one_line = line.find('\n') == line.npos;
-  const bool plain = one_line || (line.find('=') == line.npos && !last_bold(text));
+  // "She has 18. To verify: 18 - 12 = 6." is more than a computation.
+  const bool one_sentence =
+      sentence_end(line, 0, line.size()) + 1 >= line.size() || line.find('=') == line.npos;
+  const bool plain = one_line ? one_sentence : line.find('=') == line.npos && !last_bold(text);
   if (const auto whole = read_single(line); plain && whole && line.size() < kMaxTail && whole->begin < 4) {
     NumberAnswer number = to_number_answer({*whole, 0, "the whole answer is a number"});
     number.guessed = !one_line;
@@ -539,11 +646,14 @@ NumberAnswer extract_number(std::string_view answer, std::string_view question) 
   }
   if (is_refusal(lower)) return {std::nullopt, "", "the text says that it cannot answer"};
   if (breaks_off(text)) return {std::nullopt, "", "the text breaks off before it states an answer"};
-  keep_later(best, last_bold(text));
+  const std::string_view told = without_last_questions(text);
+  const std::string told_lower =
+      lower.substr(static_cast<std::size_t>(told.data() - text.data()), told.size());
+  keep_later(best, last_bold(told));
   const GivenNumbers given = given_numbers(question);
-  keep_later(best, last_conclusion(text, lower, given));
-  if (best && best->why == kConclusion) keep_later(best, later_result(text, lower, best->pos));
-  if (const auto number = best ? std::nullopt : last_result(text, given)) {
+  keep_later(best, last_conclusion(told, told_lower, given));
+  if (best && best->why == kConclusion) keep_later(best, later_result(told, told_lower, best->pos));
+  if (const auto number = best ? std::nullopt : last_result(told, given)) {
     best = Found{*number, number->begin, "the last number in the text"};
   }
   if (const auto number = best ? std::nullopt : last_number_in_words(text)) {
@@ -553,6 +663,21 @@ NumberAnswer extract_number(std::string_view answer, std::string_view question) 
   NumberAnswer guess = to_number_answer(*best);
   guess.guessed = true;
   return guess;
+}
+
+}  // namespace
+
+std::optional<Number> parse_number(std::string_view text) {
+  const std::string normal = normalize_answer(text);
+  const std::optional<NumberAt> number = read_single(trim(normal));
+  return number ? std::optional(to_number(*number)) : std::nullopt;
+}
+
+NumberAnswer extract_number(std::string_view answer, std::string_view question) {
+  const std::string_view first = before_next_question(answer);
+  NumberAnswer stated = extract_from(first, question);
+  const bool is_stated = !stated.guessed && stated.number;
+  return is_stated || first.size() == answer.size() ? stated : extract_from(answer, question);
 }
 
 bool same_number(const Number& said, const Number& expected) {

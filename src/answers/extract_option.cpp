@@ -492,9 +492,7 @@ OptionAnswer to_option_answer(const Chosen& chosen) {
   return {*chosen.options.begin(), letters, chosen.why};
 }
 
-}  // namespace
-
-OptionAnswer extract_option(std::string_view answer, const std::vector<std::string>& options) {
+OptionAnswer extract_from(std::string_view answer, const std::vector<std::string>& options) {
   Reader reader{remove_markup(normalize_answer(answer)), {}, options};
   if (!options_count_options(options)) reader.text = letters_for_counts(reader.text, options.size());
   reader.lower = to_lower(reader.text);
@@ -529,6 +527,15 @@ OptionAnswer extract_option(std::string_view answer, const std::vector<std::stri
   OptionAnswer guess = to_option_answer(*weak);
   guess.guessed = true;
   return guess;
+}
+
+}  // namespace
+
+OptionAnswer extract_option(std::string_view answer, const std::vector<std::string>& options) {
+  const std::string_view first = before_next_question(answer);
+  OptionAnswer stated = extract_from(first, options);
+  const bool is_stated = !stated.guessed && !stated.text.empty();
+  return is_stated || first.size() == answer.size() ? stated : extract_from(answer, options);
 }
 
 }  // namespace touchstone

@@ -358,6 +358,15 @@ std::vector<AnswerMark> find_answer_marks(std::string_view lower) {
   return marks;
 }
 
+std::string_view before_next_question(std::string_view answer) {
+  for (std::size_t end = answer.find('\n'); end != answer.npos; end = answer.find('\n', end + 1)) {
+    for (const std::string_view mark : {"Question:", "Q:", "Human:", "User:", "问题：", "问题:", "问："}) {
+      if (answer.substr(end + 1).starts_with(mark)) return answer.substr(0, end);
+    }
+  }
+  return answer;
+}
+
 bool is_refusal(std::string_view lower) {
   for (const std::string_view phrase : {"cannot be determined",
                                         "cannot determine",

@@ -62,6 +62,10 @@ struct AnswerMark {
 /// ("the answer is not") are left out.
 std::vector<AnswerMark> find_answer_marks(std::string_view lower);
 
+/// What stands before a next question ("Question:", "Q:", "Human:" at the beginning of a later line), which
+/// models that go on and on put to themselves; all of `answer` when there is none.
+std::string_view before_next_question(std::string_view answer);
+
 /// Whether the text says that no answer can be given.
 bool is_refusal(std::string_view lower);
 

@@ -151,6 +151,7 @@ std::optional<cpp_rational> read_mixed_part(Cursor& at) {
     at.pos += kAndAHalf.size();
     return cpp_rational(1, 2);
   }
+  if (at.take("个半")) return cpp_rational(1, 2);
   at.pos = start;
   return std::nullopt;
 }
@@ -558,7 +559,11 @@ std::optional<NumberAt> find_chinese(std::string_view text) {
     const bool idiom = text.substr(i, end - i) == "一" &&
                        (rest.starts_with("共") || rest.starts_with("个人") || rest.starts_with("样"));
     const std::optional<long long> value = chinese_value(text.substr(i, end - i));
-    if (value && !idiom) {
+    if (text.substr(i, end - i) == "一" && rest.starts_with("半")) {
+      last = NumberAt{cpp_rational(1, 2), i, end + kHanBytes, false};
+    } else if (value && (rest.starts_with("个半") || rest.starts_with("年半") || rest.starts_with("天半"))) {
+      last = NumberAt{*value + cpp_rational(1, 2), i, end + 2 * kHanBytes, false};
+    } else if (value && !idiom) {
       const bool negative = i >= kHanBytes && text.substr(i - kHanBytes, kHanBytes) == "负";
       last = NumberAt{cpp_rational(negative ? -*value : *value), i, end, false};
     }

@@ -149,5 +149,79 @@ TEST(AnswersNumber, TheLastOfSeveralStatementsCounts) {
   EXPECT_EQ(read("Answer: **42**\n\nThis took 3 steps and we checked 2 of them."), "42");
 }
 
+TEST(AnswersNumber, HalfIsANumberWhereItIsTheWholeAnswer) {
+  for (const char* half : {"The answer is half.", "The answer is a half.", "So the answer is half an hour.",
+                           "The answer is half of it.", "答案是一半。", "答案是半小时。"}) {
+    EXPECT_EQ(read(half), "1/2") << half;
+  }
+  EXPECT_EQ(read("The answer is half of the 48 = 24."), "24");
+  EXPECT_EQ(read("The answer is half of 48, 24."), "24");
+  EXPECT_EQ(read("The answer is half of 48."), "24");
+  EXPECT_EQ(read("答案是48的一半，即24。"), "24");
+  EXPECT_EQ(read("The answer is half as many, 12."), "12");
+  EXPECT_EQ(read("Half of the 48 eggs are broken, so 24 eggs are left."), "24");
+  EXPECT_EQ(read("The answer is half a million dollars."), "500000");
+  EXPECT_EQ(read("答案是两个半小时。"), "5/2");
+  EXPECT_EQ(read("答案是2个半小时。"), "5/2");
+  for (const char* none : {"He ate half.", "The answer is half past three.", "他吃了一半"}) {
+    EXPECT_NE(read(none), "1/2") << none;
+  }
+}
+
+TEST(AnswersNumber, ARootIsReadWhereItIsExactAndElseIsNoNumber) {
+  EXPECT_EQ(read("\\boxed{\\sqrt{16}}"), "4");
+  EXPECT_EQ(read("\\boxed{2\\sqrt{9}}"), "6");
+  EXPECT_EQ(read("\\boxed{-\\sqrt[3]{27}}"), "-3");
+  EXPECT_EQ(read("\\boxed{\\frac{\\sqrt{4}}{8}}"), "1/4");
+  EXPECT_EQ(read("The answer is $\\sqrt{25}$."), "5");
+  EXPECT_EQ(read("The answer is √16."), "4");
+  EXPECT_EQ(read("\\boxed{\\sqrt{2} \\approx 1.414}"), "707/500");
+  for (const char* none : {"\\boxed{2\\sqrt{3}}", "\\boxed{\\frac{\\sqrt{3}}{2}}", "\\boxed{10\\pi}",
+                           "The answer is $3\\sqrt{2}$", "\\boxed{5x}", "So it is 2\\sqrt{3}."}) {
+    EXPECT_EQ(read(none), "-") << none;
+  }
+  EXPECT_EQ(read("\\boxed{\\sqrt{" + std::string(150, '9') + "}}"), "-");
+}
+
+TEST(AnswersNumber, ABoxOfSeveralNumbersIsNoAnswer) {
+  for (const char* none : {"\\boxed{18, 20}", "\\boxed{18\\text{ or }20}"}) {
+    EXPECT_EQ(read(none), "-") << none;
+  }
+}
+
+TEST(AnswersNumber, TimesAndRatiosAreNotTheirFirstNumber) {
+  EXPECT_EQ(read("The answer is 3:30 pm."), "-");
+  EXPECT_EQ(read("The answer is 1:2."), "-");
+  EXPECT_EQ(read("The answer is 7:00 AM."), "7");
+}
+
+TEST(AnswersNumber, WhatAResultIsComputedFromMayFollowIt) {
+  EXPECT_EQ(read("The answer is 18 = 12 + 6."), "18");
+  EXPECT_EQ(read("\\boxed{17 = 12 + 5}"), "17");
+  EXPECT_EQ(read("\\boxed{(3 + 5) \\times 2}"), "16");
+  EXPECT_EQ(read("\\boxed{\\frac{10+2}{3}}"), "4");
+}
+
+TEST(AnswersNumber, ACorrectionReplacesWhatWasStatedBefore) {
+  for (const char* corrected :
+       {"The answer is 17. Wait, no: 12 + 6 = 18.",
+        "The answer is 17. Wait, I made a mistake: 12 + 6 = 18, so 18.", "The answer is 17... no, 18.",
+        "The answer is 17, sorry, 18.", "The answer is 17. Hmm, once more. 12 + 6 = 18. So it's 18.",
+        "答案是17。等等，重新计算，12+6=18，所以是18。"}) {
+    EXPECT_EQ(read(corrected), "18") << corrected;
+  }
+  EXPECT_EQ(read("The answer is 18. Wait, let me check: 18 - 6 = 12, so 12 are left. Yes."), "18");
+  EXPECT_EQ(read("The answer is 18. Wait, 3 of those were rotten from the start."), "18");
+}
+
+TEST(AnswersNumber, WhatFollowsTheAnswerIsNotTheAnswer) {
+  EXPECT_EQ(read("She has 18 apples. Would you like me to explain step 2 in more detail?"), "18");
+  EXPECT_EQ(read("So she has 18 apples. To verify: 18 - 12 = 6."), "18");
+  EXPECT_EQ(read("The answer is 18.\n\nQuestion: Jane has 4 cats.\nAnswer: The answer is 16."), "18");
+  EXPECT_EQ(read("Let me think.\nQuestion: Jane has 4 cats.\nAnswer: 16"), "16")
+      << "nothing is stated before";
+  EXPECT_EQ(read("Are there 5 or 6?"), "6") << "nothing but a question";
+}
+
 }  // namespace
 }  // namespace touchstone

@@ -164,5 +164,10 @@ TEST(AnswersOption, VerdictsMayBeTrueAndFalse) {
   EXPECT_EQ(read_option("A: No. B: Yes. C: No. D: No."), "B");
 }
 
+TEST(AnswersOption, TheAnswerToANextQuestionDoesNotCount) {
+  EXPECT_EQ(read_option("The answer is B.\n\nQuestion: Who flies?\nA. X\nB. Y\nThe answer is C."), "B");
+  EXPECT_EQ(read_option("Let me see.\nQuestion: Who flies?\nThe answer is C."), "C");
+}
+
 }  // namespace
 }  // namespace touchstone
