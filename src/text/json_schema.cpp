@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "text/json_grammar.h"
+#include "text/schema_overlap.h"
 
 namespace touchstone {
 namespace {
@@ -93,25 +94,26 @@ std::string_view get_string(const json::value& value, std::string_view keyword) 
   return value.get_string();
 }
 
-bool is_whole(const json::value& value) {
-  return value.is_int64() || value.is_uint64() ||
-         (value.is_double() && std::floor(value.get_double()) == value.get_double());
-}
-
 bool has_type(const json::value& value, std::string_view type) {
-  if (type == "null") return value.is_null();
-  if (type == "boolean") return value.is_bool();
-  if (type == "string") return value.is_string();
-  if (type == "object") return value.is_object();
-  if (type == "array") return value.is_array();
-  if (type == "number") return value.is_number();
-  if (type == "integer") return value.is_number() && is_whole(value);
-  refuse("type '" + std::string(type) + "' is none of JSON's");
+  constexpr std::array<std::string_view, 7> kTypes{"null",  "boolean", "string", "object",
+                                                   "array", "number",  "integer"};
+  if (!contains(kTypes, type)) refuse("type '" + std::string(type) + "' is none of JSON's");
+  return has_json_type(value, type);
 }
 
 /// The value as people write it: Boost's own form of 0.1 is 1E-1.
 std::string write_value(const json::value& value) {
-  if (value.is_double()) return fmt::format("{}", value.get_double());
+  if (value.is_double()) {
+    constexpr double kBeyondIntegers = 9.2e18;
+    constexpr std::ptrdiff_t kExactDigits = 15;
+    std::string number = fmt::format("{}", value.get_double());
+    const auto digits = std::count_if(number.begin(), std::find(number.begin(), number.end(), 'e'),
+                                      [](char c) { return c >= '0' && c <= '9'; });
+    // Of a whole number of so many digits only the first were kept.
+    if (std::abs(value.get_double()) > kBeyondIntegers && digits > kExactDigits)
+      refuse("value " + number + " is too large to be repeated exactly");
+    return number;
+  }
   std::string text;
   if (const json::array* array = value.if_array()) {
     for (const json::value& element : *array) text += (text.empty() ? "" : ",") + write_value(element);
@@ -125,6 +127,15 @@ std::string write_value(const json::value& value) {
     return "{" + text + "}";
   }
   return json::serialize(value);
+}
+
+/// A value that two parts accept is one that oneOf does not.
+void refuse_overlap(const json::value& root, const json::array& parts) {
+  const auto overlap = find_overlap(root, parts);
+  if (!overlap) return;
+  throw Error(fmt::format("parts {} and {} of the schema's oneOf may accept the same value",
+                          overlap->first + 1, overlap->second + 1),
+              "use anyOf, or tell them apart by types, bounds, or the values of a required property");
 }
 
 class SchemaCompiler {
@@ -170,6 +181,7 @@ void allow_only(const json::object& schema, const Keywords& keywords, const std:
   for (const auto& entry : schema) {
     const std::string_view keyword = entry.key();
     if (contains(keywords, keyword) || contains(kAnnotations, keyword)) continue;
+    if (keyword == "uniqueItems" && entry.value() == json::value(false)) continue;  // asserts nothing
     refuse("keyword '" + std::string(keyword) + "' is not supported" + beside);
   }
 }
@@ -202,6 +214,8 @@ void SchemaCompiler::fill_rule(std::int32_t rule, const json::value& schema, int
   if (schema.is_bool()) refuse("part 'false' lets nothing be written");
   if (!schema.is_object()) refuse("parts must be objects or booleans");
   const json::object& object = schema.get_object();
+  // It would be what "#" means in the references below it.
+  if (&schema != &root_ && object.contains("$id")) refuse("keyword '$id' is supported at its root only");
 
   using Keyword = std::array<std::string_view, 1>;
   if (const json::value* reference = find(object, "$ref")) {
@@ -214,6 +228,7 @@ void SchemaCompiler::fill_rule(std::int32_t rule, const json::value& schema, int
     allow_only(object, Keyword{keyword}, " beside '" + std::string(keyword) + "'");
     const json::array& parts = get_array(*schemas, keyword);
     if (keyword == "allOf" && parts.size() > 1) refuse("keyword 'allOf' is supported with one part only");
+    if (keyword == "oneOf") refuse_overlap(root_, parts);
     return add_alternatives(parts, depth, start, end);
   }
   if (object.contains("enum") || object.contains("const")) return add_values(object, start, end);

@@ -11,10 +11,11 @@ namespace touchstone {
 /// the grammar. Properties come in the schema's order; those that it does not name only where
 /// additionalProperties says so, or where it names none. White space is at most one space or one line break
 /// with 20 spaces. Numbers have at most 15 digits before and behind the point. Understood: type, enum, const,
-/// anyOf, oneOf (as anyOf), allOf of one, $ref to places in the schema, $defs, definitions; properties,
-/// required, additionalProperties; items, prefixItems, minItems, maxItems; minLength, maxLength; minimum,
-/// maximum, exclusiveMinimum, exclusiveMaximum; words that assert nothing are passed over. Throws Error
-/// naming any other keyword, or what contradicts itself.
+/// anyOf, oneOf of parts that plainly accept no value in common (text/schema_overlap.h), allOf of one, $ref
+/// to places in the schema, $defs, definitions; properties, required, additionalProperties; items,
+/// prefixItems, minItems, maxItems; minLength, maxLength; minimum, maximum, exclusiveMinimum,
+/// exclusiveMaximum; words that assert nothing are passed over. Throws Error naming any other keyword, or
+/// what contradicts itself.
 Grammar compile_json_schema(const boost::json::value& schema);
 
 /// The same as a rule of a grammar that has those of JSON, and is not finished.

@@ -255,6 +255,11 @@ TEST(JsonSchemaGrammar, WhatItDoesNotUnderstandIsRefusedByName) {
   EXPECT_THAT(refusal(R"({"enum":[1],"type":"float"})"), HasSubstr("'float'"));
   EXPECT_THAT(refusal(R"({"type":7})"), HasSubstr("'type'"));
   EXPECT_THAT(refusal(R"({"enum":[]})"), HasSubstr("'enum'"));
+  EXPECT_THAT(refusal(R"({"const":12345678901234567890123})"), HasSubstr("exactly"));
+  EXPECT_THAT(refusal(R"({"type":"array","uniqueItems":true})"), HasSubstr("'uniqueItems'"));
+  EXPECT_EQ(refusal(R"({"type":"array","uniqueItems":false})"), "accepted");
+  EXPECT_EQ(refusal(R"({"$id":"urn:a","type":"null"})"), "accepted");
+  EXPECT_THAT(refusal(R"({"items":{"$id":"urn:a","type":"null"}})"), HasSubstr("'$id'"));
   EXPECT_THAT(refusal(R"({"required":["a"],"additionalProperties":false})"), HasSubstr("'a'"));
   EXPECT_THAT(refusal(R"([])"), HasSubstr("objects or booleans"));
   EXPECT_THAT(refusal(R"({"type":"object","properties":{"a":false},"required":["a"]})"),
@@ -262,6 +267,63 @@ TEST(JsonSchemaGrammar, WhatItDoesNotUnderstandIsRefusedByName) {
   json::value nested = true;
   for (int i = 0; i < 500; ++i) nested = json::object{{"items", nested}};
   EXPECT_THROW(compile_json_schema(nested), Error);
+}
+
+TEST(JsonSchemaGrammar, PartsOfOneOfThatMayAcceptTheSameValueAreRefused) {
+  const auto is_refused = [](const std::string& parts) {
+    try {
+      compile_json_schema(json::parse(R"({"$defs":{"a":{"type":"null"}},"oneOf":[)" + parts + "]}"));
+    } catch (const Error& error) {
+      EXPECT_THAT(error.what(), HasSubstr("parts 1 and 2 of the schema's oneOf")) << parts;
+      return true;
+    }
+    return false;
+  };
+  const auto object = [](const std::string& properties, const std::string& more) {
+    return R"({"type":"object","properties":)" + properties + more + "}";
+  };
+  const std::string needs_k = R"(,"required":["k"])";
+  for (
+      const std::string& parts : std::vector<std::string>{
+          R"({"type":"integer"},{"type":"number"})",
+          R"({"const":1},{"const":1.0})",
+          R"(true,{"type":"string"})",
+          R"({"enum":["a","b"]},{"type":"string","maxLength":1})",
+          R"({"minimum":3},{"type":"string"})",
+          R"({"$ref":"#/$defs/a"},{"type":["null","string"]})",
+          R"({"type":"number","maximum":3},{"type":"number","minimum":3})",
+          R"({"type":"array","items":{"type":"null"}},{"type":"array","items":{"type":"string"}})",
+          R"({"oneOf":[{"type":"integer"},{"type":"null"}]},{"anyOf":[{"type":"number"},{"type":"string"}]})",
+          object(R"({"k":{"const":1}})", "") + "," + object(R"({"k":{"const":2}})", needs_k),
+          object(R"({"k":{"type":"null"}})", needs_k + R"(,"additionalProperties":true)") + "," +
+              object(R"({"l":{"type":"null"}})", R"(,"required":["l"])"),
+      }) {
+    EXPECT_TRUE(is_refused(parts)) << parts;
+  }
+  for (const std::string& parts : std::vector<std::string>{
+           R"({"$ref":"#/$defs/a"},{"type":"string"})",
+           R"({"const":{"k":1}},{"const":{"k":2}})",
+           R"({"enum":[1,2]},{"type":"integer","minimum":3})",
+           object(R"({"k":{"const":1}})", needs_k) + "," + object(R"({"k":{"const":2}})", needs_k),
+           object(R"({"k":{"type":"null"}})", needs_k) + "," +
+               object(R"({"l":{"type":"null"}})", R"(,"required":["l"])"),
+       }) {
+    EXPECT_FALSE(is_refused(parts)) << parts;
+  }
+}
+
+TEST(JsonSchemaGrammar, ManyPartsOfOneOfAreRefusedInTime) {
+  json::array parts;
+  for (int i = 0; i < 3000; ++i) parts.push_back(json::object{{"const", i}});
+  EXPECT_THROW(compile_json_schema(json::object{{"oneOf", parts}}), Error);
+}
+
+TEST(JsonSchemaGrammar, ACharacterOutsideTheBasicPlaneIsOneAndNeverASurrogatePair) {
+  const std::string one = R"({"type":"string","maxLength":1})";
+  EXPECT_TRUE(allows(one, "\"😀\""));
+  EXPECT_FALSE(allows(one, "\"😀😀\""));
+  EXPECT_FALSE(allows(one, R"("\ud83d\ude00")"));
+  EXPECT_FALSE(allows(R"({"type":"string","minLength":2})", "\"😀\""));
 }
 
 TEST(ToolCallGrammar, ArgumentsOfAllItsCallsParseAndValidate) {

@@ -53,6 +53,9 @@ inline const std::vector<std::string>& schemas() {
       R"({"properties":{"a":{"type":"integer"}},"required":["a"]})",
       R"(true)",
       R"({})",
+      R"({"oneOf":[{"type":"number","exclusiveMaximum":3},{"type":"number","minimum":3}]})",
+      R"({"oneOf":[{"enum":[1,"a"]},{"type":"string","minLength":2},{"type":"integer","minimum":2}]})",
+      R"({"$defs":{"a":{"type":"object","properties":{"k":{"const":"a"}},"required":["k"]},"u":{"oneOf":[{"$ref":"#/$defs/a"},{"type":"object","properties":{"k":{"const":"b"},"n":{"$ref":"#/$defs/u"}},"required":["k"]}]}},"$ref":"#/$defs/u"})",
   };
   return list;
 }
@@ -100,18 +103,19 @@ inline bool accepts(const boost::json::value& root, const boost::json::value& sc
   namespace json = boost::json;
   if (schema.is_bool()) return schema.as_bool();
   const json::object& s = schema.as_object();
-  const auto any = [&](const char* key) {
+  const auto count_accepting = [&](const char* key) {
     const json::array& parts = s.at(key).as_array();
-    return std::any_of(parts.begin(), parts.end(),
-                       [&](const json::value& part) { return accepts(root, part, value); });
+    return std::count_if(parts.begin(), parts.end(),
+                         [&](const json::value& part) { return accepts(root, part, value); });
   };
   if (s.contains("$ref")) {
     json::error_code error;
     const std::string pointer(s.at("$ref").as_string().subview(1));
     return accepts(root, *root.find_pointer(pointer, error), value);
   }
+  if (s.contains("oneOf") && count_accepting("oneOf") > 1) return false;
   for (const char* key : {"anyOf", "oneOf", "allOf"}) {
-    if (s.contains(key) && !any(key)) return false;
+    if (s.contains(key) && count_accepting(key) == 0) return false;
   }
   if (s.contains("const") && s.at("const") != value) return false;
   if (s.contains("enum")) {
