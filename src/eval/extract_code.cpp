@@ -57,9 +57,10 @@ std::optional<Fence> opening_fence(std::string_view line) {
     while (end < line.size() && line[end] == mark[0]) ++end;
     const std::string_view info = trim(line.substr(end));
     const bool plain = std::all_of(info.begin(), info.end(), [](char c) {
-      return is_letter(c) || is_digit(c) || std::string_view("+-#._{}= \"").find(c) != std::string_view::npos;
+      return is_letter(c) || is_digit(c) ||
+             std::string_view("+-#._{}:/= \"").find(c) != std::string_view::npos;
     });
-    const std::string_view word = info.substr(0, info.find_first_of(" {"));
+    const std::string_view word = info.substr(0, info.find_first_of(" {:"));
     if (plain && (at == indentation(line) || word.size() == info.size())) {
       return Fence{at == indentation(line) ? at : 0, end - at, mark[0], to_lower(word)};
     }
@@ -74,7 +75,7 @@ bool closes(std::string_view line, const Fence& fence, std::string_view& rest) {
   while (marks < text.size() && text[text.size() - 1 - marks] == fence.mark) ++marks;
   if (marks < fence.length) return false;
   rest = text.substr(0, text.size() - marks);
-  return true;
+  return rest.find(std::string(fence.length, fence.mark)) == rest.npos;  // "# see ```abs```" does not
 }
 
 std::size_t count(std::string_view text, std::string_view mark) {
@@ -277,6 +278,13 @@ CodeAnswer from_blocks(const std::vector<Block>& blocks, std::string_view prompt
   const Block* chosen = choose_block(blocks, entry_point);
   if (chosen != nullptr) {
     code.attempts = {chosen->text, dedent(chosen->text)};
+    // Where it does not compile: an earlier one that does, else what is left of it without prose or a line
+    // that was cut off.
+    for (auto block = blocks.rbegin(); block != blocks.rend(); ++block) {
+      if (&*block != chosen && is_python(*block) && defines(block->text, entry_point))
+        code.attempts.push_back(dedent(block->text));
+    }
+    for (std::string& shorter : unfenced(dedent(chosen->text))) code.attempts.push_back(std::move(shorter));
     code.why = chosen->closed ? "a code block" : "a code block that is not closed";
   } else {
     const auto python = std::find_if(blocks.rbegin(), blocks.rend(), is_python);

@@ -64,8 +64,9 @@ struct CheckedProgram {
   std::string preamble;  // what precedes the function in its prompt: imports, helpers; may not parse
   std::vector<std::string>
       helpers;  // other blocks of the answer: only their imports and definitions are used
-  std::vector<std::string> attempts;  // readings of the answer, best first; the first that parses and defines
-                                      // entry_point is run
+  // Readings of the answer, best first; the first that parses and defines entry_point is run. What fails
+  // behind the function (the answer's own examples) does not count against it.
+  std::vector<std::string> attempts;
   std::string entry_point;
   std::string judge_preamble;  // run beside the test, which may use its helpers (the prompt); may not parse
   std::string test;            // defines check(candidate), or asserts

@@ -194,9 +194,9 @@ def choose(attempts, entry_point):
             why = why or 'the code does not compile: ' + describe(error)
             continue
         if entry_point in defined_names(tree.body):
-            return code, ''
+            return text, code, ''
         why = why or 'the code does not define ' + entry_point
-    return None, why
+    return None, None, why
 
 def run_helpers(texts, entry_point, space):
     keep = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
@@ -214,7 +214,7 @@ def run_helpers(texts, entry_point, space):
                 pass
 
 def load(job):
-    code, why = choose(job['attempts'], job['entry_point'])
+    text, code, why = choose(job['attempts'], job['entry_point'])
     if code is None:
         return None, why
     space = {'__name__': 'answer', '__builtins__': builtins}
@@ -223,12 +223,16 @@ def load(job):
     except Exception:
         pass
     run_helpers(job['helpers'], job['entry_point'], space)
+    space.pop(job['entry_point'], None)
     try:
         exec(code, space)
-    except SystemExit:
-        return None, 'the code exits while it is loaded'
     except BaseException as error:
-        return None, 'the code raises while it is loaded: ' + describe(error)
+        if not callable(space.get(job['entry_point'])):
+            if isinstance(error, SystemExit):
+                return None, 'the code exits while it is loaded'
+            return None, 'the code raises while it is loaded: ' + describe(error)
+        # Behind the function its own examples failed or asked for input; helpers may follow them.
+        run_helpers([text], job['entry_point'], space)
     function = space.get(job['entry_point'])
     return (function, '') if callable(function) else (None, job['entry_point'] + ' is not a function')
 
