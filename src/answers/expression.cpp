@@ -11,8 +11,8 @@ namespace {
 using boost::multiprecision::cpp_int;
 using boost::multiprecision::cpp_rational;
 
-constexpr int kMostDepth = 16;
-constexpr std::size_t kMostBytes = 200;                                    // nobody leaves more uncomputed
+constexpr int kMostBrackets = 16;
+constexpr std::size_t kMostComputed = 200;                                 // nobody leaves more uncomputed
 const cpp_int kMostRooted = boost::multiprecision::pow(cpp_int(10), 100);  // more would only cost time
 constexpr std::array<std::string_view, 2> kRoots = {"\\sqrt", "√"};
 
@@ -94,14 +94,14 @@ class ExpressionReader {
   }
 
   std::optional<cpp_rational> read_factor(int depth) {
-    if (depth > kMostDepth) return std::nullopt;
+    if (depth > kMostBrackets) return std::nullopt;
     for (const std::string_view root : kRoots) {
       if (take(root)) return read_root(depth);
     }
     if (take("(")) return read_rest_of_group(depth, ")");
     skip_spaces();
     const std::optional<NumberAt> number = read_number_at(text_, pos_);
-    if (number && !number->percent && !number->dozens) {
+    if (number && !number->percent && number->group == 1) {
       pos_ = number->end;
       return number->value;
     }
@@ -138,7 +138,7 @@ class ExpressionReader {
 
 std::optional<cpp_rational> read_expression(std::string_view text) {
   text = trim(text);
-  return text.size() <= kMostBytes ? ExpressionReader(text).read_all() : std::nullopt;
+  return text.size() <= kMostComputed ? ExpressionReader(text).read_all() : std::nullopt;
 }
 
 bool has_root(std::string_view text) {

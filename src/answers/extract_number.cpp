@@ -27,7 +27,7 @@ struct Found {
   std::string said = {};           // the text that is none
 };
 
-Number to_number(const NumberAt& at) { return {at.value.str(), at.percent, at.dozens}; }
+Number to_number(const NumberAt& at) { return {at.value.str(), at.percent, at.group}; }
 
 /// Whether only a unit stands here: words, degree signs, exponents, "per", but no other number.
 bool is_unit(std::string_view rest) {
@@ -179,7 +179,8 @@ std::optional<NumberAt> read_tail(std::string_view text, std::size_t begin) {
   if (auto computed = read_stated_computation(tail, start)) return computed;
   if (has_root(tail.substr(start))) return std::nullopt;
   std::optional<NumberAt> number = find_number(tail, start, tail.size());
-  if (!number) number = find_number_in_words(tail.substr(start));
+  if (number) return add_smaller_unit(tail, *number);
+  number = find_number_in_words(tail.substr(start));
   return number;
 }
 
@@ -195,6 +196,10 @@ std::optional<NumberAt> read_box(std::string_view inside) {
   const std::optional<NumberAt> number = read_single(joined);
   if (number) return number;
   const std::size_t equals = joined.rfind('=');
+  if (const auto large = read_number_at(joined, 0); large && equals == joined.npos) {
+    const NumberAt both = add_smaller_unit(joined, *large);
+    if (both.group != large->group) return both;
+  }
   const auto left = equals != joined.npos ? read_number_at(joined, 0) : std::nullopt;
   if (left && trim(std::string_view(joined).substr(left->end, equals - left->end)).empty()) return left;
   const auto value = read_expression(std::string_view(joined).substr(equals == joined.npos ? 0 : equals + 1));
@@ -623,7 +628,7 @@ NumberAnswer to_number_answer(const Found& found) {
   return {to_number(found.number), found.number.value.str(), found.why};
 }
 
-NumberAnswer extract_from(std::string_view answer, std::string_view question) {
+NumberAnswer read_number_answer(std::string_view answer, std::string_view question) {
   const std::string text = normalize_answer(remove_calculations(answer));
   const std::string lower = to_lower(text);
   if (trim(text).empty()) return {std::nullopt, "", "nothing was written outside the thinking"};
@@ -675,17 +680,19 @@ std::optional<Number> parse_number(std::string_view text) {
 
 NumberAnswer extract_number(std::string_view answer, std::string_view question) {
   const std::string_view first = before_next_question(answer);
-  NumberAnswer stated = extract_from(first, question);
+  NumberAnswer stated = read_number_answer(first, question);
   const bool is_stated = !stated.guessed && stated.number;
-  return is_stated || first.size() == answer.size() ? stated : extract_from(answer, question);
+  return is_stated || first.size() == answer.size() ? stated : read_number_answer(answer, question);
 }
 
 bool same_number(const Number& said, const Number& expected) {
   if (said.value == expected.value) return true;
-  if (said.dozens != expected.dozens) {
-    const auto in_dozens = [](const Number& number) { return cpp_rational(number.value) / 12; };
-    return said.dozens ? in_dozens(said) == cpp_rational(expected.value)
-                       : in_dozens(expected) == cpp_rational(said.value);
+  if (said.group != expected.group) {
+    const auto in_groups = [](const Number& number) {
+      return cpp_rational(cpp_rational(number.value) / number.group);
+    };
+    return (said.group > 1 && in_groups(said) == cpp_rational(expected.value)) ||
+           (expected.group > 1 && in_groups(expected) == cpp_rational(said.value));
   }
   if (said.percent == expected.percent) return false;
   const auto as_fraction = [](const Number& number) {

@@ -12,7 +12,7 @@ namespace touchstone {
 struct Number {
   std::string value;
   bool percent = false;  // "80%": may stand for 80 or for 4/5
-  bool dozens = false;   // "2 dozen": the value is 24, and it may stand for 2
+  int group = 1;  // "2 dozen": 12, and the value 24, which may stand for 2; "2 hours 30 minutes": 60, 150
 };
 
 /// `text` as one number and nothing else but its unit, currency, or LaTeX around it. Nothing when it is not
@@ -31,7 +31,7 @@ struct NumberAnswer {
 /// Of several numbers in a concluding sentence, those that `question` gives are the less likely.
 NumberAnswer extract_number(std::string_view answer, std::string_view question = {});
 
-/// Whether the two say the same: exactly equal, or equal when "%" or "dozen" is read either way.
+/// Whether the two say the same: exactly equal, or equal when "%", "dozen" or two units are read either way.
 bool same_number(const Number& said, const Number& expected);
 
 }  // namespace touchstone

@@ -492,7 +492,7 @@ OptionAnswer to_option_answer(const Chosen& chosen) {
   return {*chosen.options.begin(), letters, chosen.why};
 }
 
-OptionAnswer extract_from(std::string_view answer, const std::vector<std::string>& options) {
+OptionAnswer read_option_answer(std::string_view answer, const std::vector<std::string>& options) {
   Reader reader{remove_markup(normalize_answer(answer)), {}, options};
   if (!options_count_options(options)) reader.text = letters_for_counts(reader.text, options.size());
   reader.lower = to_lower(reader.text);
@@ -533,9 +533,9 @@ OptionAnswer extract_from(std::string_view answer, const std::vector<std::string
 
 OptionAnswer extract_option(std::string_view answer, const std::vector<std::string>& options) {
   const std::string_view first = before_next_question(answer);
-  OptionAnswer stated = extract_from(first, options);
+  OptionAnswer stated = read_option_answer(first, options);
   const bool is_stated = !stated.guessed && !stated.text.empty();
-  return is_stated || first.size() == answer.size() ? stated : extract_from(answer, options);
+  return is_stated || first.size() == answer.size() ? stated : read_option_answer(answer, options);
 }
 
 }  // namespace touchstone

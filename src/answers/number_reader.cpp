@@ -318,12 +318,62 @@ std::optional<NumberAt> read_number_at(std::string_view text, std::size_t pos) {
     }
   }
   read_scale(at, *value, currency);
-  number.dozens = take_dozens(at);
-  if (number.dozens) value = *value * kDozen;
+  if (take_dozens(at)) {
+    number.group = kDozen;
+    value = *value * kDozen;
+  }
   number.percent = take_percent(at);
   number.end = at.pos;
   const bool negative_word = !negative && negated_in_words(text, pos, number.begin);
   number.value = negative || negative_word ? cpp_rational(-*value) : *value;
+  return number;
+}
+
+NumberAt add_smaller_unit(std::string_view text, const NumberAt& number) {
+  struct Units {
+    std::string_view large, small;
+    int group;
+  };
+  constexpr std::array<Units, 8> kUnits = {{{"hour", "minute", 60},
+                                            {"minute", "second", 60},
+                                            {"day", "hour", 24},
+                                            {"week", "day", 7},
+                                            {"year", "month", 12},
+                                            {"feet", "inch", 12},
+                                            {"foot", "inch", 12},
+                                            {"dollar", "cent", 100}}};
+  constexpr std::array<Units, 2> kHan = {{{"小时", "分", 60}, {"分钟", "秒", 60}}};
+  const auto read = [&](const Units& units, std::size_t pos, bool han) -> std::optional<NumberAt> {
+    Cursor at{text, pos};
+    while (!han && is_letter(at.peek())) ++at.pos;  // "s"
+    at.skip_spaces();
+    if (at.take(",")) at.skip_spaces();
+    if (at.take("and ") || at.take("又")) at.skip_spaces();
+    const std::optional<NumberAt> small = is_digit(at.peek()) ? read_number_at(text, at.pos) : std::nullopt;
+    if (!small || small->value >= units.group || small->percent || small->group != 1) return std::nullopt;
+    at.pos = small->end;
+    at.skip_spaces();
+    if (!at.take(units.small)) return std::nullopt;
+    return NumberAt{.value = number.value * units.group + small->value,
+                    .begin = number.begin,
+                    .end = at.pos,
+                    .group = units.group};
+  };
+  if (number.percent || number.group != 1 || number.value < 0) return number;
+  Cursor at{text, number.end};
+  at.skip_spaces();
+  const bool dollars = number.begin < text.size() && text[number.begin] == '$';
+  if (dollars) {
+    if (const auto both = read(kUnits.back(), at.pos, true)) return *both;
+  }
+  for (const Units& units : kUnits) {
+    if (!text.substr(at.pos).starts_with(units.large)) continue;
+    if (const auto both = read(units, at.pos + units.large.size(), false)) return *both;
+  }
+  for (const Units& units : kHan) {
+    if (!text.substr(at.pos).starts_with(units.large)) continue;
+    if (const auto both = read(units, at.pos + units.large.size(), true)) return *both;
+  }
   return number;
 }
 
@@ -420,7 +470,7 @@ std::optional<NumberAt> find_english(std::string_view lower) {
   std::size_t begin = 0;
   std::size_t end = 0;
   const auto keep = [&](const cpp_rational& value) {
-    NumberAt number{.value = value, .begin = begin, .end = end, .dozens = sum.dozens};
+    NumberAt number{.value = value, .begin = begin, .end = end, .group = sum.dozens ? kDozen : 1};
     const bool follows = last && trim(lower.substr(last->end, begin - last->end)) == "minus";  // subtracts
     if (!follows && negated_in_words(lower, begin, number.begin)) number.value = -value;
     last = number;

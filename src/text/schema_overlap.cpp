@@ -15,8 +15,9 @@ namespace json = boost::json;
 // Parts of schemas that are looked at before what is left counts as overlapping: references may lead in
 // circles, and there is a comparison for each pair of alternatives.
 constexpr std::int64_t kMostLooks = 1'000'000;
-constexpr int kMostDepth = 32;
-constexpr std::array<std::string_view, 6> kTypes{"null", "boolean", "string", "number", "object", "array"};
+constexpr int kMostReferences = 32;
+constexpr std::array<std::string_view, 6> kDistinctTypes{"null",   "boolean", "string",
+                                                         "number", "object",  "array"};
 
 const json::value* find_keyword(const json::object& schema, std::string_view keyword) {
   const auto found = schema.find(keyword);
@@ -107,7 +108,7 @@ class OverlapFinder {
   bool may_match(const json::value& written, const json::value& reader, int depth) {
     const json::value* out = resolve(written);
     const json::value* in = resolve(reader);
-    if (out == nullptr || in == nullptr || depth > kMostDepth || !spend(1)) return true;
+    if (out == nullptr || in == nullptr || depth > kMostReferences || !spend(1)) return true;
     if (!out->is_object() || !in->is_object()) return true;
     const json::object& from = out->get_object();
     const json::object& by = in->get_object();
@@ -126,7 +127,7 @@ class OverlapFinder {
       return std::any_of(values.begin(), values.end(),
                          [&](const json::value* value) { return may_accept(*other, *value, depth + 1); });
     }
-    return std::any_of(kTypes.begin(), kTypes.end(), [&](std::string_view type) {
+    return std::any_of(kDistinctTypes.begin(), kDistinctTypes.end(), [&](std::string_view type) {
       return allows_type(from, type) && allows_type(by, type) && may_match_as(type, from, by, depth);
     });
   }
@@ -139,7 +140,7 @@ class OverlapFinder {
 
   const json::value* resolve(const json::value& schema) const {
     const json::value* at = &schema;
-    for (int step = 0; step < kMostDepth; ++step) {
+    for (int step = 0; step < kMostReferences; ++step) {
       const json::value* reference = at->is_object() ? find_keyword(at->get_object(), "$ref") : nullptr;
       if (reference == nullptr) return at;
       if (!reference->is_string() || !reference->get_string().starts_with('#')) return nullptr;
@@ -197,7 +198,7 @@ class OverlapFinder {
   /// Whether `schema` may accept the value.
   bool may_accept(const json::value& schema, const json::value& value, int depth) {
     const json::value* target = resolve(schema);
-    if (target == nullptr || !target->is_object() || depth > kMostDepth || !spend(1)) return true;
+    if (target == nullptr || !target->is_object() || depth > kMostReferences || !spend(1)) return true;
     const json::object& object = target->get_object();
     if (const json::array* parts = alternatives_of(object)) {
       return std::any_of(parts->begin(), parts->end(),
@@ -209,7 +210,7 @@ class OverlapFinder {
       return std::any_of(values.begin(), values.end(),
                          [&](const json::value* other) { return equal_values(value, *other); });
     }
-    const bool typed = std::any_of(kTypes.begin(), kTypes.end(), [&](std::string_view type) {
+    const bool typed = std::any_of(kDistinctTypes.begin(), kDistinctTypes.end(), [&](std::string_view type) {
       return has_json_type(value, type) && allows_type(object, type);
     });
     if (!typed) return false;

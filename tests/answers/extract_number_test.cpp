@@ -107,6 +107,24 @@ TEST(AnswersNumber, DozensAreTwelvesOrAreCounted) {
   EXPECT_FALSE(same_number(*parse_number("2 dozen"), *parse_number("12")));
 }
 
+TEST(AnswersNumber, TwoUnitsMakeOneNumberInEither) {
+  const auto says = [](const std::string& answer, const char* expected) {
+    const NumberAnswer said = extract_number(answer);
+    return said.number && same_number(*said.number, *parse_number(expected));
+  };
+  for (const char* hours : {"The answer is 2 hours and 30 minutes.", "答：需要2小时30分钟。",
+                            "\\boxed{2\\text{ hours }30\\text{ minutes}}"}) {
+    EXPECT_TRUE(says(hours, "150")) << hours;
+    EXPECT_TRUE(says(hours, "2.5")) << hours;
+    EXPECT_FALSE(says(hours, "2")) << hours;
+    EXPECT_FALSE(says(hours, "30")) << hours;
+  }
+  EXPECT_TRUE(says("The answer is $5 and 50 cents.", "5.5"));
+  EXPECT_TRUE(says("The answer is 5 feet 6 inches.", "66"));
+  EXPECT_TRUE(says("The answer is 2 hours and 3 breaks.", "2"));
+  EXPECT_TRUE(says("The answer is 2 hours.", "2"));
+}
+
 TEST(AnswersNumber, ABoxMayHoldAComputation) {
   EXPECT_EQ(read("\\boxed{8 \\times 10}"), "80");
   EXPECT_EQ(read("\\boxed{50 - 2 \\cdot 4 + 6}"), "48");
