@@ -338,8 +338,8 @@ std::string_view words_before(const Reader& reader, std::size_t pos) {
 /// mention's end for other mentions.
 std::size_t skip_label(const Reader& reader, const Mention& mention) {
   const std::string_view lower = reader.lower;
-  const std::size_t line = lower.rfind('\n', mention.begin) + 1;
-  const bool begins = lower.substr(line, mention.begin - line).find_first_not_of(" ([-#>") == lower.npos;
+  const std::size_t left = lower.substr(0, mention.begin).find_last_not_of(" ([-#>");
+  const bool begins = left == lower.npos || lower[left] == '\n';
   std::size_t pos = mention.end;
   if (!begins || pos >= lower.size() || std::string_view(".):]").find(lower[pos]) == kNone) return pos;
   pos = std::min(lower.find_first_not_of(' ', pos + 1), lower.size());
@@ -375,7 +375,8 @@ void judge_mention(const Reader& reader, Mention& mention) {
   const std::string_view right = trim(std::string_view(reader.text).substr(mention.end));
   const bool alone = !left.empty() && std::string_view(".!?").find(left.back()) != kNone &&
                      (right.empty() || right == "." || right == "!");
-  const bool corrects = ends_with_word(to_lower(left), {"actually,", "actually", "wait,", "no,", "sorry,"});
+  const std::string_view lower_left = std::string_view(reader.lower).substr(0, mention.begin);
+  const bool corrects = ends_with_word(trim(lower_left), {"actually,", "actually", "wait,", "no,", "sorry,"});
   mention.affirmed = verdict_after || verdict_before || alone || corrects;
 }
 
@@ -424,12 +425,11 @@ std::vector<Mention> find_mentions(const Reader& reader) {
   return mentions;
 }
 
-/// "Both A and B are correct" affirms both.
-std::set<std::size_t> options_of_list(const std::vector<Mention>& mentions, const Mention& member) {
+/// The options of the list that ends with mentions[last]: "Both A and B are correct" affirms both.
+std::set<std::size_t> options_of_list(const std::vector<Mention>& mentions, std::size_t last) {
   std::set<std::size_t> options;
-  for (const Mention& mention : mentions) {
-    if (mention.list == member.list) options.insert(mention.option);
-  }
+  const bool goes_on = last + 1 < mentions.size() && mentions[last + 1].list == mentions[last].list;
+  for (std::size_t i = mentions[last].list; i <= last && !goes_on; ++i) options.insert(mentions[i].option);
   return options;
 }
 
@@ -441,9 +441,9 @@ void read_corrections(const Reader& reader, const std::vector<Mention>& mentions
     const std::size_t at = reader.lower.find(word, best->pos);
     from = std::min(from, at);
   }
-  for (const Mention& mention : mentions) {
-    if (from != kNone && mention.begin > from && mention.affirmed) {
-      keep_later(best, options_of_list(mentions, mention), mention.begin, "in a later correction");
+  for (std::size_t i = 0; i < mentions.size(); ++i) {
+    if (from != kNone && mentions[i].begin > from && mentions[i].affirmed) {
+      keep_later(best, options_of_list(mentions, i), mentions[i].begin, "in a later correction");
     }
   }
 }
@@ -452,9 +452,9 @@ void read_corrections(const Reader& reader, const std::vector<Mention>& mentions
 std::optional<Chosen> read_weak_signs(const Reader& reader, const std::vector<Mention>& mentions,
                                       const std::vector<Line>& lines, bool ends_in_list) {
   std::optional<Chosen> best;
-  for (const Mention& mention : mentions) {
-    if (mention.affirmed)
-      keep_later(best, options_of_list(mentions, mention), mention.begin, "the last letter that is affirmed");
+  for (std::size_t i = 0; i < mentions.size(); ++i) {
+    if (mentions[i].affirmed)
+      keep_later(best, options_of_list(mentions, i), mentions[i].begin, "the last letter that is affirmed");
   }
   if (best) return best;
   if (ends_in_list || is_refusal(reader.lower)) return std::nullopt;

@@ -169,5 +169,11 @@ TEST(AnswersOption, TheAnswerToANextQuestionDoesNotCount) {
   EXPECT_EQ(read_option("Let me see.\nQuestion: Who flies?\nThe answer is C."), "C");
 }
 
+TEST(AnswersOption, AnEndlessListTakesNoMoreThanItsLength) {
+  std::string list;
+  for (int i = 0; i < 100'000; ++i) list += "A or ";
+  EXPECT_EQ(read_option(list + "B are correct"), "-A, B");  // minutes, were it looked through for each letter
+}
+
 }  // namespace
 }  // namespace touchstone
