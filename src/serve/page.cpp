@@ -1,11 +1,13 @@
 #include "serve/page.h"
 
-#include <array>
+#include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "base/resources.h"
 #include "base/sha256.h"
+#include "serve/gzip.h"
 
 namespace touchstone::serve {
 
@@ -19,25 +21,52 @@ constexpr const char* kPolicy =
 
 constexpr std::string_view kFolder = "web/dist";
 
-constexpr std::array<std::pair<std::string_view, const char*>, 8> kTypes = {
-    {{".html", "text/html; charset=utf-8"},
-     {".js", "text/javascript; charset=utf-8"},
-     {".css", "text/css; charset=utf-8"},
-     {".svg", "image/svg+xml"},
-     {".txt", "text/plain; charset=utf-8"},
-     {".woff2", "font/woff2"},
-     {".json", "application/json"},
-     {".png", "image/png"}}};
+struct FileType {
+  std::string_view suffix;
+  const char* content_type;
+  bool packs;  // its bytes get fewer
+};
 
-/// By path: a strong entity tag, which says that files are equal byte for byte (RFC 9110, section 8.8.3).
-std::map<std::string_view, std::string> make_tags() {
-  std::map<std::string_view, std::string> tags;
-  for (const EmbeddedFile& file : embedded_files()) {
-    if (!file.path.starts_with(kFolder)) continue;
-    const std::string_view bytes(file.begin, static_cast<std::size_t>(file.end - file.begin));
-    tags.emplace(file.path, '"' + hash_text(bytes).substr(0, 32) + '"');
+constexpr FileType kTypes[] = {
+    {".html", "text/html; charset=utf-8", true}, {".js", "text/javascript; charset=utf-8", true},
+    {".css", "text/css; charset=utf-8", true},   {".svg", "image/svg+xml", true},
+    {".txt", "text/plain; charset=utf-8", true}, {".woff2", "font/woff2", false},
+    {".json", "application/json", true},         {".png", "image/png", false}};
+
+constexpr FileType kUnknownType{"", "application/octet-stream", false};
+
+/// A file in one coding, with a strong entity tag, which says that bodies are equal byte for byte (RFC 9110,
+/// section 8.8.3).
+struct Encoded {
+  std::string body, tag;
+};
+
+struct PageFile {
+  const char* content_type;
+  Encoded plain;
+  std::optional<Encoded> packed;  // gzip
+};
+
+Encoded with_tag(std::string body) {
+  const std::string hash = hash_text(body).substr(0, 32);
+  return {.body = std::move(body), .tag = '"' + hash + '"'};
+}
+
+/// By path.
+std::map<std::string_view, PageFile> read_files() {
+  std::map<std::string_view, PageFile> files;
+  for (const EmbeddedFile& embedded : embedded_files()) {
+    if (!embedded.path.starts_with(kFolder)) continue;
+    const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const FileType& known) {
+      return embedded.path.ends_with(known.suffix);
+    });
+    if (type == std::end(kTypes)) type = &kUnknownType;
+    const std::string_view bytes(embedded.begin, static_cast<std::size_t>(embedded.end - embedded.begin));
+    PageFile file{.content_type = type->content_type, .plain = with_tag(std::string(bytes)), .packed = {}};
+    if (type->packs) file.packed = with_tag(gzip(bytes));
+    files.emplace(embedded.path, std::move(file));
   }
-  return tags;
+  return files;
 }
 
 /// Whether an If-None-Match names the tag: a list of tags, of which weak ones count as well, or "*".
@@ -55,23 +84,24 @@ bool names_tag(std::string_view list, std::string_view tag) {
 }  // namespace
 
 HttpResponse show_page(const HttpRequest& request) {
-  static const std::map<std::string_view, std::string> tags = make_tags();
-  const std::string path = std::string(kFolder) + (request.path == "/" ? "/index.html" : request.path);
-  const auto file = tags.find(path);
-  if (file == tags.end())
+  static const std::map<std::string_view, PageFile> files = read_files();
+  const auto found = files.find(std::string(kFolder) + (request.path == "/" ? "/index.html" : request.path));
+  if (found == files.end())
     return make_error(404, "invalid_request_error", "there is nothing at " + request.path, {}, "not_found");
-  HttpResponse response{.content_type = "application/octet-stream", .body = {}, .headers = {}};
-  for (const auto& [suffix, type] : kTypes) {
-    if (path.ends_with(suffix)) response.content_type = type;
-  }
+  const PageFile& file = found->second;
+  const bool is_packed = file.packed && prefers_gzip(request.header("accept-encoding"));
+  const Encoded& encoded = is_packed ? *file.packed : file.plain;
+  HttpResponse response{.content_type = file.content_type, .body = {}, .headers = {}};
   response.headers = {{"Content-Security-Policy", kPolicy},
-                      {"ETag", file->second},
+                      {"ETag", encoded.tag},
                       // Names stay the same from one build to the next, so that a browser has to ask again.
                       {"Cache-Control", "no-cache"}};
-  if (names_tag(request.header("if-none-match"), file->second)) {
+  if (file.packed) response.headers.emplace_back("Vary", "Accept-Encoding");
+  if (is_packed) response.headers.emplace_back("Content-Encoding", "gzip");
+  if (names_tag(request.header("if-none-match"), encoded.tag)) {
     response.status = 304;
   } else {
-    response.body = find_embedded(path)->text();
+    response.body = encoded.body;
   }
   return response;
 }
