@@ -48,6 +48,8 @@ struct Response {
 
 /// How an API reads and writes. All but `read` return bytes for the wire.
 struct Dialect {
+  /// What its clients append to a model's name that has no tag; empty: nothing.
+  std::string_view default_tag = {};
   /// Whether the request's model is to be unloaded behind the answer; null: never. Throws RequestError.
   bool (*unloads)(FieldReader& fields) = nullptr;
   /// What a request gets that wants no more than its model loaded, or unloaded; nothing: another request.

@@ -17,6 +17,8 @@ namespace {
 
 using Kind = AnswerBlock::Kind;
 
+constexpr std::string_view kDefaultTag = ":latest";
+
 // ---- a request ----
 
 /// Models can be asked for much that is not there: what would change the answer is refused.
@@ -315,6 +317,7 @@ json::object describe_ollama_model(const LoadedModel& model, std::int32_t max_se
 }
 
 const Dialect kOllamaChat = {
+    .default_tag = ollama::kDefaultTag,
     .unloads = ollama::unloads,
     .answer_load = [](FieldReader& f, const std::string& m) { return ollama::answer_load(f, m, true); },
     .read = ollama::read_chat,
@@ -328,6 +331,7 @@ const Dialect kOllamaChat = {
     .write_stream_error = ollama::write_stream_error};
 
 const Dialect kOllamaGenerate = {
+    .default_tag = ollama::kDefaultTag,
     .unloads = ollama::unloads,
     .answer_load = [](FieldReader& f, const std::string& m) { return ollama::answer_load(f, m, false); },
     .read = ollama::read_generate,

@@ -41,8 +41,12 @@ struct NotLoaded {
   std::optional<Clock::time_point> deadline;
 };
 
-int find_model(const Api& api, const std::string& name) {
-  const int model = api.fleet->find(name);
+/// `tag`: what may stand behind the name as well (Dialect::default_tag).
+int find_model(const Api& api, const std::string& name, std::string_view tag = {}) {
+  int model = api.fleet->find(name);
+  if (model < 0 && name.size() > tag.size() && name.ends_with(tag)) {
+    model = api.fleet->find(name.substr(0, name.size() - tag.size()));
+  }
   if (model >= 0) return model;
   throw RequestError(404, "the model '" + name + "' is not served here; GET /v1/models lists those that are",
                      "model", "model_not_found");
@@ -59,8 +63,8 @@ ModelFleet::Lease find_runner(Api& api, int model, const std::string& name, bool
   throw NotLoaded{model, streams, deadline};
 }
 
-ModelFleet::Lease find_runner(Api& api, const std::string& name) {
-  return find_runner(api, find_model(api, name), name, false, std::nullopt);
+ModelFleet::Lease find_runner(Api& api, const std::string& name, std::string_view tag = {}) {
+  return find_runner(api, find_model(api, name, tag), name, false, std::nullopt);
 }
 
 // ---- what answers at once ----
@@ -235,7 +239,7 @@ void complete(Api& api, const PostCall& call, Reply& reply) {
   const json::object body = parse_body(call.request.body);
   FieldReader fields(body);
   const std::string name = fields.string("model").value_or("");
-  const int model = find_model(api, name);
+  const int model = find_model(api, name, call.dialect->default_tag);
   const auto deadline = find_deadline(call, fields);
   const bool unloads = call.dialect->unloads != nullptr && call.dialect->unloads(fields);
   if (call.dialect->answer_load != nullptr) {
@@ -316,7 +320,8 @@ void show_ollama_model(Api& api, const PostCall& call, Reply& reply) {
   const json::object body = parse_body(call.request.body);
   FieldReader fields(body);
   const auto old_name = fields.string("name");  // what older clients of Ollama call `model`
-  const ModelFleet::Lease runner = find_runner(api, fields.string("model").value_or(old_name.value_or("")));
+  const std::string name = fields.string("model").value_or(old_name.value_or(""));
+  const ModelFleet::Lease runner = find_runner(api, name, call.dialect->default_tag);
   note_unread(fields, reply);
   reply.send(to_response(describe_ollama_model(runner->model(), runner->max_sequence_tokens())));
 }

@@ -216,6 +216,38 @@ TEST(Ollama, AModelIsShownByTheNameThatOlderClientsGive) {
   EXPECT_EQ(shown.header("x-touchstone-ignored"), "");
 }
 
+TEST(Ollama, AModelIsFoundByItsNameWithTheTagThatClientsAppend) {
+  const RunningServer server;
+  const auto status = [&](const std::string& path, const std::string& model) {
+    const std::string body =
+        R"(,"stream":false,"prompt":"hi",)" + kQuestion + R"(,"max_tokens":1,"options":{"num_predict":1}})";
+    return server.ask(post(path, R"({"model":")" + model + '"' + body)).status;
+  };
+  for (const char* path : {"/api/chat", "/api/generate", "/api/show"}) {
+    EXPECT_EQ(status(path, "demo:native:latest"), 200) << path;
+    for (const char* other : {"nothing:latest", ":latest", "demo:native:8b", "demo:native:latest:latest"})
+      EXPECT_EQ(status(path, other), 404) << path << ' ' << other;
+  }
+  for (const char* path : {"/v1/chat/completions", "/v1/completions", "/v1/messages", "/tokenize"})
+    EXPECT_EQ(status(path, "demo:native:latest"), 404) << path;
+  EXPECT_EQ(server.ask(get("/v1/models/demo:native:latest")).status, 404);
+}
+
+TEST(Ollama, AModelWhoseNameHasTheTagIsMeantBeforeTheOneWithout) {
+  std::vector<FleetModel> models(2);
+  models[0].id = "small";
+  models[1].id = "small:latest";
+  for (FleetModel& model : models) {
+    model.load = [] { return load_demo("native"); };
+    model.engine = test_options().runner.engine;
+  }
+  const RunningServer server(std::move(models), test_options());
+  for (const char* name : {"small", "small:latest"}) {
+    const TestResponse loaded = server.ask(post("/api/chat", std::string(R"({"model":")") + name + "\"}"));
+    EXPECT_EQ(loaded.json().at("model"), name);
+  }
+}
+
 // ---- Anthropic ----
 
 TEST(Anthropic, AMessageIsAnsweredAsAChat) {
