@@ -49,7 +49,10 @@ std::string served_name(const std::string& model) {
 }
 
 bool is_same_model(const Checkpoint& a, const Checkpoint& b) {
-  const auto is_same_file = [](const Blob& x, const Blob& y) { return x.mapped && x.mapped == y.mapped; };
+  const auto is_same_file = [](const Blob& x, const Blob& y) {
+    if (x.mapped || y.mapped) return x.mapped == y.mapped;
+    return x.bytes.data() == y.bytes.data() && x.bytes.size() == y.bytes.size();  // embedded
+  };
   return a.config == b.config && a.chat_template == b.chat_template && a.tokenizer_json == b.tokenizer_json &&
          std::equal(a.blobs.begin(), a.blobs.end(), b.blobs.begin(), b.blobs.end(), is_same_file);
 }
@@ -83,6 +86,13 @@ void share_memory(Fleet& fleet, const ServeOptions& options, const EngineOptions
   }
 }
 
+/// Has the model known by this name, too, unless it is already.
+void add_name(serve::FleetModel& model, std::string name) {
+  std::vector<std::string>& others = model.other_ids;
+  const bool is_known = name == model.id || std::find(others.begin(), others.end(), name) != others.end();
+  if (!is_known) others.push_back(std::move(name));
+}
+
 Fleet plan_fleet(const ServeOptions& options, const EngineOptions& engine) {
   const LoadOptions loading{model_options(options.common)};
   Fleet fleet;
@@ -92,8 +102,7 @@ Fleet plan_fleet(const ServeOptions& options, const EngineOptions& engine) {
     const auto same = std::find_if(fleet.checkpoints.begin(), fleet.checkpoints.end(),
                                    [&](const Checkpoint& other) { return is_same_model(other, checkpoint); });
     if (same != fleet.checkpoints.end()) {
-      fleet.models[static_cast<std::size_t>(same - fleet.checkpoints.begin())].other_ids.push_back(
-          served_name(name));
+      add_name(fleet.models[static_cast<std::size_t>(same - fleet.checkpoints.begin())], served_name(name));
       continue;
     }
     fleet.models.push_back(

@@ -728,6 +728,15 @@ TEST(CommandLine, ThePreflightNamesEachPartAndLoadsNothing) {
   EXPECT_THAT(touchstone({"serve", "demo:native", "--preflight"}).out, HasSubstr("keys and values"));
 }
 
+TEST(CommandLine, ThePreflightListsAModelOnceHoweverOftenItIsNamed) {
+  for (const std::string& model : {std::string("demo:native"), kTiny}) {
+    SCOPED_TRACE(model);
+    const auto document = parse_only_document(
+        touchstone({"serve", model, "demo:distilled", model, model, "--preflight", "--json"}));
+    ASSERT_EQ(document.at("models").as_array().size(), 2U);
+  }
+}
+
 TEST(CommandLine, WhatCannotFitIsRefusedWithCommandsThatWould) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "the sanitizer's own memory differs by more than a sequence takes";

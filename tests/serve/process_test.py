@@ -336,6 +336,13 @@ class Serve(unittest.TestCase):
             run = subprocess.run([BINARY, "replay", file], capture_output=True, text=True, timeout=60)
         self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
 
+    def test_a_model_that_is_named_twice_is_served_once(self):
+        connection = self.start("demo:native", "demo:distilled").connect()
+        connection.request("GET", "/v1/models")
+        listed = json.loads(connection.getresponse().read())["data"]
+        connection.close()
+        self.assertEqual([model["id"] for model in listed], ["demo:native", "demo:distilled"])
+
     def test_an_open_door_is_warned_of(self):
         process = self.start("--host", "0.0.0.0")
         self.assertIn("anybody", "".join(process.lines))
