@@ -141,6 +141,11 @@ std::string allowed_origin(const HttpRequest& request, const AccessRules& rules)
 std::optional<HttpResponse> refuse_access(const HttpRequest& request, const AccessRules& rules,
                                           Caller& caller) {
   caller = {};
+  if (rules.checks_host && request.headers.count(boost::beast::http::field::host) == 0) {
+    return make_error(400, "invalid_request_error",
+                      "the Host header is missing; send the address of this server in it", {},
+                      "host_missing");
+  }
   if (rules.checks_host && !is_this_machine(request.header("host"))) {
     return make_error(
         403, "permission_error",

@@ -113,6 +113,15 @@ TEST(Access, ANameOfAnotherMachineIsRefusedWhereNoKeyGuardsTheServer) {
   }
 }
 
+TEST(Access, WhereTheHostIsCheckedARequestWithoutOneIsToldThatItIsMissing) {
+  Caller caller;
+  const auto refusal = refuse_access(make_request({}), {.checks_host = true}, caller);
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->status, 400U);
+  EXPECT_NE(refusal->body.find("the Host header is missing; send"), std::string::npos) << refusal->body;
+  EXPECT_EQ(status_of(make_request({}), {.checks_host = false}), 200U);
+}
+
 TEST(Access, WebPagesNeedLeaveUnlessTheyAreOurs) {
   const AccessRules rules{.allowed_origins = {"https://good.example"}};
   const auto status = [&](const char* origin) {
