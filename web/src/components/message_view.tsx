@@ -57,7 +57,7 @@ function EditForm({ message, onClose }: { message: UserMessage; onClose: () => v
       onKeyDown={(event) => event.key === 'Escape' && !isComposing(event) && close()}
     >
       <textarea
-        aria-label={t('messageLabel')}
+        aria-label={t('editLabel')}
         rows={3}
         dir="auto"
         value={text}

@@ -65,7 +65,8 @@ test('a message that is edited begins a branch, and both can be seen', async ({ 
   await ask(page, 'second');
   const user = page.locator('.message.user');
   await user.first().getByRole('button', { name: 'Edit' }).click();
-  await page.locator('.edit textarea').fill('changed');
+  await page.getByRole('textbox', { name: 'Edit message' }).fill('changed');
+  await expect(composer(page)).toHaveCount(1);
   await page.locator('.edit').getByRole('button', { name: 'Send' }).click();
   await expect(answers(page)).toHaveCount(1);
   await expect(answers(page)).toContainText('You said: changed');
