@@ -27,7 +27,7 @@ import { requestFields } from './parameters.ts';
 import { type Alternative, type Fork, forkAt, newReply, tokenCount } from './reply.ts';
 import { loadAll, onLeaving, remove, save, saveAll } from './storage.ts';
 import { announcement, apiKey, chatModel, noteFailure, settings } from './store.ts';
-import { type Change, joinTabs } from './tabs.ts';
+import { type Change, joinTabs, joinWriters } from './tabs.ts';
 import { isConversation } from './transfer.ts';
 
 const SAVE_EVERY_MS = 400;
@@ -51,6 +51,14 @@ export const streaming = computed(() => shownMessages.value.some(isStreaming));
 
 function isStreaming(message: Message): boolean {
   return message.role === 'assistant' && message.reply.state === 'streaming';
+}
+
+/** The ids of the answers that other tabs write or, until those have been asked, may write. */
+const writtenElsewhere = signal<ReadonlySet<string>>(new Set());
+
+/** Whether another tab writes the answer, which this one has read half of. */
+export function isWrittenElsewhere(message: AssistantMessage): boolean {
+  return message.reply.state === 'interrupted' && writtenElsewhere.value.has(message.id);
 }
 
 let tellTabs: ((change: Change<Conversation>) => void) | undefined;
@@ -129,11 +137,18 @@ function hearTab(change: Change<Conversation>): void {
   else if (hasMore(merged, theirs)) void keep(merged);
 }
 
+/** The ids of the answers that are not complete: the page was closed, or another tab writes them. */
+function brokenOff(conversation: Conversation): string[] {
+  const replies = conversation.messages.filter((message) => message.role === 'assistant');
+  return replies.filter(({ reply }) => reply.state === 'streaming' || reply.state === 'interrupted').map(({ id }) => id);
+}
+
 async function takeUpKept(asked: string | undefined): Promise<void> {
   const draft = findDraft(chatDraft(''));
   try {
     const kept = await loadAll('conversations');
     const sound = kept.filter(isConversation);
+    writtenElsewhere.value = new Set(sound.flatMap(brokenOff));
     unreadConversations.value = kept.length - sound.length;
     // What was asked before it was read is newer.
     const begun = conversations.value;
@@ -152,7 +167,9 @@ export async function startChat(asked?: string): Promise<void> {
   onLeaving(saveNow);
   const takenUp = takeUpKept(asked);
   tellTabs = joinTabs('conversations', takenUp, hearTab);
+  const askWriters = joinWriters(() => [...running.keys()]);
   await takenUp;
+  if (writtenElsewhere.value.size > 0) askWriters((ids) => (writtenElsewhere.value = ids));
 }
 
 /** Has the model answer the message `parent`, from the beginning or onward from `prefix`; failed attempts give way. */

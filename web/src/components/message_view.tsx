@@ -1,6 +1,6 @@
 /** One message of a conversation and what can be done with it. */
 import { useState } from 'preact/hooks';
-import { active, continueReply, regenerate, resendEdited, showSibling, stopAnswers, streaming } from '../chat.ts';
+import { active, continueReply, isWrittenElsewhere, regenerate, resendEdited, showSibling, stopAnswers, streaming } from '../chat.ts';
 import { copyText } from '../clipboard.ts';
 import { type AssistantMessage, childrenOf, type Message, type UserMessage } from '../conversation.ts';
 import { findDraft, isComposing, useDraftForm } from '../drafts.ts';
@@ -136,13 +136,14 @@ function Remedies({ message }: { message: AssistantMessage }) {
 function AssistantView({ message }: { message: AssistantMessage }) {
   const [showsTokens, setShowsTokens] = useState(false);
   const { reply } = message;
-  const isLive = reply.state === 'streaming';
+  const elsewhere = isWrittenElsewhere(message);
+  const isLive = reply.state === 'streaming' || elsewhere;
   const wasCut = reply.finishReason === 'length' || reply.finishReason === 'deadline';
   const canContinue = reply.state === 'interrupted' || reply.state === 'stopped' || (wasCut && !fillsContext(reply));
   return (
     <article class="message assistant" aria-label={shortName(reply.model)} aria-busy={isLive}>
       <h3 class="speaker">{shortName(reply.model)}</h3>
-      <ReplyBody reply={reply} onStop={stopAnswers} />
+      <ReplyBody reply={reply} onStop={stopAnswers} elsewhere={elsewhere} />
       {reply.state === 'failed' && <Remedies message={message} />}
       {!isLive && (
         <div class="actions">

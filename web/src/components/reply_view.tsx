@@ -73,9 +73,11 @@ interface ReplyBodyProps {
   onStop: () => void;
   /** Without what would tell the model: its speed, its name in an error. */
   anonymous?: boolean;
+  /** Another tab of the browser writes it. */
+  elsewhere?: boolean;
 }
 
-export function ReplyBody({ reply, onStop, anonymous = false }: ReplyBodyProps) {
+export function ReplyBody({ reply, onStop, anonymous = false, elsewhere = false }: ReplyBodyProps) {
   const isEmpty = reply.content === '' && reply.reasoning === '';
   return (
     <>
@@ -84,7 +86,7 @@ export function ReplyBody({ reply, onStop, anonymous = false }: ReplyBodyProps) 
       {reply.content !== '' && <MarkdownView text={reply.content} />}
       {reply.state === 'streaming' && reply.wait && <BusyWait waits={[reply.wait]} onCancel={onStop} />}
       {isEmpty && reply.state === 'streaming' && !reply.wait && <p class="waiting">{t('waiting')}</p>}
-      <Ending reply={reply} anonymous={anonymous} />
+      {elsewhere ? <p class="waiting live">{t('writtenElsewhere')}</p> : <Ending reply={reply} anonymous={anonymous} />}
     </>
   );
 }

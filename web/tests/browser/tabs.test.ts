@@ -40,6 +40,40 @@ test.describe('with an answer whose words come far apart', () => {
   });
 });
 
+test.describe('with an answer that takes long', () => {
+  test.use({ mockOptions: { delayMs: 700 } });
+  test('an answer that another tab writes is shown so until it has ended', async ({ page, context, mock, faults }) => {
+    await send(page, 'say much: one two three four five six seven eight nine ten');
+    await expect(answers(page)).toContainText('You');
+    const other = await context.newPage();
+    await watch(other, faults);
+    await other.goto(mock.url);
+    await expect(answers(other)).toContainText('Another tab is writing this answer');
+    // Other tabs have been asked by then.
+    await other.waitForTimeout(1_500);
+    await expect(page.getByRole('button', { name: 'Stop' })).toBeVisible();
+    await expect(answers(other)).toContainText('Another tab is writing this answer');
+    await expect(answers(other)).not.toContainText('Interrupted');
+    await expect(answers(other).getByRole('button', { name: 'Regenerate' })).toHaveCount(0);
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await expect(answers(other)).toContainText('Stopped.');
+    await expect(answers(other)).not.toContainText('Another tab');
+  });
+
+  test('an answer whose tab is closed in the midst of it is shown as interrupted', async ({ page, context, mock, faults }) => {
+    await send(page, 'say much: one two three four five six seven eight nine ten');
+    await expect(answers(page)).toContainText('You');
+    const other = await context.newPage();
+    await watch(other, faults);
+    await other.goto(mock.url);
+    await other.waitForTimeout(1_500);
+    await expect(answers(other)).toContainText('Another tab is writing this answer');
+    await page.close();
+    await expect(answers(other)).toContainText('Interrupted');
+    await expect(answers(other).getByRole('button', { name: 'Continue' })).toBeEnabled();
+  });
+});
+
 /** Has all wait who want to read or write what is kept, until it is released. */
 async function holdStorage(page: Page): Promise<() => Promise<void>> {
   await page.evaluate(async () => {

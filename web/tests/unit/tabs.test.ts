@@ -11,13 +11,13 @@ let channels: Channel[] = [];
 
 class Channel {
   onmessage: ((event: { data: unknown }) => void) | undefined;
-  constructor() {
+  constructor(private readonly name: string) {
     channels.push(this);
   }
   postMessage(data: unknown): void {
     posts.push(data);
     const copy = structuredClone(data);
-    for (const other of channels) if (other !== this) setTimeout(() => other.onmessage?.({ data: copy }), 1);
+    for (const other of channels) if (other !== this && other.name === this.name) setTimeout(() => other.onmessage?.({ data: copy }), 1);
   }
 }
 
