@@ -56,6 +56,9 @@ function isStreaming(message: Message): boolean {
 /** The ids of the answers that other tabs write or, until those have been asked, may write. */
 const writtenElsewhere = signal<ReadonlySet<string>>(new Set());
 
+/** Those of which other tabs have said so. */
+let heardWritten: ReadonlySet<string> = new Set();
+
 /** Whether another tab writes the answer, which this one has read half of. */
 export function isWrittenElsewhere(message: AssistantMessage): boolean {
   return message.reply.state === 'interrupted' && writtenElsewhere.value.has(message.id);
@@ -161,6 +164,25 @@ async function takeUpKept(asked: string | undefined): Promise<void> {
   }
 }
 
+/** Other tabs write these answers, and no more. */
+function hearWriters(ids: Set<string>): void {
+  const left = [...heardWritten].filter((id) => !ids.has(id));
+  heardWritten = ids;
+  writtenElsewhere.value = ids;
+  if (left.length > 0) void takeUpMore(left);
+}
+
+/** A tab that was closed in the midst of one of these answers has told nobody how far it came, but kept it. */
+async function takeUpMore(ended: string[]): Promise<void> {
+  const cut = conversations.value.filter((conversation) => brokenOff(conversation).some((id) => ended.includes(id)));
+  if (cut.length === 0) return;
+  const kept = await loadAll('conversations').catch((): unknown[] => []);
+  for (const theirs of kept.filter(isConversation).map(settle)) {
+    const mine = find(theirs.id);
+    if (mine && cut.some(({ id }) => id === mine.id)) list([mergeConversations(mine, theirs, (id) => running.has(id))]);
+  }
+}
+
 /** Takes up the kept conversations, and shows the one that is asked for, else the newest; '' asks for an empty chat. */
 export async function startChat(asked?: string): Promise<void> {
   // Leaving in mid-answer keeps what has come so far.
@@ -169,7 +191,7 @@ export async function startChat(asked?: string): Promise<void> {
   tellTabs = joinTabs('conversations', takenUp, hearTab);
   const askWriters = joinWriters(() => [...running.keys()]);
   await takenUp;
-  if (writtenElsewhere.value.size > 0) askWriters((ids) => (writtenElsewhere.value = ids));
+  if (writtenElsewhere.value.size > 0) askWriters(hearWriters);
 }
 
 /** Has the model answer the message `parent`, from the beginning or onward from `prefix`; failed attempts give way. */

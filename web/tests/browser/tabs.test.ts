@@ -68,8 +68,11 @@ test.describe('with an answer that takes long', () => {
     await other.goto(mock.url);
     await other.waitForTimeout(1_500);
     await expect(answers(other)).toContainText('Another tab is writing this answer');
-    await page.close();
+    await expect(answers(page)).toContainText('say much');
+    await expect(answers(other)).not.toContainText('say much');
+    await page.close({ runBeforeUnload: true });
     await expect(answers(other)).toContainText('Interrupted');
+    await expect(answers(other)).toContainText('say much');
     await expect(answers(other).getByRole('button', { name: 'Continue' })).toBeEnabled();
   });
 });
