@@ -193,14 +193,14 @@ std::optional<NumberAt> read_box(std::string_view inside) {
   inside = trim(inside);
   const bool apart = inside.starts_with("- ");  // "- 5"
   const std::string joined = apart ? "-" + std::string(trim(inside.substr(1))) : std::string(inside);
-  const std::optional<NumberAt> number = read_single(joined);
+  std::optional<NumberAt> number = read_single(joined);
   if (number) return number;
   const std::size_t equals = joined.rfind('=');
   if (const auto large = read_number_at(joined, 0); large && equals == joined.npos) {
     const NumberAt both = add_smaller_unit(joined, *large);
     if (both.group != large->group) return both;
   }
-  const auto left = equals != joined.npos ? read_number_at(joined, 0) : std::nullopt;
+  auto left = equals != joined.npos ? read_number_at(joined, 0) : std::nullopt;
   if (left && trim(std::string_view(joined).substr(left->end, equals - left->end)).empty()) return left;
   const auto value = read_expression(std::string_view(joined).substr(equals == joined.npos ? 0 : equals + 1));
   return value ? std::optional(to_number_at(*value, joined.size())) : std::nullopt;

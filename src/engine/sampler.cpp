@@ -426,8 +426,9 @@ TOUCHSTONE_INLINE void filter_any(std::span<float> logits, const SamplingParams&
   filter_any(logits, params, buffers);
 }
 
-[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")]] void filter_avx512(
-    std::span<float> logits, const SamplingParams& params, SamplerBuffers& buffers) {
+[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl")]] void filter_avx512(std::span<float> logits,
+                                                                         const SamplingParams& params,
+                                                                         SamplerBuffers& buffers) {
   filter_any(logits, params, buffers);
 }
 

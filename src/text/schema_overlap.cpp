@@ -124,8 +124,9 @@ class OverlapFinder {
       const std::vector<const json::value*> values = values_of(*listed);
       if (values.empty()) continue;
       if (!spend(values.size())) return true;
-      return std::any_of(values.begin(), values.end(),
-                         [&](const json::value* value) { return may_accept(*other, *value, depth + 1); });
+      return std::any_of(values.begin(), values.end(), [&, other = other](const json::value* value) {
+        return may_accept(*other, *value, depth + 1);
+      });
     }
     return std::any_of(kDistinctTypes.begin(), kDistinctTypes.end(), [&](std::string_view type) {
       return allows_type(from, type) && allows_type(by, type) && may_match_as(type, from, by, depth);
