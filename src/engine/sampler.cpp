@@ -343,10 +343,14 @@ std::optional<Candidate> find_last_kept(float top_p, double sum, float maximum, 
   return buffers.near_border[kept - 1];
 }
 
+void drop_behind(const Candidate& last, std::vector<Candidate>& candidates) {
+  std::erase_if(candidates, [&](const Candidate& c) { return comes_first(last, c); });
+}
+
 /// Top-p among candidates that cannot all go; `sum` as above.
 void keep_top_p(float top_p, double sum, float maximum, SamplerBuffers& buffers) {
   const std::optional<Candidate> last = find_last_kept(top_p, sum, maximum, buffers);
-  if (last) std::erase_if(buffers.candidates, [&](const Candidate& c) { return comes_first(*last, c); });
+  if (last) drop_behind(*last, buffers.candidates);
 }
 
 /// As keep_top_p, if all sums from `least` to `most` keep the same tokens; otherwise false.
@@ -356,7 +360,7 @@ bool keep_top_p_between(float top_p, double least, double most, float maximum, S
   if (!of_most) return false;
   const auto of_least = find_last_kept(top_p, least * (1 - kSlack), maximum, buffers);
   if (!of_least || of_least->id != of_most->id) return false;
-  keep_top_p(top_p, most, maximum, buffers);
+  drop_behind(*of_most, buffers.candidates);
   return true;
 }
 
