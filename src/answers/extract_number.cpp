@@ -178,14 +178,8 @@ std::optional<NumberAt> read_tail(std::string_view text, std::size_t begin) {
   if (auto half = start == 0 ? read_half(tail, lower) : std::nullopt) return half;
   if (auto computed = read_stated_computation(tail, start)) return computed;
   if (has_root(tail.substr(start))) return std::nullopt;
-  std::optional<NumberAt> number = find_number(tail, start, tail.size());
-  if (number) return add_smaller_unit(tail, *number);
-  number = find_number_in_words(tail.substr(start));
-  return number;
-}
-
-NumberAt to_number_at(const cpp_rational& value, std::size_t end) {
-  return {.value = value, .begin = 0, .end = end};
+  if (const auto number = find_number(tail, start, tail.size())) return add_smaller_unit(tail, *number);
+  return find_number_in_words(tail.substr(start));
 }
 
 /// What a box holds.
@@ -203,7 +197,7 @@ std::optional<NumberAt> read_box(std::string_view inside) {
   auto left = equals != joined.npos ? read_number_at(joined, 0) : std::nullopt;
   if (left && trim(std::string_view(joined).substr(left->end, equals - left->end)).empty()) return left;
   const auto value = read_expression(std::string_view(joined).substr(equals == joined.npos ? 0 : equals + 1));
-  return value ? std::optional(to_number_at(*value, joined.size())) : std::nullopt;
+  return value ? std::optional(NumberAt{.value = *value, .begin = 0, .end = joined.size()}) : std::nullopt;
 }
 
 std::optional<Found> last_boxed(std::string_view text) {
