@@ -157,11 +157,22 @@ std::vector<TokenProbability> filter_plainly(const std::vector<float>& logits, c
   return result;
 }
 
+float pick_one(std::mt19937& random, std::initializer_list<float> values) {
+  return *(values.begin() + static_cast<std::ptrdiff_t>(random() % values.size()));
+}
+
+void expect_equal(const std::vector<TokenProbability>& actual,
+                  const std::vector<TokenProbability>& expected) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (std::size_t i = 0; i < actual.size(); ++i) {
+    ASSERT_EQ(actual[i].id, expected[i].id);
+    ASSERT_NEAR(actual[i].probability, expected[i].probability, 1e-6);
+  }
+}
+
 TEST(Sampler, AgreesWithThePlainDefinitionOnVocabulariesOfAnySize) {
   std::mt19937 random(7);
-  const auto pick = [&](std::initializer_list<float> values) {
-    return *(values.begin() + static_cast<std::ptrdiff_t>(random() % values.size()));
-  };
+  const auto pick = [&](std::initializer_list<float> values) { return pick_one(random, values); };
   for (std::uint32_t round = 0; round < 200; ++round) {
     SamplingParams params = plain();
     params.temperature = pick({0.3F, 0.6F, 1.0F, 1.5F});
@@ -172,12 +183,8 @@ TEST(Sampler, AgreesWithThePlainDefinitionOnVocabulariesOfAnySize) {
     const std::vector<float> logits = random_logits(size, round, pick({0.1F, 1.0F, 4.0F}));
     const std::vector<TokenProbability> expected = filter_plainly(logits, params);
     std::vector<float> changed = logits;
-    const std::vector<TokenProbability> actual = process_logits(changed, {}, params);
-    ASSERT_EQ(actual.size(), expected.size()) << "round " << round;
-    for (std::size_t i = 0; i < actual.size(); ++i) {
-      ASSERT_EQ(actual[i].id, expected[i].id);
-      ASSERT_NEAR(actual[i].probability, expected[i].probability, 1e-6);
-    }
+    SCOPED_TRACE("round " + std::to_string(round));
+    ASSERT_NO_FATAL_FAILURE(expect_equal(process_logits(changed, {}, params), expected));
   }
 }
 
@@ -193,22 +200,15 @@ std::vector<float> logits_with_a_long_tail(std::uint32_t seed, float tail_spread
 
 TEST(Sampler, TopPLooksAtLikelyTokensAndKeepsWhatItWouldKeepAfterLookingAtAll) {
   std::mt19937 random(11);
-  const auto pick = [&](std::initializer_list<float> values) {
-    return *(values.begin() + static_cast<std::ptrdiff_t>(random() % values.size()));
-  };
+  const auto pick = [&](std::initializer_list<float> values) { return pick_one(random, values); };
   for (std::uint32_t round = 0; round < 40; ++round) {
     SamplingParams params = plain();
     params.temperature = pick({0.001F, 0.3F, 0.6F, 0.8F, 1.0F});
     params.top_p = pick({0.0F, 0.01F, 0.5F, 0.8F, 0.95F, 0.99F});
     std::vector<float> logits = logits_with_a_long_tail(round, pick({0.5F, 2.0F, 3.5F}));
     const std::vector<TokenProbability> expected = filter_plainly(logits, params);
-    const std::vector<TokenProbability> actual = process_logits(logits, {}, params);
     SCOPED_TRACE("round " + std::to_string(round));
-    ASSERT_EQ(actual.size(), expected.size());
-    for (std::size_t i = 0; i < actual.size(); ++i) {
-      ASSERT_EQ(actual[i].id, expected[i].id);
-      ASSERT_NEAR(actual[i].probability, expected[i].probability, 1e-6);
-    }
+    ASSERT_NO_FATAL_FAILURE(expect_equal(process_logits(logits, {}, params), expected));
   }
 }
 
