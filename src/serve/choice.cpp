@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <random>
 
+#include "text/unicode.h"
+
 namespace touchstone::serve {
 
 namespace {
@@ -14,11 +16,6 @@ using Kind = AnswerBlock::Kind;
 std::string random_call_id() {
   thread_local std::mt19937_64 random(std::random_device{}());
   return fmt::format("call_{:016x}", random());
-}
-
-std::int64_t count_characters(std::string_view text) {
-  return std::count_if(text.begin(), text.end(),
-                       [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; });
 }
 
 }  // namespace
@@ -83,14 +80,14 @@ void Choice::read(std::string_view text, bool at_end, AnswerDelta& delta) {
 
 void Choice::add_logprob(TokenLogprob logprob, const Tokenizer& tokenizer) {
   logprob.text_offset = text_offset_;
-  text_offset_ += count_characters(tokenizer.token_bytes(logprob.id));
+  text_offset_ += static_cast<std::int64_t>(count_codepoints(tokenizer.token_bytes(logprob.id)));
   logprobs_.push_back(std::move(logprob));
 }
 
 void Choice::take_prompt(std::span<const ScoredPosition> scores, const Tokenizer& tokenizer) {
   // What the tokenizer puts before a text is not in it.
   const std::string_view first = tokenizer.token_bytes(logprobs_.front().id);
-  if (echo_.starts_with(first)) text_offset_ = count_characters(first);
+  if (echo_.starts_with(first)) text_offset_ = static_cast<std::int64_t>(count_codepoints(first));
   for (const ScoredPosition& score : scores) {
     add_logprob({.id = score.id, .logprob = score.logprob, .top = score.top}, tokenizer);
   }

@@ -12,6 +12,7 @@
 #include "text/jinja_string_tools.h"
 #include "text/jinja_unicode.h"
 #include "text/jinja_wrap.h"
+#include "text/unicode.h"
 
 namespace touchstone::jinja {
 namespace {
@@ -144,7 +145,7 @@ Value truncate(Interpreter& in, const Value& value, const BoundArguments& bound)
   const Value text = value.is_string() ? value : Value();
   const std::int64_t size = bound.integer(0, 255);
   const std::string end = bound.has(2) ? require_string(bound[2], "end") : "...";
-  const auto end_size = static_cast<std::int64_t>(count_chars(end));
+  const auto end_size = static_cast<std::int64_t>(count_codepoints(end));
   const std::int64_t leeway = bound.has_value(3) ? bound.integer(3, 5) : 5;
   if (size < end_size) {
     raise("AssertionError",

@@ -9,6 +9,7 @@
 #include "text/jinja_operators.h"
 #include "text/jinja_print.h"
 #include "text/jinja_unicode.h"
+#include "text/unicode.h"
 
 namespace touchstone::jinja {
 namespace {
@@ -37,7 +38,7 @@ std::string format_real(double value, char type, std::int64_t precision, bool al
 }
 
 std::string pad(std::string text, char align, std::string_view fill, std::int64_t width, Budget& budget) {
-  const auto length = static_cast<std::int64_t>(count_chars(text));
+  const auto length = static_cast<std::int64_t>(count_codepoints(text));
   if (width <= length) return text;
   const auto missing = static_cast<std::size_t>(width - length);
   budget.make(missing * fill.size());
@@ -186,7 +187,7 @@ class PercentFormatter {
       char code[16];
       std::snprintf(code, sizeof code, "0x%x", static_cast<unsigned>(type));
       raise_value_error("unsupported format character '" + character + "' (" + code + ") at index " +
-                        std::to_string(count_chars(std::string_view(format_).substr(0, at))));
+                        std::to_string(count_codepoints(std::string_view(format_).substr(0, at))));
     }
     write(directive, static_cast<char>(type), value);
   }
@@ -217,7 +218,7 @@ class PercentFormatter {
   std::string text_of(char type, const Value& value) {
     if (type == 's') return markup_ ? to_markup(value, budget_) : to_str(value, budget_);
     if (type == 'c') {
-      if (value.is_string() && count_chars(value.string()) == 1) return value.string();
+      if (value.is_string() && count_codepoints(value.string()) == 1) return value.string();
       if (!value.is_integer() && !value.is(Kind::boolean)) raise_type_error("%c requires int or char");
       return character_of(value);
     }

@@ -5,6 +5,7 @@
 #include "text/jinja_operators.h"
 #include "text/jinja_print.h"
 #include "text/jinja_unicode.h"
+#include "text/unicode.h"
 
 namespace touchstone::jinja {
 
@@ -228,9 +229,9 @@ void Interpreter::execute_call_block(const Stmt& statement, const ScopePtr& scop
 void Interpreter::execute_generation(const Stmt& statement, const ScopePtr& scope, std::string& out) {
   const Value text = call(make_macro(statement.macro, scope), {});
   // Only what has gone out so far is counted, so that all blocks together are counted once.
-  counted_chars_ += count_chars(std::string_view(*output_).substr(counted_bytes_));
+  counted_chars_ += count_codepoints(std::string_view(*output_).substr(counted_bytes_));
   counted_bytes_ = output_->size();
-  generated_.emplace_back(counted_chars_, counted_chars_ + count_chars(text.string()));
+  generated_.emplace_back(counted_chars_, counted_chars_ + count_codepoints(text.string()));
   print(text, out);
 }
 

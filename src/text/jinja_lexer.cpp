@@ -10,6 +10,7 @@
 #include "text/jinja_int.h"
 #include "text/jinja_print.h"
 #include "text/jinja_unicode.h"
+#include "text/unicode.h"
 
 namespace touchstone::jinja {
 namespace {
@@ -378,7 +379,7 @@ class Lexer {
       std::string character;
       append_char(character, next_char(source_, end));
       throw Failure{"unexpected char " + quote(character) + " at " +
-                    std::to_string(count_chars(std::string_view(source_).substr(0, position_)))};
+                    std::to_string(count_codepoints(std::string_view(source_).substr(0, position_)))};
     }
     balance(symbol->front(), brackets);
     add(TokenKind::symbol, std::string(*symbol));

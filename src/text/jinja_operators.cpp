@@ -6,6 +6,7 @@
 #include "text/jinja_int.h"
 #include "text/jinja_print.h"
 #include "text/jinja_unicode.h"
+#include "text/unicode.h"
 
 namespace touchstone::jinja {
 namespace {
@@ -281,7 +282,7 @@ Value slice_string(const Value& value, const Value& start, const Value& stop, co
   const std::string& text = value.string();
   budget.scan(text.size());
   const bool ascii = is_ascii(text);
-  const auto length = static_cast<std::int64_t>(ascii ? text.size() : count_chars(text));
+  const auto length = static_cast<std::int64_t>(ascii ? text.size() : count_codepoints(text));
   const SliceRange range = resolve(start, stop, step, length);
   if (range.step == 1) {
     const auto first = static_cast<std::size_t>(range.start);

@@ -10,6 +10,7 @@
 #include "text/jinja_print.h"
 #include "text/jinja_string_tools.h"
 #include "text/jinja_unicode.h"
+#include "text/unicode.h"
 
 namespace touchstone::jinja {
 namespace {
@@ -81,13 +82,13 @@ Value justify(const Method& m) {
     raise_type_error("The fill character must be a unicode character, not " + type_name(bound[1]));
   }
   const std::string fill = bound.has(1) ? bound[1].string() : " ";
-  if (count_chars(fill) != 1) raise_type_error("The fill character must be exactly one character long");
+  if (count_codepoints(fill) != 1) raise_type_error("The fill character must be exactly one character long");
   return m.make(pad_text(m.text(), kAlign, fill, bound.integer(0, 0), m.budget()));
 }
 
 Value fill_zeros(const Method& m) {
   const BoundArguments bound = m.bind_positional("width", 1);
-  const std::int64_t missing = bound.integer(0, 0) - static_cast<std::int64_t>(count_chars(m.text()));
+  const std::int64_t missing = bound.integer(0, 0) - static_cast<std::int64_t>(count_codepoints(m.text()));
   if (missing <= 0) return m.self;
   m.budget().make(static_cast<std::uint64_t>(missing));
   std::string text = m.text();
@@ -210,7 +211,7 @@ struct Window {
 
 Window choose_window(const Method& m, const BoundArguments& bound) {
   m.budget().scan(m.text().size());
-  const auto length = static_cast<std::int64_t>(count_chars(m.text()));
+  const auto length = static_cast<std::int64_t>(count_codepoints(m.text()));
   const auto place = [&](std::size_t index, std::int64_t fallback) {
     if (!bound.has_value(index)) return fallback;
     const std::int64_t given = require_index(bound[index]);
@@ -232,7 +233,7 @@ Value find(const Method& m) {
   std::size_t at = std::string_view::npos;
   if (window.valid) at = kFromRight ? find_last(m, window.text, wanted) : find_text(window.text, wanted);
   if (at != std::string_view::npos) {
-    return {window.start + static_cast<std::int64_t>(count_chars(window.text.substr(0, at)))};
+    return {window.start + static_cast<std::int64_t>(count_codepoints(window.text.substr(0, at)))};
   }
   if (kMustExist) raise_value_error("substring not found");
   return {-1};
@@ -243,7 +244,7 @@ Value count(const Method& m) {
   const std::string& wanted = require_string(bound[0]);
   const Window window = choose_window(m, bound);
   if (!window.valid) return {0};
-  if (wanted.empty()) return {static_cast<std::int64_t>(count_chars(window.text)) + 1};
+  if (wanted.empty()) return {static_cast<std::int64_t>(count_codepoints(window.text)) + 1};
   std::int64_t found = 0;
   for (std::size_t at = find_text(window.text, wanted); at != std::string_view::npos;
        at = find_text(window.text, wanted, at + wanted.size())) {

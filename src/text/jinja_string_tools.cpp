@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "text/jinja_unicode.h"
+#include "text/unicode.h"
 
 namespace touchstone::jinja {
 
@@ -115,7 +116,7 @@ std::string replace_text(std::string_view text, std::string_view old_part, std::
 
 std::string pad_text(std::string_view text, char align, std::string_view fill, std::int64_t width,
                      Budget& budget) {
-  const auto length = static_cast<std::int64_t>(count_chars(text));
+  const auto length = static_cast<std::int64_t>(count_codepoints(text));
   if (width <= length) return std::string(text);
   const std::int64_t missing = width - length;
   std::uint64_t size = 0;

@@ -290,11 +290,6 @@ std::string to_text(std::u32string_view characters) {
   return text;
 }
 
-std::size_t count_chars(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(
-      text.begin(), text.end(), [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }));
-}
-
 std::size_t char_offset(std::string_view text, std::size_t index) {
   std::size_t position = 0;
   for (; index > 0 && position < text.size(); --index) {

@@ -14,8 +14,6 @@ void append_char(std::string& text, char32_t character);
 std::u32string to_chars(std::string_view text);
 std::string to_text(std::u32string_view characters);
 
-/// Number of code points.
-std::size_t count_chars(std::string_view text);
 /// Where the code point of this index begins; text.size() past the end.
 std::size_t char_offset(std::string_view text, std::size_t index);
 bool is_ascii(std::string_view text);

@@ -7,6 +7,7 @@
 #include "text/jinja_int.h"
 #include "text/jinja_print.h"
 #include "text/jinja_unicode.h"
+#include "text/unicode.h"
 
 namespace touchstone::jinja {
 
@@ -332,7 +333,7 @@ std::int64_t length(const Value& value) {
     case Kind::undefined:
       return 0;
     case Kind::string:
-      return static_cast<std::int64_t>(count_chars(value.string()));
+      return static_cast<std::int64_t>(count_codepoints(value.string()));
     case Kind::list:
     case Kind::tuple:
       return static_cast<std::int64_t>(value.items().size());

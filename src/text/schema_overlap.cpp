@@ -7,6 +7,8 @@
 #include <limits>
 #include <vector>
 
+#include "text/unicode.h"
+
 namespace touchstone {
 namespace {
 
@@ -19,11 +21,6 @@ constexpr int kMostReferences = 32;
 constexpr std::array<std::string_view, 6> kDistinctTypes{"null",   "boolean", "string",
                                                          "number", "object",  "array"};
 
-const json::value* find_keyword(const json::object& schema, std::string_view keyword) {
-  const auto found = schema.find(keyword);
-  return found == schema.end() ? nullptr : &found->value();
-}
-
 bool equal_values(const json::value& a, const json::value& b) {
   if (a.is_number() && b.is_number()) return a.to_number<double>() == b.to_number<double>();
   if (a.is_array() && b.is_array()) {
@@ -33,7 +30,7 @@ bool equal_values(const json::value& a, const json::value& b) {
   if (!a.is_object() || !b.is_object()) return a == b;
   if (a.get_object().size() != b.get_object().size()) return false;
   return std::all_of(a.get_object().begin(), a.get_object().end(), [&](const auto& member) {
-    const json::value* other = find_keyword(b.get_object(), member.key());
+    const json::value* other = b.get_object().if_contains(member.key());
     return other != nullptr && equal_values(member.value(), *other);
   });
 }
@@ -52,7 +49,7 @@ std::size_t size_of(const json::value* array) {
 }
 
 double number_at(const json::object& schema, std::string_view keyword, double otherwise) {
-  const json::value* value = find_keyword(schema, keyword);
+  const json::value* value = schema.if_contains(keyword);
   return value != nullptr && value->is_number() ? value->to_number<double>() : otherwise;
 }
 
@@ -78,8 +75,8 @@ bool numbers_meet(const json::object& a, const json::object& b) {
 /// The values of enum or const; none where the schema has neither.
 std::vector<const json::value*> values_of(const json::object& schema) {
   std::vector<const json::value*> values;
-  if (const json::value* one = find_keyword(schema, "const")) values.push_back(one);
-  const json::value* several = find_keyword(schema, "enum");
+  if (const json::value* one = schema.if_contains("const")) values.push_back(one);
+  const json::value* several = schema.if_contains("enum");
   if (several != nullptr && several->is_array()) {
     for (const json::value& value : several->get_array()) values.push_back(&value);
   }
@@ -88,15 +85,15 @@ std::vector<const json::value*> values_of(const json::object& schema) {
 
 const json::array* alternatives_of(const json::object& schema) {
   for (const std::string_view keyword : {"anyOf", "oneOf", "allOf"}) {
-    const json::value* parts = find_keyword(schema, keyword);
+    const json::value* parts = schema.if_contains(keyword);
     if (parts != nullptr && parts->is_array()) return &parts->get_array();
   }
   return nullptr;
 }
 
 const json::value* property_of(const json::object& schema, std::string_view name) {
-  const json::value* properties = find_keyword(schema, "properties");
-  return properties != nullptr && properties->is_object() ? find_keyword(properties->get_object(), name)
+  const json::value* properties = schema.if_contains("properties");
+  return properties != nullptr && properties->is_object() ? properties->get_object().if_contains(name)
                                                           : nullptr;
 }
 
@@ -142,7 +139,7 @@ class OverlapFinder {
   const json::value* resolve(const json::value& schema) const {
     const json::value* at = &schema;
     for (int step = 0; step < kMostReferences; ++step) {
-      const json::value* reference = at->is_object() ? find_keyword(at->get_object(), "$ref") : nullptr;
+      const json::value* reference = at->is_object() ? at->get_object().if_contains("$ref") : nullptr;
       if (reference == nullptr) return at;
       if (!reference->is_string() || !reference->get_string().starts_with('#')) return nullptr;
       json::error_code error;
@@ -154,7 +151,7 @@ class OverlapFinder {
 
   /// Integers count as numbers.
   static bool allows_type(const json::object& schema, std::string_view type) {
-    const json::value* types = find_keyword(schema, "type");
+    const json::value* types = schema.if_contains("type");
     return types == nullptr || holds_name(types, type) || (type == "number" && holds_name(types, "integer"));
   }
 
@@ -167,16 +164,15 @@ class OverlapFinder {
 
   /// Whether the grammar of `schema` may write a property of this name.
   static bool may_write(const json::object& schema, std::string_view name) {
-    const json::value* others = find_keyword(schema, "additionalProperties");
-    if (property_of(schema, name) != nullptr || holds_name(find_keyword(schema, "required"), name))
-      return true;
+    const json::value* others = schema.if_contains("additionalProperties");
+    if (property_of(schema, name) != nullptr || holds_name(schema.if_contains("required"), name)) return true;
     if (others != nullptr) return !others->is_bool() || others->get_bool();
     return !schema.contains("properties") && !schema.contains("required");
   }
 
   bool objects_may_match(const json::object& from, const json::object& by, int depth) {
-    const json::value* needed = find_keyword(by, "required");
-    const json::value* always = find_keyword(from, "required");
+    const json::value* needed = by.if_contains("required");
+    const json::value* always = from.if_contains("required");
     if (!spend(size_of(needed) * (1 + size_of(always)) + size_of(always))) return true;
     if (needed != nullptr && needed->is_array()) {
       for (const json::value& name : needed->get_array()) {
@@ -188,7 +184,7 @@ class OverlapFinder {
       if (!name.is_string()) continue;
       const json::value* written = property_of(from, name.get_string());
       const json::value* read = property_of(by, name.get_string());
-      if (read == nullptr) read = find_keyword(by, "additionalProperties");
+      if (read == nullptr) read = by.if_contains("additionalProperties");
       if (read == nullptr) continue;
       if (read->is_bool() && !read->get_bool()) return false;
       if (written != nullptr && !may_match(*written, *read, depth + 1)) return false;
@@ -221,11 +217,11 @@ class OverlapFinder {
     }
     if (value.is_string()) {
       const json::string& text = value.get_string();
-      const auto length = std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
+      const std::size_t length = count_codepoints(text);
       return counts_meet(object, {{"minLength", length}, {"maxLength", length}}, "minLength", "maxLength");
     }
     if (!value.is_object()) return true;
-    const json::value* needed = find_keyword(object, "required");
+    const json::value* needed = object.if_contains("required");
     if (needed != nullptr && needed->is_array()) {
       for (const json::value& name : needed->get_array()) {
         if (name.is_string() && !value.get_object().contains(name.get_string())) return false;

@@ -233,6 +233,11 @@ std::size_t last_codepoint(std::string_view text) {
   return at;
 }
 
+std::size_t count_codepoints(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(
+      text.begin(), text.end(), [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }));
+}
+
 void append_utf8(std::string& text, char32_t value) {
   const auto put = [&](unsigned byte) { text.push_back(static_cast<char>(byte)); };
   const unsigned v = value;

@@ -21,6 +21,9 @@ Codepoint read_codepoint(std::string_view text, std::size_t at);
 /// Where the last character of the non-empty, valid `text` begins.
 std::size_t last_codepoint(std::string_view text);
 
+/// Number of code points.
+std::size_t count_codepoints(std::string_view text);
+
 void append_utf8(std::string& text, char32_t value);
 
 /// The length of the prefix that is valid UTF-8.
