@@ -334,15 +334,9 @@ void exponential_of(const float* x, std::int32_t n, float* y) {
   }
 }
 
-/// As halves, those beyond the largest one as that; what is infinite is not a number then.
 template <class V>
 void round_to_f16(const float* x, std::int32_t n, std::uint16_t* y) {
-  constexpr float kMostHalf = 65504.0F;
-  for (std::int32_t i = 0; i < n; ++i) {
-    const float finite = x[i] + x[i] * 0.0F;
-    const float below = finite > kMostHalf ? kMostHalf : finite;  // a NaN stays
-    y[i] = narrow_to_half(below < -kMostHalf ? -kMostHalf : below);
-  }
+  for (std::int32_t i = 0; i < n; ++i) y[i] = narrow_to_finite_half(x[i]);
 }
 
 template <class V>

@@ -38,7 +38,10 @@ struct Avx512 {
   }
   /// The first n floats, the rest zero.
   static Vec load_first(const float* p, int n) { return _mm512_maskz_loadu_ps(first(n), p); }
-  static void store_first(float* p, Vec v, int n) { _mm512_mask_storeu_ps(p, first(n), v); }
+  static void store_first(float* p, Vec v, int n) {
+    if (n >= 16) return store(p, v);  // what a masked store wrote can't be loaded before it is in the cache
+    _mm512_mask_storeu_ps(p, first(n), v);
+  }
   /// The first n lanes of v, the rest from `other`.
   static Vec keep_first(Vec v, int n, Vec other) { return _mm512_mask_blend_ps(first(n), other, v); }
 
