@@ -224,6 +224,38 @@ bool take_dozens(Cursor& at) {
   return false;
 }
 
+/// The power of ten of 百, 千, 万, 亿 or what they make together, as 百万; 0 where there is none.
+int take_han_scale(Cursor& at) {
+  constexpr std::array<std::pair<std::string_view, int>, 4> kHan = {
+      {{"百", 2}, {"千", 3}, {"万", 4}, {"亿", 8}}};
+  constexpr int kMost = 12;
+  int exponent = 0;
+  for (bool more = true; more;) {
+    more = false;
+    for (const auto& [han, power] : kHan) {
+      const std::string_view unit = at.text.substr(std::min(at.pos + han.size(), at.text.size()));
+      const bool metric = han == "千" && (unit.starts_with("克") || unit.starts_with("米"));
+      if (metric || exponent + power > kMost || !at.take(han)) continue;
+      exponent += power;
+      more = true;
+    }
+  }
+  return exponent;
+}
+
+/// The 2千 of 1万2千, where `exponent` is that of what stands before; it becomes 2千's.
+std::optional<cpp_rational> take_smaller_han(Cursor& at, int& exponent) {
+  const std::size_t start = at.pos;
+  const std::optional<cpp_rational> value = read_decimal(at);
+  const int own = value ? take_han_scale(at) : 0;
+  if (own == 0 || own >= exponent) {
+    at.pos = start;
+    return std::nullopt;
+  }
+  exponent = own;
+  return scale_by_ten(*value, own);
+}
+
 /// "million", "k", 万 after a number.
 void read_scale(Cursor& at, cpp_rational& value, bool currency) {
   constexpr std::array<std::pair<std::string_view, int>, 5> kWords = {
@@ -237,13 +269,9 @@ void read_scale(Cursor& at, cpp_rational& value, bool currency) {
     value = scale_by_ten(value, exponent);
     return;
   }
-  constexpr std::array<std::pair<std::string_view, int>, 4> kHan = {
-      {{"百", 2}, {"千", 3}, {"万", 4}, {"亿", 8}}};
-  for (const auto& [han, exponent] : kHan) {
-    const std::string_view unit = at.text.substr(std::min(at.pos + han.size(), at.text.size()));
-    const bool metric = han == "千" && (unit.starts_with("克") || unit.starts_with("米"));
-    if (metric || !at.take(han)) continue;
+  if (int exponent = take_han_scale(at); exponent > 0) {
     value = scale_by_ten(value, exponent);
+    while (const std::optional<cpp_rational> more = take_smaller_han(at, exponent)) value += *more;
     return;
   }
   at.pos = start;

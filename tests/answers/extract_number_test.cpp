@@ -141,6 +141,17 @@ TEST(AnswersNumber, NumbersInWordsCountWhereThereAreNoOthers) {
   EXPECT_EQ(read("This is a hard one."), "-");
 }
 
+TEST(AnswersNumber, ChineseUnitsBehindDigitsMultiplyAndFollowEachOther) {
+  EXPECT_EQ(read("答案是1万2千。"), "12000");
+  EXPECT_EQ(read("答案是3亿5千万元"), "350000000");
+  EXPECT_EQ(read("答案是2千3百"), "2300");
+  EXPECT_EQ(read("答案是5百万"), "5000000");
+  EXPECT_EQ(read("答案是1.5万"), "15000");
+  std::string many = "答案是1";
+  for (int i = 0; i < 10'000; ++i) many += "万";
+  EXPECT_EQ(read(many), "1000000000000");
+}
+
 TEST(AnswersNumber, AConclusionDoesNotOutweighWhatIsComputedBehindIt) {
   EXPECT_EQ(read("So he pays $96 in the second year.\nOver both years he pays $48 + $96 = $144."), "144");
   EXPECT_EQ(read("So he pays $144.\nCheck: 144 - 96 = 48."), "144");
