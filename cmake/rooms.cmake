@@ -19,6 +19,7 @@ function(add_room_tests room)
   endif()
   add_executable(${room}_tests ${sources})
   target_link_libraries(${room}_tests PRIVATE test_support ${ARGN})
+  set_target_properties(${room}_tests PROPERTIES UNITY_BUILD ON)  # most of their time goes to GoogleTest's headers
   # Tests pack weights afresh, and leave the user's cache alone; those of the cache set their own.
   gtest_discover_tests(${room}_tests DISCOVERY_MODE PRE_TEST PROPERTIES LABELS ${room} TIMEOUT 600
                        ENVIRONMENT TOUCHSTONE_CACHE_BYTES=0)
