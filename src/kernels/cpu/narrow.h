@@ -18,32 +18,28 @@ inline std::uint32_t choose(bool condition, std::uint32_t a, std::uint32_t b) {
   return b ^ ((a ^ b) & (0U - static_cast<std::uint32_t>(condition)));
 }
 
-/// A half without its sign, for magnitudes that round to less than 2^16.
-inline std::uint32_t round_magnitude_to_half(std::uint32_t magnitude) {
+/// Magnitudes, as bits, from `first_beyond` on become the half `beyond`, those from `first_nan` on no number.
+inline std::uint16_t narrow_below(float number, std::uint32_t first_beyond, std::uint32_t beyond,
+                                  std::uint32_t first_nan) {
+  const std::uint32_t bits = bits_of_float(number);
+  const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
   constexpr std::uint32_t kRebias = (127U - 15U) << 23;
   const std::uint32_t normal = (magnitude - kRebias + 0xFFFU + (magnitude >> 13 & 1U)) >> 13;
-  float value;
-  __builtin_memcpy(&value, &magnitude, sizeof value);
   // Below 2^-14: adding 0.5 leaves multiples of 2^-24 in the low bits.
-  const std::uint32_t subnormal = bits_of_float(value + 0.5F) & 0x7FFU;
-  return choose(magnitude < 0x38800000U, subnormal, normal);
+  const std::uint32_t subnormal = bits_of_float(__builtin_fabsf(number) + 0.5F) & 0x7FFU;
+  std::uint32_t half = choose(magnitude < 0x38800000U, subnormal, normal);
+  half = choose(magnitude >= first_beyond, beyond, half);
+  half = choose(magnitude >= first_nan, 0x7E00U, half);
+  return static_cast<std::uint16_t>((bits >> 16 & 0x8000U) | half);
 }
 
-inline std::uint16_t narrow_to_half(float value) {
-  const std::uint32_t magnitude = bits_of_float(value) & 0x7FFFFFFFU;
-  std::uint32_t half = round_magnitude_to_half(magnitude);
-  half = choose(magnitude >= 0x477FF000U, 0x7C00U, half);  // rounds to 2^16
-  half = choose(magnitude > 0x7F800000U, 0x7E00U, half);
-  return static_cast<std::uint16_t>((bits_of_float(value) >> 16 & 0x8000U) | half);
+inline std::uint16_t narrow_to_half(float number) {
+  return narrow_below(number, 0x477FF000U, 0x7C00U, 0x7F800001U);  // what rounds to 2^16 is infinite
 }
 
 /// As narrow_to_half, at most ±65504; what is infinite is not a number then.
-inline std::uint16_t narrow_to_finite_half(float value) {
-  const std::uint32_t magnitude = bits_of_float(value) & 0x7FFFFFFFU;
-  std::uint32_t half = round_magnitude_to_half(magnitude);
-  half = choose(magnitude > 0x477FE000U, 0x7BFFU, half);
-  half = choose(magnitude >= 0x7F800000U, 0x7E00U, half);
-  return static_cast<std::uint16_t>((bits_of_float(value) >> 16 & 0x8000U) | half);
+inline std::uint16_t narrow_to_finite_half(float number) {
+  return narrow_below(number, 0x477FE001U, 0x7BFFU, 0x7F800000U);
 }
 
 inline std::uint16_t narrow_to_bfloat16(float value) {
