@@ -146,8 +146,14 @@ Roofline better(const Roofline& a, const Roofline& b) {
 }
 
 BenchmarkRow measure_batch(Transformer& transformer, std::int32_t batch, const BenchmarkOptions& options) {
-  std::vector<double> ttft_ms, prefill_tok_s, decode_tok_s;
+  const double weight_bytes = cost_of(transformer).weight_bytes_per_step;
+  std::vector<double> ttft_ms, prefill_tok_s, decode_tok_s, bandwidth_shares;
   BatchRun run(transformer, batch, options);
+  ThreadPool& threads = transformer.threads();
+  std::optional<Buffer> memory;
+  const auto reads = [&] { return memory ? measure_reads(threads, *memory, 2) : 0; };
+  BenchmarkRow row;
+  row.batch = batch;
   reset_peak_rss();
   for (int repeat = -1; repeat < options.repeats; ++repeat) {  // the first is a warm-up
     double prefill_s = 0;
@@ -158,22 +164,29 @@ BenchmarkRow measure_batch(Transformer& transformer, std::int32_t batch, const B
       run.prefill(sequence, ids);
       prefill_s += seconds_since(start);
     }
+    const double reads_before = reads();
     const auto start = Clock::now();
     for (std::int32_t i = 0; i < options.new_tokens; ++i) {
       run.decode(options.prompt_tokens + i);
     }
     const double decode_s = seconds_since(start);
-    if (repeat < 0) continue;
+    if (repeat < 0) {
+      row.peak_rss_bytes = peak_rss_bytes();  // the later ones need no more, but for what measures reads
+      if (options.roofline) memory = allocate_read_buffer(threads);
+      continue;
+    }
     ttft_ms.push_back(prefill_s / batch * 1e3);
     prefill_tok_s.push_back(options.prompt_tokens * batch / prefill_s);
     decode_tok_s.push_back(options.new_tokens * batch / decode_s);
+    // Memory may give twice as much in one second as in another, so each run has its own reads to compare.
+    bandwidth_shares.push_back(weight_bytes * options.new_tokens / decode_s /
+                               std::max(reads_before, reads()));
   }
-  BenchmarkRow row{.batch = batch,
-                   .ttft_ms = summarize(ttft_ms),
-                   .prefill_tok_s = summarize(prefill_tok_s),
-                   .decode_tok_s = summarize(decode_tok_s),
-                   .peak_rss_bytes = peak_rss_bytes()};
-  row.weight_gb_s = row.decode_tok_s.median / batch * cost_of(transformer).weight_bytes_per_step / 1e9;
+  row.ttft_ms = summarize(ttft_ms);
+  row.prefill_tok_s = summarize(prefill_tok_s);
+  row.decode_tok_s = summarize(decode_tok_s);
+  row.weight_gb_s = row.decode_tok_s.median / batch * weight_bytes / 1e9;
+  if (memory) row.bandwidth_share = summarize(bandwidth_shares);
   return row;
 }
 
@@ -195,7 +208,6 @@ void add_shares(const Transformer& transformer, const BenchmarkOptions& options,
   const double peak = peak_of(roofline, transformer.arithmetic());
   const double prompt_flops = options.prompt_tokens * cost.flops_per_prompt_token + cost.head_flops;
   const double step_flops = cost.flops_per_prompt_token + cost.head_flops;
-  row.bandwidth_share = row.weight_gb_s * 1e9 / roofline.read_bytes_per_s;
   row.peak_share = prompt_flops / (row.ttft_ms.median / 1e3) / peak;
   row.decode_peak_share = row.decode_tok_s.median * step_flops / peak;
 }
@@ -259,18 +271,20 @@ boost::json::value to_json(const std::optional<double>& share) {
 }
 
 boost::json::object to_json(const BenchmarkRow& row) {
-  return {{"batch", row.batch},
-          {"prefill_tok_s", row.prefill_tok_s.median},
-          {"prefill_tok_s_range", to_json(row.prefill_tok_s)},
-          {"decode_tok_s", row.decode_tok_s.median},
-          {"decode_tok_s_range", to_json(row.decode_tok_s)},
-          {"ttft_ms", row.ttft_ms.median},
-          {"ttft_ms_range", to_json(row.ttft_ms)},
-          {"weight_gb_s", row.weight_gb_s},
-          {"bandwidth_share", to_json(row.bandwidth_share)},
-          {"peak_share", to_json(row.peak_share)},
-          {"decode_peak_share", to_json(row.decode_peak_share)},
-          {"peak_rss_bytes", row.peak_rss_bytes}};
+  return {
+      {"batch", row.batch},
+      {"prefill_tok_s", row.prefill_tok_s.median},
+      {"prefill_tok_s_range", to_json(row.prefill_tok_s)},
+      {"decode_tok_s", row.decode_tok_s.median},
+      {"decode_tok_s_range", to_json(row.decode_tok_s)},
+      {"ttft_ms", row.ttft_ms.median},
+      {"ttft_ms_range", to_json(row.ttft_ms)},
+      {"weight_gb_s", row.weight_gb_s},
+      {"bandwidth_share", row.bandwidth_share ? row.bandwidth_share->median : boost::json::value()},
+      {"bandwidth_share_range", row.bandwidth_share ? to_json(*row.bandwidth_share) : boost::json::value()},
+      {"peak_share", to_json(row.peak_share)},
+      {"decode_peak_share", to_json(row.decode_peak_share)},
+      {"peak_rss_bytes", row.peak_rss_bytes}};
 }
 
 /// Refuses a batch whose KV cache the memory can't hold: the system would end the process on the way.

@@ -38,10 +38,10 @@ struct BenchmarkRow {
   MedianRange prefill_tok_s;  // prompt tokens over that time
   MedianRange decode_tok_s;   // all sequences together
   double weight_gb_s = 0;     // bytes of weights that decoding read, a second
-  // Of the roofline, where it is measured, too:
-  std::optional<double> bandwidth_share = std::nullopt;    // weight_gb_s over its reads
-  std::optional<double> peak_share = std::nullopt;         // prefill's arithmetic over its peak for that
-  std::optional<double> decode_peak_share = std::nullopt;  // decoding's
+  // Where the roofline is measured, too:
+  std::optional<MedianRange> bandwidth_share;  // weights that decoding read over reads just before or after
+  std::optional<double> peak_share;            // prefill's arithmetic over the roofline's peak for that
+  std::optional<double> decode_peak_share;     // decoding's
   std::uint64_t peak_rss_bytes = 0;
 };
 

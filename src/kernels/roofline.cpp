@@ -6,10 +6,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <span>
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "kernels/buffer.h"
+#include "base/to_size.h"
 #include "kernels/cpu/tiles.h"
 
 namespace touchstone {
@@ -192,41 +193,47 @@ double measure_peak(ThreadPool& pool, float (*burn)(), int products) {
   return best;
 }
 
-/// The fastest of rounds with one stream a thread and with several: processors differ in which memory
-/// delivers faster.
-double measure_read(ThreadPool& pool) {
+/// Each thread's part of the memory that is read, in whole lines.
+std::span<std::uint64_t> part_of(const Buffer& memory, int thread, int num_threads) {
+  const std::size_t words = memory.size() / kLineBytes / to_size(num_threads) * kLineWords;
+  return {reinterpret_cast<std::uint64_t*>(memory.data()) + words * to_size(thread), words};
+}
+
+}  // namespace
+
+Buffer allocate_read_buffer(ThreadPool& pool) {
   const auto available =
       static_cast<std::size_t>(sysconf(_SC_AVPHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  const auto threads = static_cast<std::size_t>(pool.size());
-  const std::size_t lines = std::min(kReadBytesMax, available / 4) / kLineBytes / threads;
-  if (lines == 0) throw Error("no memory to measure the read bandwidth with", "close other programs");
-  const Buffer memory(lines * threads * kLineBytes, "measuring the read bandwidth");
-  const auto part = [&](int thread) {
-    return reinterpret_cast<std::uint64_t*>(memory.data()) +
-           lines * kLineWords * static_cast<std::size_t>(thread);
-  };
+  const std::size_t part = std::min(kReadBytesMax, available / 4) / kLineBytes / to_size(pool.size());
+  if (part == 0) throw Error("no memory to measure the read bandwidth with", "close other programs");
+  Buffer memory(part * kLineBytes * to_size(pool.size()), "measuring the read bandwidth");
   pool.run([&](int thread) {
-    std::fill_n(part(thread), lines * kLineWords, static_cast<std::uint64_t>(thread) + 1);
+    std::ranges::fill(part_of(memory, thread, pool.size()), static_cast<std::uint64_t>(thread) + 1);
   });
+  return memory;
+}
+
+double measure_reads(ThreadPool& pool, const Buffer& memory, int rounds) {
   double best = 0;
   std::atomic<std::uint64_t> sink = 0;
-  for (const std::size_t streams : {1U, 3U}) {
-    const std::size_t bytes = lines / streams * streams * threads * kLineBytes;
-    for (int round = 0; round < kRounds; ++round) {
+  for (const std::size_t streams : {1U, 3U}) {  // processors differ in which memory delivers faster
+    const std::size_t lines = part_of(memory, 0, pool.size()).size() / kLineWords / streams * streams;
+    for (int round = 0; round < rounds; ++round) {
       const auto start = Clock::now();
       pool.run([&](int thread) {
-        sink.fetch_add(sum_lines(part(thread), lines, streams), std::memory_order_relaxed);
+        const std::uint64_t* words = part_of(memory, thread, pool.size()).data();
+        sink.fetch_add(sum_lines(words, lines, streams), std::memory_order_relaxed);
       });
-      best = std::max(best, static_cast<double>(bytes) / seconds_since(start));
+      const auto bytes = static_cast<double>(lines * kLineBytes * to_size(pool.size()));
+      best = std::max(best, bytes / seconds_since(start));
     }
   }
   return best;
 }
 
-}  // namespace
-
 Roofline measure_roofline(ThreadPool& pool, const std::string& isa) {
-  Roofline roofline{.read_bytes_per_s = measure_read(pool), .isa = isa};
+  Roofline roofline{.isa = isa};
+  roofline.read_bytes_per_s = measure_reads(pool, allocate_read_buffer(pool), kRounds);
   if (isa == "scalar") {
     roofline.fma_flops = roofline.bf16_flops = roofline.int8_ops = measure_peak(pool, burn_scalar, 1);
     return roofline;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/thread_pool.h"
+#include "kernels/buffer.h"
 
 namespace touchstone {
 
@@ -15,6 +16,13 @@ struct Roofline {
   double int8_ops = 0;    // products of 8-bit integers, summed in 32 bits
   std::string isa;        // whose instructions these are
 };
+
+/// Memory for measure_reads(), more than caches hold. Throws Error where there is none.
+Buffer allocate_read_buffer(ThreadPool& pool);
+
+/// Bytes of `memory` that all threads together read a second, one stream a thread or several; the best of
+/// so many rounds of each.
+double measure_reads(ThreadPool& pool, const Buffer& memory, int rounds);
 
 /// Takes about a second. The best of several rounds counts: interference only ever slows a round down.
 /// Throws Error where there is no memory for the read buffer.

@@ -552,6 +552,23 @@ TEST(CommandLine, AShareOfARooflineThatWasNotMeasuredIsNotGivenAsNothing) {
     EXPECT_TRUE(document.at("rows").at(0).at(share).is_null()) << share;
 }
 
+TEST(CommandLine, SharesAreOfTheRooflineThatIsMeasured) {
+  const boost::json::value document =
+      parse_only_document(touchstone({"bench", kTiny, "--prompt-tokens", "4", "--new-tokens", "2", "--repeat",
+                                      "3", "--batch", "1", "--roofline", "--json"}));
+  const auto number = [](const boost::json::value& value) { return value.to_number<double>(); };
+  const boost::json::value& roofline = document.at("roofline");
+  for (const char* limit : {"read_gb_s", "fma_gflop_s", "bf16_gflop_s", "int8_gop_s"})
+    EXPECT_GT(number(roofline.at(limit)), 0) << limit;
+  const boost::json::value& row = document.at("rows").at(0);
+  const boost::json::value& range = row.at("bandwidth_share_range");
+  EXPECT_GT(number(range.at("min")), 0);
+  EXPECT_LE(number(range.at("min")), number(row.at("bandwidth_share")));
+  EXPECT_LE(number(row.at("bandwidth_share")), number(range.at("max")));
+  EXPECT_GT(number(row.at("peak_share")), 0);
+  EXPECT_LT(number(row.at("peak_share")), 1);
+}
+
 TEST(CommandLine, GenerateReportsChoicesUsageAndTimings) {
   const auto result =
       parse_only_document(touchstone({"generate", kTiny, "--raw", "--prompt", "Tom has 3", "--greedy",
