@@ -6,7 +6,7 @@
 namespace touchstone {
 
 const DTypeInfo& dtype_info(DType dtype) {
-  static constexpr std::array<DTypeInfo, 13> table = {{
+  static constexpr std::array<DTypeInfo, 14> table = {{
       {"F32", 1, 4},
       {"F16", 1, 2},
       {"BF16", 1, 2},
@@ -19,6 +19,7 @@ const DTypeInfo& dtype_info(DType dtype) {
       {"Q5_K", 256, 176},
       {"Q6_K", 256, 210},
       {"I8_128", 128, 132},
+      {"I6_128", 128, 100},
       {"I4_128", 128, 72},
   }};
   return table.at(static_cast<std::size_t>(dtype));

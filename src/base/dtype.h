@@ -22,6 +22,7 @@ enum class DType : std::uint8_t {
   q5_k,
   q6_k,
   int8_128,
+  int6_128,
   int4_128
 };
 
@@ -33,9 +34,11 @@ struct DTypeInfo {
 
 const DTypeInfo& dtype_info(DType dtype);
 
-/// Whether values are in blocks whose last one in a row is filled up: int8_128 and int4_128. Rows of the
-/// other types are whole blocks.
-constexpr bool pads_rows(DType dtype) { return dtype == DType::int8_128 || dtype == DType::int4_128; }
+/// Whether values are in blocks whose last one in a row is filled up: int8_128, int6_128 and int4_128. Rows
+/// of the other types are whole blocks.
+constexpr bool pads_rows(DType dtype) {
+  return dtype == DType::int8_128 || dtype == DType::int6_128 || dtype == DType::int4_128;
+}
 
 /// Bytes of a row of `num_values` values, in whole blocks.
 std::size_t dtype_bytes(DType dtype, std::size_t num_values);

@@ -151,7 +151,7 @@ void add_quantize(CLI::App& app, Command& command) {
   CLI::App* sub = app.add_subcommand("quantize", "Write a model in 8-bit or 4-bit integers, as one file");
   sub->add_option("MODEL", arguments->model, "Folder, .gguf file, ORG/NAME in a local cache, or demo:native")
       ->required();
-  sub->add_option("--to", arguments->to, "int8, or int4 (embedding and head int8)")
+  sub->add_option("--to", arguments->to, "int8, or int4 (embedding and head in 6 bits)")
       ->required()
       ->check(CLI::IsMember({"int8", "int4"}));
   sub->add_option("-o,--out", arguments->out, "The file to write, .safetensors; a MODEL for all commands")

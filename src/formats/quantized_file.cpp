@@ -95,7 +95,7 @@ std::optional<json::object> find_object(const Blob& file, const SafetensorsFile&
 
 std::optional<DType> parse_block_type(const json::value* name) {
   if (name == nullptr || !name->is_string()) return std::nullopt;
-  for (const DType dtype : {DType::int8_128, DType::int4_128}) {
+  for (const DType dtype : {DType::int8_128, DType::int6_128, DType::int4_128}) {
     if (name->get_string() == dtype_info(dtype).name) return dtype;
   }
   return std::nullopt;

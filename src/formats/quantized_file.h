@@ -14,7 +14,7 @@
 
 namespace touchstone {
 
-/// A tensor that is to be written: F32 of any shape, or a matrix of int8_128 or int4_128.
+/// A tensor that is to be written: F32 of any shape, or a matrix of int8_128, int6_128 or int4_128.
 struct PlannedTensor {
   std::string name;
   DType dtype;

@@ -33,14 +33,21 @@ void store_block(const Block& block, std::span<std::byte> blocks, std::size_t in
   std::memcpy(blocks.data() + index * sizeof block, &block, sizeof block);
 }
 
-Int8Block round_to_int8(std::span<const float> group) {
-  Int8Block block{.scale = find_magnitude(group) / 127.0F};
+/// The largest weight becomes ±kMost.
+template <class Block>
+Block round_by_largest(std::span<const float> group) {
+  constexpr auto kMost = static_cast<float>(Block::kMost);
+  Block block{.scale = find_magnitude(group) / kMost};
   if (!(block.scale > 0)) return block;  // zeros; or not a number, as the products are to be, too
   for (std::size_t i = 0; i < group.size(); ++i) {
-    const float q = std::clamp(std::nearbyint(group[i] / block.scale), -127.0F, 127.0F);
-    block.q[i] = static_cast<std::int8_t>(q);
+    block.set(i, static_cast<int>(std::clamp(std::nearbyint(group[i] / block.scale), -kMost, kMost)));
   }
   return block;
+}
+
+template <class Block>
+void decode_scaled(const Block& block, std::span<float> group) {
+  for (std::size_t i = 0; i < group.size(); ++i) group[i] = block.scale * static_cast<float>(block.get(i));
 }
 
 /// A part of a group in 4 bits: weight = factor * q, in units of the group's scale.
@@ -106,8 +113,9 @@ void decode_int_blocks(DType dtype, std::span<const std::byte> blocks, std::span
   for_each_block(values.size(), [&](std::size_t b, std::size_t begin, std::size_t count) {
     const auto group = values.subspan(begin, count);
     if (dtype == DType::int8_128) {
-      const auto block = load_block<Int8Block>(blocks, b);
-      for (std::size_t i = 0; i < count; ++i) group[i] = block.scale * static_cast<float>(block.q[i]);
+      decode_scaled(load_block<Int8Block>(blocks, b), group);
+    } else if (dtype == DType::int6_128) {
+      decode_scaled(load_block<Int6Block>(blocks, b), group);
     } else {
       const auto block = load_block<Int4Block>(blocks, b);
       for (std::size_t i = 0; i < count; ++i) {
@@ -132,7 +140,9 @@ void round_to_int_blocks(DType dtype, std::span<const float> values, std::span<s
   for_each_block(values.size(), [&](std::size_t b, std::size_t begin, std::size_t count) {
     const auto group = values.subspan(begin, count);
     if (dtype == DType::int8_128) {
-      store_block(round_to_int8(group), blocks, b);
+      store_block(round_by_largest<Int8Block>(group), blocks, b);
+    } else if (dtype == DType::int6_128) {
+      store_block(round_by_largest<Int6Block>(group), blocks, b);
     } else {
       store_block(round_to_int4(group), blocks, b);
     }

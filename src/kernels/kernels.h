@@ -50,12 +50,12 @@ struct PackedMatrix {
 
 /// To be raised when the same weights come to be packed into other bytes, or PackAs or PanelFormat are
 /// renumbered: packed weights outlive the program.
-inline constexpr std::uint32_t kPackedVersion = 2;
+inline constexpr std::uint32_t kPackedVersion = 3;
 
 /// What packed weights are: the stored values, exactly, in their own type or as float32; or rounded to the
-/// nearest, to half precision, to bfloat16 (activations, too), or to integers of 8 or 4 bits with a scale for
-/// each kIntGroup of a row (activations to 8 bits).
-enum class PackAs : std::uint8_t { stored, float32, float16, bfloat16, int8, int4 };
+/// nearest, to half precision, to bfloat16 (activations, too), or to integers of 8, 6 or 4 bits with a scale
+/// for each kIntGroup of a row (activations to 8 bits).
+enum class PackAs : std::uint8_t { stored, float32, float16, bfloat16, int8, int6, int4 };
 
 /// What pack_matrix() gives, without the panels.
 PackedMatrix plan_packing(const StoredMatrix& stored, PackAs as);

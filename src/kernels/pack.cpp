@@ -34,6 +34,8 @@ PanelFormat format_of(DType dtype) {
       return PanelFormat::q8_group16;
     case DType::int8_128:
       return PanelFormat::int8;
+    case DType::int6_128:
+      return PanelFormat::int6;
     case DType::int4_128:
       return PanelFormat::int4;
   }
@@ -52,10 +54,18 @@ PanelFormat choose_format(PackAs as, DType stored) {
       return PanelFormat::bf16_pairs;
     case PackAs::int8:
       return PanelFormat::int8;
+    case PackAs::int6:
+      return PanelFormat::int6;
     case PackAs::int4:
       return PanelFormat::int4;
   }
   return PanelFormat::f32;
+}
+
+/// The type of the blocks whose numbers a panel of integers holds.
+DType block_type_of(PanelFormat format) {
+  if (format == PanelFormat::int8) return DType::int8_128;
+  return format == PanelFormat::int6 ? DType::int6_128 : DType::int4_128;
 }
 
 /// How a group of a block format lies in a panel; see PanelMatrix.
@@ -87,9 +97,7 @@ bool is_plain(PanelFormat format) {
 }
 
 std::size_t find_panel_bytes(PanelFormat format, std::size_t columns) {
-  const std::size_t num_groups = (columns + kIntGroup - 1) / kIntGroup;
-  if (format == PanelFormat::int8) return num_groups * kInt8GroupBytes;
-  if (format == PanelFormat::int4) return num_groups * kInt4GroupBytes;
+  if (is_integer(format)) return dtype_bytes(block_type_of(format), columns) * kLanes;
   if (format == PanelFormat::bf16_pairs) columns += columns % 2;
   std::size_t bytes = columns * kLanes * (format == PanelFormat::f32 ? 4 : 2);
   if (!is_plain(format)) bytes = columns / layout_of(format).values * layout_of(format).bytes();
@@ -164,32 +172,33 @@ void pack_block_row(const StoredMatrix& stored, std::int32_t row, PanelFormat fo
   }
 }
 
-/// Writes a row of int8_128 or int4_128 blocks; see PanelMatrix.
+/// Writes a row of blocks of integers; see PanelMatrix.
 void write_int_blocks(PanelFormat format, std::span<const std::byte> blocks, std::size_t lane,
                       std::byte* panel) {
-  const bool is_int8 = format == PanelFormat::int8;
-  for (; !blocks.empty(); panel += is_int8 ? kInt8GroupBytes : kInt4GroupBytes) {
+  const std::size_t block_bytes = dtype_info(block_type_of(format)).block_bytes;
+  for (; !blocks.empty(); blocks = blocks.subspan(block_bytes), panel += block_bytes * kLanes) {
     const std::byte* from = blocks.data();
     std::memcpy(panel + lane * sizeof(float), from, sizeof(float));
     std::byte* to = panel + kIntScaleBytes;
-    if (is_int8) {
+    if (format == PanelFormat::int8) {
       for (std::size_t i = 0; i < kIntGroup; ++i) {
         to[(i / kIntDepth * kLanes + lane) * kIntDepth + i % kIntDepth] =
             from[offsetof(Int8Block, q) + i] ^ std::byte{128};  // plus 128
       }
+    } else if (format == PanelFormat::int6) {
+      scatter<kIntDepth>(from + offsetof(Int6Block, bytes), sizeof(Int6Block::bytes) / kIntDepth, lane, to);
     } else {
       scatter<1>(from + offsetof(Int4Block, factors), kPartsInBlock, lane, to);
       scatter<kIntDepth>(from + offsetof(Int4Block, n), kIntGroup / (2 * kIntDepth), lane,
                          to + kInt4FactorBytes);
     }
-    blocks = blocks.subspan(is_int8 ? sizeof(Int8Block) : sizeof(Int4Block));
   }
 }
 
 void pack_int_row(const StoredMatrix& stored, std::int32_t row, PanelFormat format, std::size_t lane,
                   std::byte* panel, RowScratch& scratch) {
   if (format == format_of(stored.dtype)) return write_int_blocks(format, row_bytes(stored, row), lane, panel);
-  const DType dtype = format == PanelFormat::int8 ? DType::int8_128 : DType::int4_128;
+  const DType dtype = block_type_of(format);
   scratch.values.resize(static_cast<std::size_t>(stored.columns));
   read_row(stored, row, scratch.values);
   scratch.blocks.resize(dtype_bytes(dtype, scratch.values.size()));
@@ -230,7 +239,7 @@ PackedMatrix pack_matrix(const StoredMatrix& stored, PackAs as, std::span<const 
                                                     : pack_block_row;
   for_each(pool, packed.num_panels(), [&](std::int32_t p, int thread) {
     std::byte* panel = panels + static_cast<std::size_t>(p) * packed.panel_bytes;
-    // The weight 0, for the rows that are not there. Elsewhere zero bytes are one: int4's factors, too.
+    // The weight 0, for the rows that are not there. Elsewhere zero bytes are one: scales and factors, too.
     if (packed.format == PanelFormat::int8) std::memset(panel, 128, packed.panel_bytes);
     for (std::int32_t lane = 0; lane < kLanes && p * kLanes + lane < stored.rows; ++lane) {
       std::int32_t row = p * kLanes + lane;

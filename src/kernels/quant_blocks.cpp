@@ -153,6 +153,7 @@ SplitBlock split_function(DType dtype) {
     case DType::f16:
     case DType::bf16:
     case DType::int8_128:
+    case DType::int6_128:
     case DType::int4_128:
       break;
   }

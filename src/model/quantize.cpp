@@ -140,6 +140,9 @@ DType choose_type(const std::string& name, std::int32_t layer, const Config& con
   return is_key_or_value || ends_outer_layer ? DType::int8_128 : to;
 }
 
+/// Embedding and head are rounded to the nearest, and the head's rounding is felt the most.
+DType choose_table_type(DType to) { return to == DType::int4_128 ? DType::int6_128 : to; }
+
 LayerWeights load_targets(const Checkpoint& checkpoint, const Config& config, std::int32_t layer, DType to,
                           std::vector<Target>& targets) {
   targets.clear();
@@ -160,8 +163,8 @@ LayerWeights load_targets(const Checkpoint& checkpoint, const Config& config, st
 std::vector<PlannedTensor> plan_file(const Checkpoint& checkpoint, const Config& config, DType to) {
   std::vector<PlannedTensor> plan;
   const std::vector<std::int64_t> table{config.vocab_size, config.hidden_size};
-  plan.push_back({kEmbeddingName, DType::int8_128, table});
-  if (!config.tie_word_embeddings) plan.push_back({head_name(config), DType::int8_128, table});
+  plan.push_back({kEmbeddingName, choose_table_type(to), table});
+  if (!config.tie_word_embeddings) plan.push_back({head_name(config), choose_table_type(to), table});
   std::vector<Target> targets;
   for (std::int32_t layer = 0; layer < config.num_layers; ++layer) {
     load_targets(checkpoint, config, layer, to, targets);
@@ -252,13 +255,14 @@ void quantize_model(const Checkpoint& checkpoint, const std::vector<std::vector<
   const TwinRows x = split(c.activations.x);
   StoredMatrix table = find_matrix(checkpoint, kEmbeddingName);
   on.embed(table, c.ids, x.wanted);
-  const std::vector<std::byte> embedding = round_matrix(on.pool(), table, DType::int8_128);
+  const DType table_type = choose_table_type(options.to);
+  const std::vector<std::byte> embedding = round_matrix(on.pool(), table, table_type);
   file.write(embedding);
   if (!config.tie_word_embeddings) {
     const StoredMatrix head = find_matrix(checkpoint, head_name(config));
-    file.write(round_matrix(on.pool(), head, DType::int8_128));
+    file.write(round_matrix(on.pool(), head, table_type));
   }
-  table = {DType::int8_128, config.vocab_size, config.hidden_size, embedding};
+  table = {table_type, config.vocab_size, config.hidden_size, embedding};
   on.embed(table, c.ids, x.got);
   for (std::int32_t layer = 0; layer < config.num_layers; ++layer) {
     LayerWeights w = load_targets(checkpoint, config, layer, options.to, on.targets);

@@ -45,7 +45,7 @@ LayerWeights load_layer(const Checkpoint& checkpoint, const Config& config, std:
 StoredMatrix find_matrix(const Checkpoint& checkpoint, const std::string& name);
 
 /// The head's rounding is felt the most: 4 bits are too few for it.
-inline PackAs pack_head_as(PackAs as) { return as == PackAs::int4 ? PackAs::int8 : as; }
+inline PackAs pack_head_as(PackAs as) { return as == PackAs::int4 ? PackAs::int6 : as; }
 
 /// Packs all weights, or finds them packed in the cache. Throws as check_tensors and load_layer.
 Weights load_weights(const Checkpoint& checkpoint, const Config& config, PackAs as,

@@ -13,9 +13,10 @@ namespace {
 using testing::TemporaryFolder;
 
 const std::vector<PlannedTensor> kPlan = {{"matrix8", DType::int8_128, {3, 200}},
+                                          {"matrix6", DType::int6_128, {2, 128}},
                                           {"matrix4", DType::int4_128, {2, 128}},
                                           {"vector", DType::f32, {5}}};
-constexpr std::size_t kDataBytes = 3 * 2 * 132 + 2 * 72 + 5 * 4;
+constexpr std::size_t kDataBytes = 3 * 2 * 132 + 2 * 100 + 2 * 72 + 5 * 4;
 
 Checkpoint make_source() {
   Checkpoint source;

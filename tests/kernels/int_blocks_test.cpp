@@ -34,13 +34,16 @@ class IntBlocks : public ::testing::TestWithParam<DType> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(BothTypes, IntBlocks, ::testing::Values(DType::int8_128, DType::int4_128),
+INSTANTIATE_TEST_SUITE_P(AllTypes, IntBlocks,
+                         ::testing::Values(DType::int8_128, DType::int6_128, DType::int4_128),
                          [](const auto& param) { return std::string(dtype_info(param.param).name); });
 
 TEST_P(IntBlocks, RoundingMovesNoWeightByMoreThanItsStep) {
   const std::vector<float> row = random_row(300);
   const std::vector<float> decoded = decode(round(row), row.size());
-  const float step = GetParam() == DType::int8_128 ? 0.5F / 127 : 1.0F / 8;
+  const float step = GetParam() == DType::int8_128   ? 0.5F / 127
+                     : GetParam() == DType::int6_128 ? 0.5F / 31
+                                                     : 1.0F / 8;
   for (std::size_t i = 0; i < row.size(); ++i) EXPECT_NEAR(decoded[i], row[i], 0.4F * step) << i;
 }
 

@@ -89,8 +89,7 @@ TEST_P(MatrixTiles, GiveTheBitsOfTheScalarKernels) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, MatrixTiles, ::testing::Values(PackAs::int8, PackAs::int4),
-                         [](const auto& info) { return info.param == PackAs::int8 ? "int8" : "int4"; });
+INSTANTIATE_TEST_SUITE_P(Types, MatrixTiles, integer_types(), name_integer_type);
 
 }  // namespace
 }  // namespace touchstone

@@ -22,7 +22,7 @@ TEST(PackMatrix, GivesTheSameBytesAsEverUnlessTheVersionIsRaised) {
   const auto add = [&](const StoredMatrix& stored, PackAs as) {
     hash.update(pack_matrix(stored, as, {}, pool).panels);
   };
-  for (const PackAs as : {PackAs::stored, PackAs::float32, PackAs::int8, PackAs::int4}) {
+  for (const PackAs as : {PackAs::stored, PackAs::float32, PackAs::int8, PackAs::int6, PackAs::int4}) {
     add({DType::f32, kRows, kColumns, std::as_bytes(std::span(floats))}, as);
   }
   for (const DType dtype : {DType::bf16, DType::f16, DType::q8_0, DType::q4_0, DType::q5_0, DType::q4_1,
@@ -30,8 +30,8 @@ TEST(PackMatrix, GivesTheSameBytesAsEverUnlessTheVersionIsRaised) {
     add({dtype, kRows, kColumns, blocks}, PackAs::stored);
   }
   // When other bytes are intended: raise kPackedVersion, and put the new hash here.
-  ASSERT_EQ(kPackedVersion, 2U);
-  EXPECT_EQ(to_hex(hash.finish()), "4474fb22cfec00637ceb642a04928ce59fa357cd36ea0ac8412fbd9422cce32d");
+  ASSERT_EQ(kPackedVersion, 3U);
+  EXPECT_EQ(to_hex(hash.finish()), "8b69b4cf899bff19665db9c4c9d9bd3da33097ea93b1adf72cf40af9bdc4663d");
 }
 
 }  // namespace

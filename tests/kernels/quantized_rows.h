@@ -1,7 +1,10 @@
 // What products in integers are made of, for the tests of kernels.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -11,6 +14,12 @@ namespace touchstone {
 inline PanelMatrix view(const PackedMatrix& packed) {
   return {packed.format, packed.columns, packed.panel_bytes,
           reinterpret_cast<const std::uint8_t*>(packed.panels.data())};
+}
+
+inline auto integer_types() { return ::testing::Values(PackAs::int8, PackAs::int6, PackAs::int4); }
+inline std::string name_integer_type(const ::testing::TestParamInfo<PackAs>& info) {
+  if (info.param == PackAs::int8) return "int8";
+  return info.param == PackAs::int6 ? "int6" : "int4";
 }
 
 /// Rows of activations as integers.

@@ -287,6 +287,7 @@ void multiply(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t
       return with(BytePanel<V, 16, false, false>{});
     case PanelFormat::bf16_pairs:
     case PanelFormat::int8:
+    case PanelFormat::int6:
     case PanelFormat::int4:
       __builtin_unreachable();  // the business of multiply_pairs and multiply_ints
   }

@@ -2,8 +2,6 @@
 // lanes.
 #pragma once
 
-#include <type_traits>
-
 #include "kernels/cpu/body_bf16.h"
 
 namespace touchstone {
@@ -73,7 +71,8 @@ struct IntGroup {
 /// Scales, then the weights plus 128.
 struct Int8Panel {
   static constexpr std::size_t kGroupBytes = kInt8GroupBytes;
-  static constexpr int kStreams = 2;  // panels that one token reads at once, where several are faster
+  static constexpr bool kUnpacks = false;  // whether many tokens meet Int8Panel instead
+  static constexpr int kStreams = 2;       // panels that one token reads at once, where several are faster
 
   template <class V, int kTokens, int kPanels>
   static void sum_group(const std::uint8_t* group, std::size_t panel_bytes, const IntGroup& x,
@@ -95,10 +94,69 @@ struct Int8Panel {
   }
 };
 
+/// Scales, then the weights' 6 bits: weight = scale * (n - 32). Three lines have those of three steps in
+/// their low bits, and of a fourth one two bits each in their high ones.
+struct Int6Panel {
+  static constexpr std::size_t kGroupBytes = kInt6GroupBytes;
+  static constexpr bool kUnpacks = true;
+  static constexpr int kStreams = 2;
+
+  template <class V, int kTokens, int kPanels>
+  static void sum_group(const std::uint8_t* group, std::size_t panel_bytes, const IntGroup& x,
+                        typename V::Ints (&sum)[kTokens][kPanels]) {
+    for (int t = 0; t < kTokens; ++t) {
+      for (auto& s : sum[t]) s = V::set_ints(-32 * x.sums[t * kIntSums + kIntSums - 1]);
+    }
+    const std::uint8_t* lines = group + kIntScaleBytes;
+    const std::int8_t* q = x.q;
+    for (int i = 0; i < x.steps; i += 4, lines += 3 * kIntLine, q += 4 * kIntDepth) {
+      typename V::Bytes w[4][kPanels];
+      for (int p = 0; p < kPanels; ++p) {
+        const std::uint8_t* line = lines + static_cast<std::size_t>(p) * panel_bytes;
+        const typename V::Bytes a = V::load_line(line);
+        const typename V::Bytes b = V::load_line(line + kIntLine);
+        const typename V::Bytes c = V::load_line(line + 2 * kIntLine);
+        w[0][p] = V::template bits<0>(a, 0x3F);
+        w[1][p] = V::template bits<0>(b, 0x3F);
+        w[2][p] = V::template bits<0>(c, 0x3F);
+        w[3][p] = V::either(V::either(V::template bits<6>(a, 0x03), V::template bits<4>(b, 0x0C)),
+                            V::template bits<2>(c, 0x30));
+      }
+      for (int t = 0; t < kTokens; ++t) {
+        for (int step = 0; step < 4; ++step) {
+          const auto four = V::load_four(q + t * kIntGroup + step * kIntDepth);
+          for (int p = 0; p < kPanels; ++p) sum[t][p] = V::dot(sum[t][p], w[step][p], four);
+        }
+      }
+    }
+  }
+
+  /// The group as Int8Panel has it.
+  static void unpack(const std::uint8_t* group, std::uint8_t* unpacked) {
+    constexpr std::uint8_t kOffset = 128 - 32;
+    __builtin_memcpy(unpacked, group, kIntScaleBytes);
+    const std::uint8_t* line = group + kIntScaleBytes;
+    std::uint8_t* out = unpacked + kIntScaleBytes;
+    for (int step = 0; step < kIntGroup / kIntDepth; step += 4, line += 3 * kIntLine, out += 4 * kIntLine) {
+      std::uint8_t from[3 * kIntLine], to[4 * kIntLine];  // apart, so that compilers make vectors of them
+      __builtin_memcpy(from, line, sizeof from);
+      for (std::size_t i = 0; i < sizeof from; ++i)
+        to[i] = static_cast<std::uint8_t>((from[i] & 0x3F) + kOffset);
+      for (std::size_t i = 0; i < kIntLine; ++i) {
+        to[3 * kIntLine + i] = static_cast<std::uint8_t>(
+            (from[i] >> 6 | (from[kIntLine + i] >> 4 & 0x0C) | (from[2 * kIntLine + i] >> 2 & 0x30)) +
+            kOffset);
+      }
+      __builtin_memcpy(out, to, sizeof to);
+    }
+  }
+};
+
 /// Scales, factors, then the weights' 4 bits: weight = scale * factor * (n - 8). A byte has those of two
 /// steps.
 struct Int4Panel {
   static constexpr std::size_t kGroupBytes = kInt4GroupBytes;
+  static constexpr bool kUnpacks = true;
   static constexpr int kStreams = 3;
 
   template <class V, int kTokens, int kPanels>
@@ -119,8 +177,8 @@ struct Int4Panel {
         typename V::Bytes low[kPanels], high[kPanels];
         for (int p = 0; p < kPanels; ++p) {
           const typename V::Bytes both = V::load_line(lines + static_cast<std::size_t>(p) * panel_bytes);
-          low[p] = V::low_nibbles(both);
-          high[p] = V::high_nibbles(both);
+          low[p] = V::template bits<0>(both, 0x0F);
+          high[p] = V::template bits<4>(both, 0x0F);
         }
         for (int t = 0; t < kTokens; ++t) {
           const std::int8_t* at = q + t * kIntGroup;
@@ -261,7 +319,7 @@ void add_products(const Products<V, kPanels>& products, const Ask& ask) {
 template <class Panel>
 void unpack_signed(const std::uint8_t* group, std::uint8_t* unpacked) {
   const std::uint8_t* from = group;
-  if constexpr (std::is_same_v<Panel, Int4Panel>) {
+  if constexpr (Panel::kUnpacks) {
     Panel::unpack(group, unpacked);
     from = unpacked;
   } else {
@@ -377,7 +435,6 @@ void multiply_int_panels(const std::uint8_t* panels, std::size_t panel_bytes, in
                                                              sums + in_matrices * kSumStride);
     }
   }
-  constexpr bool kUnpacks = std::is_same_v<Panel, Int4Panel>;
   constexpr int kLines = Panel::kGroupBytes / 64;
   for (int index = 0; index < x.num_groups; ++index) {
     const std::uint8_t* group = panels + static_cast<std::size_t>(index) * Panel::kGroupBytes;
@@ -395,15 +452,17 @@ void multiply_int_panels(const std::uint8_t* panels, std::size_t panel_bytes, in
         }
       }
     };
-    if (kUnpacks && num_tokens > V::kFewTokens) {
-      for (std::size_t p = 0; p < kPanels; ++p)
-        Int4Panel::unpack(group + p * panel_bytes, tile + p * kInt8GroupBytes);
-      multiply_int_group_of_all<V, Int8Panel, kTokens, kPanels>(tile, kInt8GroupBytes, steps, x, num_tokens,
-                                                                index, sums, prefetch_ahead);
-    } else {
-      multiply_int_group_of_all<V, Panel, kTokens, kPanels>(group, panel_bytes, steps, x, num_tokens, index,
-                                                            sums, prefetch_ahead);
+    if constexpr (Panel::kUnpacks) {
+      if (num_tokens > V::kFewTokens) {
+        for (std::size_t p = 0; p < kPanels; ++p)
+          Panel::unpack(group + p * panel_bytes, tile + p * kInt8GroupBytes);
+        multiply_int_group_of_all<V, Int8Panel, kTokens, kPanels>(tile, kInt8GroupBytes, steps, x, num_tokens,
+                                                                  index, sums, prefetch_ahead);
+        continue;
+      }
     }
+    multiply_int_group_of_all<V, Panel, kTokens, kPanels>(group, panel_bytes, steps, x, num_tokens, index,
+                                                          sums, prefetch_ahead);
   }
 }
 
@@ -440,6 +499,8 @@ void multiply_ints(const PanelMatrix& weights, std::int32_t first_panel, std::in
   }
   if (weights.format == PanelFormat::int4) {
     multiply_ints_in<V, Int4Panel>(weights, first_panel, num_panels, x, num_tokens, bytes, sums);
+  } else if (weights.format == PanelFormat::int6) {
+    multiply_ints_in<V, Int6Panel>(weights, first_panel, num_panels, x, num_tokens, bytes, sums);
   } else {
     multiply_ints_in<V, Int8Panel>(weights, first_panel, num_panels, x, num_tokens, bytes, sums);
   }

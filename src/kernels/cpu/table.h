@@ -36,12 +36,13 @@ enum class PanelFormat : std::uint8_t {
   bf16_pairs,         // meets activations that are bfloat16, too
   // These meet activations that are integers, too.
   int8,  // group kIntGroup, float32 scale
-  int4,  // the same, and a small factor for each kIntPart: as int8, the weight is factor * (n - 8)
+  int6,  // the same: the weight is n - 32
+  int4,  // the same, and a small factor for each kIntPart: the weight is factor * (n - 8)
 };
 
 /// Whether weights of this format meet activations that are integers.
 constexpr bool is_integer(PanelFormat format) {
-  return format == PanelFormat::int8 || format == PanelFormat::int4;
+  return format == PanelFormat::int8 || format == PanelFormat::int6 || format == PanelFormat::int4;
 }
 
 /// Weights and activations in integers share a scale over this many inputs.
@@ -56,15 +57,17 @@ inline constexpr std::int32_t kIntPart = 32;
 inline constexpr std::size_t kIntScaleBytes = kLanes * sizeof(float);
 inline constexpr std::size_t kInt4FactorBytes = std::size_t{kIntGroup / kIntPart} * kLanes;
 inline constexpr std::size_t kInt8GroupBytes = kIntScaleBytes + std::size_t{kIntGroup} * kLanes;
+inline constexpr std::size_t kInt6GroupBytes = kIntScaleBytes + std::size_t{kIntGroup} / 4 * 3 * kLanes;
 inline constexpr std::size_t kInt4GroupBytes =
     kIntScaleBytes + kInt4FactorBytes + std::size_t{kIntGroup / 2} * kLanes;
 
 /// Weights of a matrix [outputs, num_inputs] in panels of 16 outputs. In a panel, the 16 weights that meet
 /// the same input lie side by side: [num_inputs][16]. Block types: for each group, [16] scales, [16] minima
 /// if any, [group][16] integers. `bf16_pairs`: [inputs / 2][16][2], filled up with a zero. `int8`: for each
-/// group, [16] scales, [group / 4][16][4] integers plus 128. `int4`: [16] scales, [group / 32][16] factors,
-/// [group / 8][16][4] bytes with n of two times four inputs, the first in the low bits. Rows are filled up to
-/// whole groups with weights 0.
+/// group, [16] scales, [group / 4][16][4] integers plus 128. `int6`: [16] scales, [group / 16][3][16][4]
+/// bytes with n of three times four inputs in the low bits, and of four more inputs two bits in the high
+/// ones, the lowest first. `int4`: [16] scales, [group / 32][16] factors, [group / 8][16][4] bytes with n of
+/// two times four inputs, the first in the low bits. Rows are filled up to whole groups with weights 0.
 struct PanelMatrix {
   PanelFormat format;
   std::int32_t num_inputs;

@@ -146,12 +146,15 @@ struct Avx2 {
     return {to_ints(_mm256_cvtepi8_epi32(bytes)),
             to_ints(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(bytes, bytes)))};
   }
-  static Bytes low_nibbles(Bytes v) {
-    const __m256i mask = _mm256_set1_epi8(15);
-    return {_mm256_and_si256(v.low, mask), _mm256_and_si256(v.high, mask)};
+  /// (v >> shift) & mask of each byte, the mask without the bits that come from its neighbour.
+  template <int kShift>
+  static Bytes bits(Bytes v, char mask) {
+    const __m256i masks = _mm256_set1_epi8(mask);
+    return {_mm256_and_si256(_mm256_srli_epi16(v.low, kShift), masks),
+            _mm256_and_si256(_mm256_srli_epi16(v.high, kShift), masks)};
   }
-  static Bytes high_nibbles(Bytes v) {
-    return low_nibbles({_mm256_srli_epi16(v.low, 4), _mm256_srli_epi16(v.high, 4)});
+  static Bytes either(Bytes a, Bytes b) {
+    return {_mm256_or_si256(a.low, b.low), _mm256_or_si256(a.high, b.high)};
   }
   static Vec to_floats(Ints v) {
     return {_mm256_cvtepi32_ps(reinterpret_cast<__m256i>(v.low)),

@@ -115,8 +115,12 @@ struct Avx512 {
   static Ints load_small_ints(const std::int8_t* p) {
     return to_ints(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
   }
-  static Bytes low_nibbles(Bytes v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
-  static Bytes high_nibbles(Bytes v) { return low_nibbles(_mm512_srli_epi16(v, 4)); }
+  /// (v >> shift) & mask of each byte, the mask without the bits that come from its neighbour.
+  template <int kShift>
+  static Bytes bits(Bytes v, char mask) {
+    return _mm512_and_si512(_mm512_srli_epi16(v, kShift), _mm512_set1_epi8(mask));
+  }
+  static Bytes either(Bytes a, Bytes b) { return _mm512_or_si512(a, b); }
   static Vec to_floats(Ints v) { return _mm512_cvtepi32_ps(reinterpret_cast<__m512i>(v)); }
 #if defined(__AVX512VNNI__)
   static Ints dot(Ints sum, Bytes w, Four x) {

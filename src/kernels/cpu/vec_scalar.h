@@ -155,11 +155,13 @@ struct Scalar {
     for (int i = 0; i < 16; ++i) v.lane[i] += p[i];
     return v;
   }
-  static Bytes low_nibbles(const Bytes& v) {
-    return each_byte([&](int i) { return v.byte[i] & 15; });
+  /// (v >> shift) & mask of each byte.
+  template <int kShift>
+  static Bytes bits(const Bytes& v, int mask) {
+    return each_byte([&](int i) { return v.byte[i] >> kShift & mask; });
   }
-  static Bytes high_nibbles(const Bytes& v) {
-    return each_byte([&](int i) { return v.byte[i] >> 4; });
+  static Bytes either(const Bytes& a, const Bytes& b) {
+    return each_byte([&](int i) { return a.byte[i] | b.byte[i]; });
   }
   static Vec to_floats(const Ints& v) {
     return each_lane([&](int i) { return static_cast<float>(v.lane[i]); });
