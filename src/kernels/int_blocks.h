@@ -91,8 +91,7 @@ float find_magnitude(std::span<const float> group);
 /// The float32 values of one row of blocks.
 void decode_int_blocks(DType dtype, std::span<const std::byte> blocks, std::span<float> values);
 
-/// Whether all factors are such as the kernels can multiply with; any bytes are blocks of the
-/// other types.
+/// Whether all factors are such as the kernels can multiply with; any bytes are blocks of other types.
 bool are_int_blocks_valid(DType dtype, std::span<const std::byte> blocks);
 
 /// Rounds one row to the nearest: int8_128 and int6_128 by each block's largest weight, int4_128 with the

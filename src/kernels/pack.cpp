@@ -62,6 +62,9 @@ PanelFormat choose_format(PackAs as, DType stored) {
   return PanelFormat::f32;
 }
 
+static_assert(sizeof(Int8Block) * kLanes == kInt8GroupBytes &&
+              sizeof(Int6Block) * kLanes == kInt6GroupBytes && sizeof(Int4Block) * kLanes == kInt4GroupBytes);
+
 /// The type of the blocks whose numbers a panel of integers holds.
 DType block_type_of(PanelFormat format) {
   if (format == PanelFormat::int8) return DType::int8_128;

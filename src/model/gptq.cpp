@@ -115,7 +115,7 @@ void round_block(RowBlock& rows, const BlockFactors& factors, std::size_t count,
   round_columns(rows, factors, 0, count, scale, -127.0F, 127.0F);
   for (std::size_t r = 0; r < kLanes; ++r) {
     blocks[r].scale = scale[r];
-    for (std::size_t k = 0; k < count; ++k) blocks[r].q[k] = static_cast<std::int8_t>(rows.q[k][r]);
+    for (std::size_t k = 0; k < count; ++k) blocks[r].set(k, static_cast<int>(rows.q[k][r]));
   }
 }
 
@@ -288,10 +288,6 @@ float step_of(const Int8Block& block, std::size_t) { return block.scale; }
 float step_of(const Int4Block& block, std::size_t k) {
   return block.scale * static_cast<float>(block.factors[k / kIntPart]);
 }
-int get(const Int8Block& block, std::size_t k) { return block.q[k]; }
-int get(const Int4Block& block, std::size_t k) { return block.get(k); }
-void set(Int8Block& block, std::size_t k, int value) { block.q[k] = static_cast<std::int8_t>(value); }
-void set(Int4Block& block, std::size_t k, int value) { block.set(k, value); }
 
 /// Chooses one block of the 16 rows from `first_row` on anew; the targets hold its slopes.
 template <class Block>
@@ -304,7 +300,7 @@ void refine_rows(Rounding& m, const BlockGram& gram, std::int32_t first_row, std
     const std::size_t r = to_size(i), at = m.at(first_row + i, first_column);
     std::memcpy(&blocks[r], m.block(first_row + i, first_column, sizeof(Block)), sizeof(Block));
     for (std::size_t k = 0; k < to_size(count); ++k) {
-      rows.q[k][r] = static_cast<float>(get(blocks[r], k));
+      rows.q[k][r] = static_cast<float>(blocks[r].get(k));
       rows.step[k][r] = step_of(blocks[r], k);
       rows.errors[k][r] = m.errors[at + k];
       rows.slopes[k][r] = m.targets[at + k];
@@ -316,7 +312,7 @@ void refine_rows(Rounding& m, const BlockGram& gram, std::int32_t first_row, std
     const std::size_t r = to_size(i), at = m.at(first_row + i, first_column);
     blocks[r].scale *= factor[r];
     for (std::size_t k = 0; k < to_size(count); ++k) {
-      set(blocks[r], k, static_cast<int>(rows.q[k][r]));
+      blocks[r].set(k, static_cast<int>(rows.q[k][r]));
       m.errors[at + k] = rows.errors[k][r];
     }
     std::memcpy(m.block(first_row + i, first_column, sizeof(Block)), &blocks[r], sizeof(Block));
@@ -356,7 +352,7 @@ void refine(CpuBackend& on, const SquareMatrix& gram, DType to, Rounding& m) {
 
 std::vector<std::byte> round_with_feedback(CpuBackend& on, const StoredMatrix& weights,
                                            const InputFactors& inputs, DType to, int num_sweeps) {
-  assert(pads_rows(to) && inputs.matrix.size == weights.columns);
+  assert((to == DType::int8_128 || to == DType::int4_128) && inputs.matrix.size == weights.columns);
   Rounding m{.rows = weights.rows,
              .columns = weights.columns,
              .weights = {},
