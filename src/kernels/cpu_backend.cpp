@@ -14,8 +14,8 @@
 namespace touchstone {
 namespace {
 
-/// Below this many numbers a loop is done before a second thread has woken up.
-constexpr std::int64_t kWorthSharing = 16384;
+/// Below this many numbers a loop is done before a second thread has begun.
+constexpr std::int64_t kWorthSharing = 4096;
 
 /// Numbers of bfloat16 that stay in a second-level cache of 2 MiB beside weights and sums.
 constexpr std::int64_t kNearActivations = 512 * 1024;
@@ -35,9 +35,19 @@ void for_each_row(ThreadPool& pool, std::int32_t count, std::int32_t width, cons
 static_assert(kIntGroup == kSumBlock);
 
 /// Runs work(row, first_input, num_inputs) for all blocks of inputs of all rows, on all threads if that pays:
-/// some rows of one block after the other, since they are written side by side.
+/// some rows of one block after the other, since they are written side by side. A single row's blocks are
+/// shared out.
 template <class Work>
 void for_each_block(ThreadPool& pool, Rows x, const Work& work) {
+  const std::int32_t num_blocks = divide_up(x.width, kSumBlock);
+  if (x.count == 1 && x.width >= kWorthSharing) {
+    return for_each_run(pool, num_blocks, num_blocks, [&](std::int32_t block, std::int32_t count, int) {
+      for (const std::int32_t end = block + count; block < end; ++block) {
+        const std::int32_t input = block * kSumBlock;
+        work(0, input, std::min(kSumBlock, x.width - input));
+      }
+    });
+  }
   const std::int32_t rows = std::clamp(divide_up(x.count, pool.size()), 1, 8);
   for_each_row(pool, divide_up(x.count, rows), rows * x.width, [&](std::int32_t group) {
     const std::int32_t end = std::min(x.count, (group + 1) * rows);
@@ -209,10 +219,9 @@ void CpuBackend::for_each_half(const Linear& linear, const Piece& piece, float* 
   }
 }
 
-/// The sums of a piece, bias included.
-float* CpuBackend::multiply_piece(const Linear& linear, Rows x, const Piece& piece, int half, int thread) {
-  const ThreadScratch& scratch = scratch_[static_cast<std::size_t>(thread)];
-  float* sums = scratch.sums.floats() + half * kSumsSize;
+/// Writes the sums of a piece, bias included.
+void CpuBackend::multiply_piece(const Linear& linear, Rows x, const Piece& piece, const Buffer& tile,
+                                float* sums) {
   const PackedMatrix& w = linear.weight;
   const PanelMatrix panels{.format = w.format,
                            .num_inputs = w.columns,
@@ -224,17 +233,16 @@ float* CpuBackend::multiply_piece(const Linear& linear, Rows x, const Piece& pie
              piece.num_tokens, sums);
   } else if (is_integer(w.format)) {
     kernels_.multiply_ints(panels, piece.first_panel, piece.num_panels, int_rows(x, piece.first_token),
-                           piece.num_tokens, scratch.tile.floats(), sums);
+                           piece.num_tokens, tile.floats(), sums);
   } else {
     kernels_.multiply(panels, piece.first_panel, piece.num_panels, x.row(piece.first_token), to_size(x.width),
-                      piece.num_tokens, scratch.tile.floats(), sums);
+                      piece.num_tokens, tile.floats(), sums);
   }
   for_each_half(linear, piece, sums, [&](std::int32_t first_output, std::int32_t n, float* half_sums) {
     for (std::int32_t t = 0; t < piece.num_tokens; ++t) {
       add_bias(linear, first_output, n, half_sums + std::ptrdiff_t{t} * kSumStride);
     }
   });
-  return sums;
 }
 
 /// Makes integers of the activations, for products with weights that are integers.
@@ -281,13 +289,34 @@ IntRows CpuBackend::int_rows(Rows x, std::int32_t first_row) const {
           .group_rows = to_size(x.count)};
 }
 
+/// How the products of x with `all_panels` panels are best cut.
+CpuBackend::Cut CpuBackend::choose_cut(Rows x, std::int32_t all_panels, bool pairs,
+                                       std::int32_t max_panels) const {
+  constexpr std::int32_t kFewPanels = kMaxPanels / 2;
+  if (x.count == 1) {  // weights are read fastest in long streams
+    return {.panels_each = kFewPanels, .tokens_each = 1, .longest_run = max_panels / kFewPanels};
+  }
+  Cut cut = {.panels_each = kMaxPanels, .tokens_each = std::min(kMaxTokens, x.count), .longest_run = 1};
+  const auto too_few = [&](std::int32_t each) {  // pieces for a thread: with few, some idle at the end
+    return divide_up(all_panels, cut.panels_each) * divide_up(x.count, cut.tokens_each) < each * pool_.size();
+  };
+  // Tiles wait for activations that don't stay in the second-level cache: large pieces read them less often.
+  const bool activations_stream =
+      pairs && sums_in_tiles_ && std::int64_t{cut.tokens_each} * x.width > kNearActivations;
+  if (activations_stream) cut.panels_each = max_panels;
+  if (cut.panels_each > kMaxPanels && too_few(4)) cut.panels_each = kMaxPanels;
+  const bool wide = cut.panels_each > kMaxPanels;
+  if (!wide && too_few(activations_stream ? 8 : 32)) cut.panels_each = kFewPanels;
+  while (too_few(wide ? 4 : 8) && cut.tokens_each > 64) cut.tokens_each = divide_up(cut.tokens_each, 2);
+  while (too_few(3) && cut.tokens_each > 32) cut.tokens_each = divide_up(cut.tokens_each, 2);
+  return cut;
+}
+
 /// Cuts the products of x into pieces and calls finish(linear_index, piece, thread) for each, on all threads.
-/// Where it is faster, and max_panels allows it, pieces have twice kMaxPanels.
+/// Pieces have up to max_panels where that is faster, and up to kMaxPanels otherwise.
 template <class Finish>
 void CpuBackend::for_each_piece(Rows x, std::span<const Linear* const> linears, std::int32_t max_panels,
                                 const Finish& finish) {
-  std::int32_t panels_each = kMaxPanels;
-  std::int32_t tokens_each = std::min(kMaxTokens, x.count);
   std::int32_t all_panels = 0;
   bool integers = false;
   bool pairs = false;
@@ -298,38 +327,31 @@ void CpuBackend::for_each_piece(Rows x, std::span<const Linear* const> linears, 
   }
   if (integers) quantize(x);
   if (pairs && !x.in_bf16_blocks) round_to_bf16(x);
-  const auto too_few = [&](std::int32_t each) {  // pieces for a thread: with few, some idle at the end
-    return divide_up(all_panels, panels_each) * divide_up(x.count, tokens_each) < each * pool_.size();
-  };
-  // One token's weights are read fastest in long streams. Tiles wait for activations that don't stay in the
-  // second-level cache: large pieces read them less often.
-  const bool activations_stream =
-      pairs && sums_in_tiles_ && std::int64_t{tokens_each} * x.width > kNearActivations;
-  if (activations_stream) panels_each = max_panels;
-  if (panels_each > kMaxPanels && too_few(4)) panels_each = kMaxPanels;
-  const bool wide = panels_each > kMaxPanels;
-  if (!wide && too_few(x.count == 1 || activations_stream ? 8 : 32)) panels_each = 3;
-  while (too_few(wide ? 4 : 8) && tokens_each > 64) tokens_each = divide_up(tokens_each, 2);
-  while (too_few(3) && tokens_each > 32) tokens_each = divide_up(tokens_each, 2);
+  const Cut cut = choose_cut(x, all_panels, pairs, max_panels);
   std::array<std::int32_t, 4> num_groups{};  // of each product
   assert(linears.size() <= num_groups.size());
   std::int32_t groups = 0;
   for (std::size_t i = 0; i < linears.size(); ++i) {
-    num_groups[i] = divide_up(linears[i]->weight.num_panels(), panels_each);
+    num_groups[i] = divide_up(linears[i]->weight.num_panels(), cut.panels_each);
     groups += num_groups[i];
   }
-  for_each(pool_, groups * divide_up(x.count, tokens_each), [&](std::int32_t index, int thread) {
-    const std::int32_t first_token = index / groups * tokens_each;
+  const std::int32_t num_items = groups * divide_up(x.count, cut.tokens_each);
+  for_each_run(pool_, num_items, cut.longest_run, [&](std::int32_t index, std::int32_t left, int thread) {
+    const std::int32_t first_token = index / groups * cut.tokens_each;
     std::int32_t group = index % groups;
     std::size_t i = 0;
     for (; group >= num_groups[i]; ++i) group -= num_groups[i];
-    const std::int32_t first_panel = group * panels_each;
-    finish(i,
-           Piece{.first_panel = first_panel,
-                 .num_panels = std::min(panels_each, linears[i]->weight.num_panels() - first_panel),
-                 .first_token = first_token,
-                 .num_tokens = std::min(tokens_each, x.count - first_token)},
-           thread);
+    for (std::int32_t count = 0; left > 0; left -= count, group = 0, ++i) {
+      count = std::min(left, num_groups[i] - group);
+      const std::int32_t first_panel = group * cut.panels_each;
+      const std::int32_t panels_left = linears[i]->weight.num_panels() - first_panel;
+      finish(i,
+             Piece{.first_panel = first_panel,
+                   .num_panels = std::min(count * cut.panels_each, panels_left),
+                   .first_token = first_token,
+                   .num_tokens = std::min(cut.tokens_each, x.count - first_token)},
+             thread);
+    }
   });
 }
 
@@ -339,34 +361,53 @@ void CpuBackend::project(Rows x, std::initializer_list<Projection> projections) 
   for (const Projection& projection : projections) linears[n++] = projection.linear;
   for_each_piece(x, {linears.data(), n}, kMaxPanels, [&](std::size_t i, const Piece& piece, int thread) {
     const Rows y = projections.begin()[i].y;
-    float* sums = multiply_piece(*linears[i], x, piece, 0, thread);
-    for_each_half(
-        *linears[i], piece, sums, [&](std::int32_t first_output, std::int32_t m, const float* from) {
-          for (std::int32_t t = 0; t < piece.num_tokens; ++t, from += kSumStride) {
-            std::memcpy(y.row(piece.first_token + t) + first_output, from, to_size(m) * sizeof(float));
-          }
-        });
+    const ThreadScratch& scratch = scratch_[to_size(thread)];
+    multiply_piece(*linears[i], x, piece, scratch.tile, scratch.sums.floats());
+    for_each_half(*linears[i], piece, scratch.sums.floats(),
+                  [&](std::int32_t first_output, std::int32_t m, const float* from) {
+                    for (std::int32_t t = 0; t < piece.num_tokens; ++t, from += kSumStride) {
+                      std::memcpy(y.row(piece.first_token + t) + first_output, from,
+                                  to_size(m) * sizeof(float));
+                    }
+                  });
   });
 }
 
 void CpuBackend::add_projection(Rows x, const Linear& linear, Rows y) {
   const Linear* linears[] = {&linear};
-  for_each_piece(x, linears, 2 * kMaxPanels, [&](std::size_t, const Piece& piece, int thread) {
-    float* all_sums = multiply_piece(linear, x, piece, 0, thread);
-    for_each_half(linear, piece, all_sums, [&](std::int32_t first_output, std::int32_t n, const float* sums) {
-      for (std::int32_t t = 0; t < piece.num_tokens; ++t, sums += kSumStride) {
-        float* out = y.row(piece.first_token + t) + first_output;
-        for (std::int32_t o = 0; o < n; ++o) out[o] += sums[o];
-      }
-    });
+  const std::int32_t max_panels = x.count == 1 ? kMaxPanels : 2 * kMaxPanels;
+  for_each_piece(x, linears, max_panels, [&](std::size_t, const Piece& piece, int thread) {
+    const ThreadScratch& scratch = scratch_[to_size(thread)];
+    multiply_piece(linear, x, piece, scratch.tile, scratch.sums.floats());
+    for_each_half(linear, piece, scratch.sums.floats(),
+                  [&](std::int32_t first_output, std::int32_t n, const float* sums) {
+                    for (std::int32_t t = 0; t < piece.num_tokens; ++t, sums += kSumStride) {
+                      float* out = y.row(piece.first_token + t) + first_output;
+                      for (std::int32_t o = 0; o < n; ++o) out[o] += sums[o];
+                    }
+                  });
   });
 }
 
 void CpuBackend::gated_projection(Rows x, const Linear& gate, const Linear& up, Rows y) {
   const Linear* linears[] = {&gate};
-  for_each_piece(x, linears, kMaxPanels, [&](std::size_t, const Piece& piece, int thread) {
-    float* gates = multiply_piece(gate, x, piece, 0, thread);
-    const float* ups = multiply_piece(up, x, piece, 1, thread);
+  // One token reads gate and up by turns, the longer the faster.
+  const std::int32_t max_panels = x.count == 1 ? 2 * kMaxPanels : kMaxPanels;
+  for_each_piece(x, linears, max_panels, [&](std::size_t, const Piece& piece, int thread) {
+    const ThreadScratch& scratch = scratch_[to_size(thread)];
+    // Outputs of more than kMaxPanels go on where a second token would have its row.
+    const auto multiply_parts = [&](const Linear& linear, float* sums) {
+      Piece part = piece;
+      for (std::int32_t left = piece.num_panels; left > 0; left -= kMaxPanels, sums += kSumStride) {
+        part.num_panels = std::min(kMaxPanels, left);
+        multiply_piece(linear, x, part, scratch.tile, sums);
+        part.first_panel += kMaxPanels;
+      }
+    };
+    float* gates = scratch.sums.floats();
+    float* ups = gates + kSumsSize;
+    multiply_parts(gate, gates);
+    multiply_parts(up, ups);
     const std::int32_t first_output = piece.first_panel * kLanes;
     const std::int32_t num_outputs = std::min(piece.num_panels * kLanes, gate.weight.rows - first_output);
     for (std::int32_t t = 0; t < piece.num_tokens; ++t, gates += kSumStride, ups += kSumStride) {

@@ -139,6 +139,10 @@ class CpuBackend {
   struct Piece {
     std::int32_t first_panel, num_panels, first_token, num_tokens;
   };
+  /// Panels and tokens of the pieces that a product is cut into, and how many of them a thread takes as one.
+  struct Cut {
+    std::int32_t panels_each, tokens_each, longest_run;
+  };
 
   void quantize(Rows x);
   void round_to_bf16(Rows x);
@@ -150,7 +154,8 @@ class CpuBackend {
                    const KvLayer& cache, Rows y, float* scratch) const;
   template <class Visit>
   static void for_each_half(const Linear& linear, const Piece& piece, float* sums, const Visit& visit);
-  float* multiply_piece(const Linear& linear, Rows x, const Piece& piece, int half, int thread);
+  void multiply_piece(const Linear& linear, Rows x, const Piece& piece, const Buffer& tile, float* sums);
+  Cut choose_cut(Rows x, std::int32_t all_panels, bool pairs, std::int32_t max_panels) const;
   template <class Finish>
   void for_each_piece(Rows x, std::span<const Linear* const> linears, std::int32_t max_panels,
                       const Finish& finish);

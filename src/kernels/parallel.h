@@ -11,13 +11,15 @@
 
 namespace touchstone {
 
-/// Runs work(item, thread_index) for each item of [0, num_items), in any order, on any thread: what a work
-/// item writes must not depend on either. Each thread goes through a range of neighbouring items, which read
-/// neighbouring memory, and then helps with the others' ranges, so a slow one holds nobody up.
+/// Runs work(first_item, num_items, thread_index) for runs of neighbouring items that together are
+/// [0, num_items), in any order, on any thread: what work writes must not depend on either. Each thread goes
+/// through a range of neighbouring items, which read neighbouring memory, and then helps with the others'
+/// ranges, so a slow one holds nobody up. A run has up to `longest` items, and fewer towards the end of a
+/// range, so that all threads end at about the same time.
 template <class Work>
-void for_each(ThreadPool& pool, std::int32_t num_items, const Work& work) {
+void for_each_run(ThreadPool& pool, std::int32_t num_items, std::int32_t longest, const Work& work) {
   if (num_items <= 1) {
-    if (num_items == 1) work(0, 0);
+    if (num_items == 1) work(0, 1, 0);
     return;
   }
   struct alignas(64) Range {  // a cache line each
@@ -38,13 +40,22 @@ void for_each(ThreadPool& pool, std::int32_t num_items, const Work& work) {
   const auto draw = [&](int thread) {
     for (int i = 0; i < num_ranges; ++i) {
       Range& range = ranges[static_cast<std::size_t>((thread + i) % num_ranges)];
-      for (std::int32_t item = range.next.fetch_add(1, std::memory_order_relaxed); item < range.end;
-           item = range.next.fetch_add(1, std::memory_order_relaxed)) {
-        work(item, thread);
+      for (std::int32_t first = range.next.load(std::memory_order_relaxed); first < range.end;) {
+        const std::int32_t count = std::clamp((range.end - first) / 2, 1, longest);
+        if (range.next.compare_exchange_weak(first, first + count, std::memory_order_relaxed)) {
+          work(first, count, thread);
+          first = range.next.load(std::memory_order_relaxed);
+        }
       }
     }
   };
   pool.run([&draw](int thread) { draw(thread); });  // captures one pointer: std::function allocates nothing
+}
+
+/// As for_each_run, item by item: runs work(item, thread_index).
+template <class Work>
+void for_each(ThreadPool& pool, std::int32_t num_items, const Work& work) {
+  for_each_run(pool, num_items, 1, [&](std::int32_t item, std::int32_t, int thread) { work(item, thread); });
 }
 
 }  // namespace touchstone
