@@ -32,7 +32,7 @@ std::optional<PackedKey> find_packed_key(const Checkpoint& checkpoint, PackAs as
 ///
 /// The mapped file is used as it lies: no copy, and one for all processes. Where the file system keeps it in
 /// large pages (ext4 and xfs of current kernels, because it is written in large pieces), decoding is as fast
-/// as from memory of our own; from pages of 4 KB it is some 5 % slower.
+/// as from memory of our own; from pages of 4 KB it is as fast or up to 5 % slower.
 ///
 /// The file: "TSPACKED", version, number of matrices, size, checksum, key, 64 bytes in all; for each matrix
 /// its form and place; the panels, each matrix on pages of its own. The checksum is over all that follows
