@@ -466,6 +466,9 @@ void multiply_int_panels(const std::uint8_t* panels, std::size_t panel_bytes, in
   }
 }
 
+/// Up to this many tokens weights are read faster in one stream, where that is how one token's are read.
+inline constexpr int kOneStreamTokens = 4;
+
 template <class V, class Panel>
 void multiply_ints_in(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t num_panels,
                       const IntRows& x, std::int32_t num_tokens, std::uint8_t* tile, float* sums) {
@@ -479,7 +482,8 @@ void multiply_ints_in(const PanelMatrix& weights, std::int32_t first_panel, std:
       sums += Panel::kStreams * kLanes;
     }
   }
-  for (; num_tokens > 1 && num_panels >= V::kTilePanels; num_panels -= V::kTilePanels) {
+  constexpr int kFewest = V::kManyStreams ? 2 : kOneStreamTokens + 1;
+  for (; num_tokens >= kFewest && num_panels >= V::kTilePanels; num_panels -= V::kTilePanels) {
     multiply_int_panels<V, Panel, V::kTileTokens, V::kTilePanels>(panels, stride, k, x, num_tokens, tile,
                                                                   sums);
     panels += V::kTilePanels * stride;
