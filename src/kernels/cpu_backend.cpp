@@ -375,6 +375,7 @@ void CpuBackend::project(Rows x, std::initializer_list<Projection> projections) 
 
 void CpuBackend::add_projection(Rows x, const Linear& linear, Rows y) {
   const Linear* linears[] = {&linear};
+  // Only tiles, which wait for many tokens' activations, gain from more panels.
   const std::int32_t max_panels = x.count == 1 ? kMaxPanels : 2 * kMaxPanels;
   for_each_piece(x, linears, max_panels, [&](std::size_t, const Piece& piece, int thread) {
     const ThreadScratch& scratch = scratch_[to_size(thread)];
