@@ -69,6 +69,7 @@ inline constexpr std::size_t kStreamAhead = 768;
 /// Asks for memory to be brought into the second-level cache, or with kNear into the first.
 template <bool kNear = false>
 void prefetch(const void* from, std::size_t bytes) {
+  asm volatile("");  // GCC drops calls of functions that seem to have no effect
   const auto* p = static_cast<const std::uint8_t*>(from);
   for (std::size_t line = 0; line < bytes; line += 64) __builtin_prefetch(p + line, 0, kNear ? 3 : 2);
 }

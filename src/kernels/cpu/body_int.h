@@ -58,8 +58,6 @@ void quantize(const float* x, std::int32_t n, std::size_t group_rows, std::int8_
 inline constexpr std::size_t kIntLine = std::size_t{kIntDepth} * kLanes;  // bytes that meet four inputs
 inline constexpr int kPartSteps = kIntPart / kIntDepth;
 inline constexpr int kPartsInGroup = kIntGroup / kIntPart;
-/// How far ahead of each stream of weights to fetch.
-inline constexpr std::size_t kIntAhead = 4096;
 
 /// The activations of one group, and how many of its steps there are.
 struct IntGroup {
@@ -68,21 +66,59 @@ struct IntGroup {
   int steps;
 };
 
+/// Lines of each panel that are met later, to be asked for.
+struct LinesAhead {
+  const std::uint8_t* lines;  // the first panel's
+  std::size_t panel_bytes;
+  int count;
+  bool to_first_level;
+
+  template <int kPanels>
+  void ask(int index) const {
+    if (index >= count) return;
+    const std::uint8_t* line = lines + static_cast<std::size_t>(index) * kIntLine;
+    for (int p = 0; p < kPanels; ++p, line += panel_bytes) {
+      if (to_first_level) {
+        prefetch<true>(line, 1);
+      } else {
+        prefetch(line, 1);
+      }
+    }
+  }
+};
+
+/// Those of `ahead` that tokens [token, end) of num_tokens ask for.
+inline LinesAhead share_lines(LinesAhead ahead, int token, int end, int num_tokens) {
+  const int first = token * ahead.count / num_tokens;
+  ahead.lines += static_cast<std::size_t>(first) * kIntLine;
+  ahead.count = end * ahead.count / num_tokens - first;
+  return ahead;
+}
+
+/// In place of LinesAhead: even to find that none are left takes time.
+struct NoLinesAhead {
+  template <int kPanels>
+  void ask(int) const {}
+};
+
 /// Scales, then the weights plus 128.
 struct Int8Panel {
   static constexpr std::size_t kGroupBytes = kInt8GroupBytes;
   static constexpr bool kUnpacks = false;  // whether many tokens meet Int8Panel instead
   static constexpr int kStreams = 2;       // panels that one token reads at once, where several are faster
 
-  template <class V, int kTokens, int kPanels>
+  template <class V, int kTokens, int kPanels, class Ahead>
   static void sum_group(const std::uint8_t* group, std::size_t panel_bytes, const IntGroup& x,
-                        typename V::Ints (&sum)[kTokens][kPanels]) {
+                        const Ahead& ahead, typename V::Ints (&sum)[kTokens][kPanels]) {
     // The weights carry 128 too much, which comes to 128 times the sum of the activations.
     for (int t = 0; t < kTokens; ++t) {
       for (auto& s : sum[t]) s = V::set_ints(-128 * x.sums[t * kIntSums + kIntSums - 1]);
     }
     const std::uint8_t* lines = group + kIntScaleBytes;
-    for (int i = 0; i < x.steps; ++i, lines += kIntLine) {
+    const int steps = (x.steps + 1) / 2 * 2;  // beyond x.steps all is zero
+#pragma GCC unroll 2
+    for (int i = 0; i < steps; ++i, lines += kIntLine) {
+      ahead.template ask<kPanels>(i);
       typename V::Bytes w[kPanels];
       for (int p = 0; p < kPanels; ++p)
         w[p] = V::load_line(lines + static_cast<std::size_t>(p) * panel_bytes);
@@ -101,15 +137,16 @@ struct Int6Panel {
   static constexpr bool kUnpacks = true;
   static constexpr int kStreams = 2;
 
-  template <class V, int kTokens, int kPanels>
+  template <class V, int kTokens, int kPanels, class Ahead>
   static void sum_group(const std::uint8_t* group, std::size_t panel_bytes, const IntGroup& x,
-                        typename V::Ints (&sum)[kTokens][kPanels]) {
+                        const Ahead& ahead, typename V::Ints (&sum)[kTokens][kPanels]) {
     for (int t = 0; t < kTokens; ++t) {
       for (auto& s : sum[t]) s = V::set_ints(-32 * x.sums[t * kIntSums + kIntSums - 1]);
     }
     const std::uint8_t* lines = group + kIntScaleBytes;
     const std::int8_t* q = x.q;
     for (int i = 0; i < x.steps; i += 4, lines += 3 * kIntLine, q += 4 * kIntDepth) {
+      for (int line = 0; line < 3; ++line) ahead.template ask<kPanels>(i / 4 * 3 + line);
       typename V::Bytes w[4][kPanels];
       for (int p = 0; p < kPanels; ++p) {
         const std::uint8_t* line = lines + static_cast<std::size_t>(p) * panel_bytes;
@@ -159,9 +196,9 @@ struct Int4Panel {
   static constexpr bool kUnpacks = true;
   static constexpr int kStreams = 3;
 
-  template <class V, int kTokens, int kPanels>
+  template <class V, int kTokens, int kPanels, class Ahead>
   static void sum_group(const std::uint8_t* group, std::size_t panel_bytes, const IntGroup& x,
-                        typename V::Ints (&sum)[kTokens][kPanels]) {
+                        const Ahead& ahead, typename V::Ints (&sum)[kTokens][kPanels]) {
     for (auto& row : sum) {
       for (auto& s : row) s = V::set_ints(0);
     }
@@ -174,6 +211,7 @@ struct Int4Panel {
                                   static_cast<std::size_t>(part * (kPartSteps / 2)) * kIntLine;
       const std::int8_t* q = x.q + part * kIntPart;
       for (int i = 0; i < kPartSteps; i += 2, lines += kIntLine, q += 2 * kIntDepth) {
+        ahead.template ask<kPanels>((part * kPartSteps + i) / 2);
         typename V::Bytes low[kPanels], high[kPanels];
         for (int p = 0; p < kPanels; ++p) {
           const typename V::Bytes both = V::load_line(lines + static_cast<std::size_t>(p) * panel_bytes);
@@ -255,27 +293,27 @@ void add_int_sums(const typename V::Ints (&sum)[kTokens][kPanels], const std::ui
 }
 
 /// One group of kTokens tokens times kPanels panels, added to `sums`.
-template <class V, class Panel, int kTokens, int kPanels>
+template <class V, class Panel, int kTokens, int kPanels, class Ahead>
 void multiply_int_group(const std::uint8_t* group, std::size_t panel_bytes, int steps, const IntRows& x,
-                        int token, int index, float* sums) {
+                        int token, int index, const Ahead& ahead, float* sums) {
   const std::size_t at = static_cast<std::size_t>(index) * x.group_rows + static_cast<std::size_t>(token);
   typename V::Ints sum[kTokens][kPanels];
-  Panel::template sum_group<V, kTokens, kPanels>(group, panel_bytes,
-                                                 {x.q + at * kIntGroup, x.sums + at * kIntSums, steps}, sum);
+  Panel::template sum_group<V, kTokens, kPanels>(
+      group, panel_bytes, {x.q + at * kIntGroup, x.sums + at * kIntSums, steps}, ahead, sum);
   add_int_sums<V, kTokens, kPanels>(sum, group, panel_bytes, x.scales + at, index == 0, sums);
 }
 
 /// As multiply_int_group, for a number of tokens known at run time.
-template <class V, class Panel, int kTokens, int kPanels>
+template <class V, class Panel, int kTokens, int kPanels, class Ahead>
 void multiply_int_group_of(int tokens, const std::uint8_t* group, std::size_t panel_bytes, int steps,
-                           const IntRows& x, int token, int index, float* sums) {
+                           const IntRows& x, int token, int index, const Ahead& ahead, float* sums) {
   if constexpr (kTokens > 1) {
     if (tokens < kTokens) {
       return multiply_int_group_of<V, Panel, kTokens - 1, kPanels>(tokens, group, panel_bytes, steps, x,
-                                                                   token, index, sums);
+                                                                   token, index, ahead, sums);
     }
   }
-  multiply_int_group<V, Panel, kTokens, kPanels>(group, panel_bytes, steps, x, token, index, sums);
+  multiply_int_group<V, Panel, kTokens, kPanels>(group, panel_bytes, steps, x, token, index, ahead, sums);
 }
 
 /// Whether V multiplies the integers of many tokens at once.
@@ -403,17 +441,33 @@ void multiply_int_matrices(const std::uint8_t* panels, std::size_t panel_bytes, 
   }
 }
 
-/// One group of int8 times all tokens; `before(t, n)` is called before the n tokens from t on.
-template <class V, class Panel, int kTokens, int kPanels, class Before>
+/// One group times all tokens. While few tokens are computed with, lines are asked for one at a time: more
+/// than the core can have under way would hold up its loads.
+template <class V, class Panel, int kTokens, int kPanels>
 void multiply_int_group_of_all(const std::uint8_t* group, std::size_t panel_bytes, int steps,
-                               const IntRows& x, int num_tokens, int index, float* sums,
-                               const Before& before) {
+                               const IntRows& x, int num_tokens, int index, const LinesAhead& ahead,
+                               float* sums) {
   for (int t = 0; t < num_tokens; t += kTokens) {
-    before(t, kTokens);
-    multiply_int_group_of<V, Panel, kTokens, kPanels>(num_tokens - t, group, panel_bytes, steps, x, t, index,
-                                                      sums + t * kSumStride);
+    const int end = t + kTokens < num_tokens ? t + kTokens : num_tokens;
+    const LinesAhead share = share_lines(ahead, t, end, num_tokens);
+    const auto multiply_asking = [&](const auto& lines) {
+      multiply_int_group_of<V, Panel, kTokens, kPanels>(num_tokens - t, group, panel_bytes, steps, x, t,
+                                                        index, lines, sums + t * kSumStride);
+    };
+    if (num_tokens < kManyTokens) {
+      multiply_asking(share);
+    } else {
+      for (int line = 0; line < share.count; ++line) share.template ask<kPanels>(line);
+      multiply_asking(NoLinesAhead{});
+    }
   }
 }
+
+/// Up to this many tokens weights are read faster in one stream, where that is how one token's are read.
+inline constexpr int kOneStreamTokens = 4;
+
+/// A group's products take about as long as memory takes to answer if there are so many sums.
+inline constexpr int kSumsToHideMemory = 24;
 
 /// kPanels panels: each group of weights is met by all tokens while it is near.
 template <class V, class Panel, int kTokens, int kPanels>
@@ -435,39 +489,32 @@ void multiply_int_panels(const std::uint8_t* panels, std::size_t panel_bytes, in
                                                              sums + in_matrices * kSumStride);
     }
   }
-  constexpr int kLines = Panel::kGroupBytes / 64;
+  // The processor's own prefetcher follows a single stream, and is in time where tokens are many.
+  const bool asks =
+      num_tokens > (V::kManyStreams ? 1 : kOneStreamTokens) && (Panel::kUnpacks || num_tokens < kManyTokens);
+  const std::size_t bytes_ahead =
+      kInt8GroupBytes * static_cast<std::size_t>((kSumsToHideMemory - 1) / (num_tokens * kPanels) + 1);
   for (int index = 0; index < x.num_groups; ++index) {
     const std::uint8_t* group = panels + static_cast<std::size_t>(index) * Panel::kGroupBytes;
     const int left = num_inputs - index * kIntGroup;
     const int steps = ((left < kIntGroup ? left : kIntGroup) + kIntDepth - 1) / kIntDepth;
-    const auto prefetch_ahead = [&](int token, int count) {
-      if (num_tokens == 1) return;  // the processor's own prefetcher follows a few streams better
-      const int end = token + count < num_tokens ? token + count : num_tokens;
-      for (int p = 0; p < kPanels; ++p) {
-        const std::uint8_t* ahead = group + static_cast<std::size_t>(p) * panel_bytes + kIntAhead;
-        if (count >= num_tokens) {
-          prefetch(ahead, Panel::kGroupBytes);
-        } else {
-          prefetch_share(ahead, kLines, token, end, num_tokens);
-        }
-      }
-    };
+    const LinesAhead ahead = {.lines = group + bytes_ahead,
+                              .panel_bytes = panel_bytes,
+                              .count = asks ? static_cast<int>(Panel::kGroupBytes / kIntLine) : 0,
+                              .to_first_level = kPanels == 1 || Panel::kUnpacks};
     if constexpr (Panel::kUnpacks) {
       if (num_tokens > V::kFewTokens) {
         for (std::size_t p = 0; p < kPanels; ++p)
           Panel::unpack(group + p * panel_bytes, tile + p * kInt8GroupBytes);
         multiply_int_group_of_all<V, Int8Panel, kTokens, kPanels>(tile, kInt8GroupBytes, steps, x, num_tokens,
-                                                                  index, sums, prefetch_ahead);
+                                                                  index, ahead, sums);
         continue;
       }
     }
     multiply_int_group_of_all<V, Panel, kTokens, kPanels>(group, panel_bytes, steps, x, num_tokens, index,
-                                                          sums, prefetch_ahead);
+                                                          ahead, sums);
   }
 }
-
-/// Up to this many tokens weights are read faster in one stream, where that is how one token's are read.
-inline constexpr int kOneStreamTokens = 4;
 
 template <class V, class Panel>
 void multiply_ints_in(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t num_panels,
@@ -482,7 +529,8 @@ void multiply_ints_in(const PanelMatrix& weights, std::int32_t first_panel, std:
       sums += Panel::kStreams * kLanes;
     }
   }
-  constexpr int kFewest = V::kManyStreams ? 2 : kOneStreamTokens + 1;
+  // Weights that are widened in registers leave none for a second panel's sums.
+  constexpr int kFewest = V::kManyStreams ? 2 : (Panel::kUnpacks ? V::kFewTokens : kOneStreamTokens) + 1;
   for (; num_tokens >= kFewest && num_panels >= V::kTilePanels; num_panels -= V::kTilePanels) {
     multiply_int_panels<V, Panel, V::kTileTokens, V::kTilePanels>(panels, stride, k, x, num_tokens, tile,
                                                                   sums);
