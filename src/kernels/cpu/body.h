@@ -74,12 +74,57 @@ void prefetch(const void* from, std::size_t bytes) {
   for (std::size_t line = 0; line < bytes; line += 64) __builtin_prefetch(p + line, 0, kNear ? 3 : 2);
 }
 
-/// The share of tokens [token, end) of num_tokens in asking for the `lines` lines from `from` on: spread over
-/// the tokens, since more at once than the core can have under way would hold up its loads.
-inline void prefetch_share(const std::uint8_t* from, int lines, int token, int end, int num_tokens) {
-  const auto first_byte = static_cast<std::size_t>(token * lines / num_tokens) * 64;
-  const auto end_byte = static_cast<std::size_t>(end * lines / num_tokens) * 64;
-  prefetch(from + first_byte, end_byte - first_byte);
+/// From this many tokens on, computing with weights takes longer than fetching them.
+inline constexpr int kManyTokens = 96;
+
+/// Lines of each panel that are met later, to be asked for.
+struct LinesAhead {
+  const std::uint8_t* lines;  // the first panel's
+  std::size_t panel_bytes;
+  int count;
+  bool to_first_level;
+
+  template <int kPanels>
+  void ask(int index) const {
+    if (index >= count) return;
+    const std::uint8_t* line = lines + static_cast<std::size_t>(index) * 64;
+    for (int p = 0; p < kPanels; ++p, line += panel_bytes) {
+      if (to_first_level) {
+        prefetch<true>(line, 1);
+      } else {
+        prefetch(line, 1);
+      }
+    }
+  }
+};
+
+/// Those of `ahead` that tokens [token, end) of num_tokens ask for.
+inline LinesAhead share_lines(LinesAhead ahead, int token, int end, int num_tokens) {
+  const int first = token * ahead.count / num_tokens;
+  ahead.lines += static_cast<std::size_t>(first) * 64;
+  ahead.count = end * ahead.count / num_tokens - first;
+  return ahead;
+}
+
+/// In place of LinesAhead: even to find that none are left takes time.
+struct NoLinesAhead {
+  template <int kPanels>
+  void ask(int) const {}
+};
+
+/// Runs multiply(lines) for tokens [token, end) of num_tokens, which asks for `lines` at its steps, one after
+/// the other: more at once than the core can have under way would hold up its loads. Many tokens' products
+/// have time enough, and ask for theirs before; a call of this would take 2 % of it.
+template <int kPanels, class Multiply>
+[[gnu::always_inline]] inline void multiply_asking(const LinesAhead& ahead, int token, int end,
+                                                   int num_tokens, const Multiply& multiply) {
+  const LinesAhead share = share_lines(ahead, token, end, num_tokens);
+  if (num_tokens < kManyTokens) {
+    multiply(share);
+  } else {
+    for (int line = 0; line < share.count; ++line) share.template ask<kPanels>(line);
+    multiply(NoLinesAhead{});
+  }
 }
 
 /// Asks for a line of the weights that are met next and, of each eight, for one of those that are met later.

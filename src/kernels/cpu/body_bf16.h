@@ -11,14 +11,15 @@ inline constexpr std::size_t kPairLine = std::size_t{4} * kLanes;  // bytes that
 inline constexpr int kBlockPairs = kSumBlock / 2;
 
 /// One block of kTokens tokens times kPanels panels, all sums in registers; added to `sums`.
-template <class V, int kTokens, int kPanels>
+template <class V, int kTokens, int kPanels, class Ahead>
 void multiply_pair_block(const std::uint8_t* lines, std::size_t panel_bytes, int num_pairs,
-                         const std::uint16_t* x, bool first, float* sums) {
+                         const std::uint16_t* x, bool first, const Ahead& ahead, float* sums) {
   typename V::Vec sum[kTokens][kPanels];
   for (auto& row : sum) {
     for (auto& s : row) s = V::zero();
   }
   for (int i = 0; i < num_pairs; ++i, lines += kPairLine) {
+    ahead.template ask<kPanels>(i);
     typename V::Pairs w[kPanels];
     for (int p = 0; p < kPanels; ++p) w[p] = V::load_pairs(lines + static_cast<std::size_t>(p) * panel_bytes);
     for (int t = 0; t < kTokens; ++t) {
@@ -30,16 +31,16 @@ void multiply_pair_block(const std::uint8_t* lines, std::size_t panel_bytes, int
 }
 
 /// As multiply_pair_block, for a number of tokens known at run time.
-template <class V, int kTokens, int kPanels>
+template <class V, int kTokens, int kPanels, class Ahead>
 void multiply_pair_block_of(int tokens, const std::uint8_t* lines, std::size_t panel_bytes, int num_pairs,
-                            const std::uint16_t* x, bool first, float* sums) {
+                            const std::uint16_t* x, bool first, const Ahead& ahead, float* sums) {
   if constexpr (kTokens > 1) {
     if (tokens < kTokens) {
       return multiply_pair_block_of<V, kTokens - 1, kPanels>(tokens, lines, panel_bytes, num_pairs, x, first,
-                                                             sums);
+                                                             ahead, sums);
     }
   }
-  multiply_pair_block<V, kTokens, kPanels>(lines, panel_bytes, num_pairs, x, first, sums);
+  multiply_pair_block<V, kTokens, kPanels>(lines, panel_bytes, num_pairs, x, first, ahead, sums);
 }
 
 /// Activations of one piece beyond this many bytes are not expected to stay in the second-level cache.
@@ -57,22 +58,25 @@ void multiply_pair_panels(const std::uint8_t* panels, std::size_t panel_bytes, i
     const int count = num_pairs - begin < kBlockPairs ? num_pairs - begin : kBlockPairs;
     const std::uint8_t* block = panels + static_cast<std::size_t>(begin) * kPairLine;
     const std::uint16_t* rows = x + static_cast<std::size_t>(2 * begin) * block_rows;
+    // The next block. A single stream is better followed by the processor's own prefetcher.
+    const LinesAhead ahead = {.lines = block + kBlockPairs * kPairLine,
+                              .panel_bytes = panel_bytes,
+                              .count = num_tokens > 1 ? kBlockPairs : 0,
+                              .to_first_level = false};
     for (int t = 0; t < num_tokens; t += kTokens) {
-      // The next block's weights. A single stream is better followed by the processor's own prefetcher.
       const int end = t + kTokens < num_tokens ? t + kTokens : num_tokens;
-      for (int p = 0; p < kPanels && num_tokens > 1; ++p) {
-        prefetch_share(block + static_cast<std::size_t>(p) * panel_bytes + kBlockPairs * kPairLine,
-                       kBlockPairs, t, end, num_tokens);
-      }
       if (x_is_far) {  // the rows of a later tile, of the next block where this one ends
-        const int ahead = t + kTilesAhead * kTokens;
-        const std::size_t row = ahead < num_tokens
-                                    ? static_cast<std::size_t>(ahead)
-                                    : block_rows + static_cast<std::size_t>(ahead - num_tokens);
+        const int later = t + kTilesAhead * kTokens;
+        const std::size_t row = later < num_tokens
+                                    ? static_cast<std::size_t>(later)
+                                    : block_rows + static_cast<std::size_t>(later - num_tokens);
         prefetch(rows + row * kSumBlock, kTokens * kRowBytes);
       }
-      multiply_pair_block_of<V, kTokens, kPanels>(num_tokens - t, block, panel_bytes, count,
-                                                  rows + t * kSumBlock, begin == 0, sums + t * kSumStride);
+      multiply_asking<kPanels>(ahead, t, end, num_tokens, [&](const auto& lines) {
+        multiply_pair_block_of<V, kTokens, kPanels>(num_tokens - t, block, panel_bytes, count,
+                                                    rows + t * kSumBlock, begin == 0, lines,
+                                                    sums + t * kSumStride);
+      });
     }
   }
 }

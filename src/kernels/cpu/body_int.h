@@ -66,41 +66,6 @@ struct IntGroup {
   int steps;
 };
 
-/// Lines of each panel that are met later, to be asked for.
-struct LinesAhead {
-  const std::uint8_t* lines;  // the first panel's
-  std::size_t panel_bytes;
-  int count;
-  bool to_first_level;
-
-  template <int kPanels>
-  void ask(int index) const {
-    if (index >= count) return;
-    const std::uint8_t* line = lines + static_cast<std::size_t>(index) * kIntLine;
-    for (int p = 0; p < kPanels; ++p, line += panel_bytes) {
-      if (to_first_level) {
-        prefetch<true>(line, 1);
-      } else {
-        prefetch(line, 1);
-      }
-    }
-  }
-};
-
-/// Those of `ahead` that tokens [token, end) of num_tokens ask for.
-inline LinesAhead share_lines(LinesAhead ahead, int token, int end, int num_tokens) {
-  const int first = token * ahead.count / num_tokens;
-  ahead.lines += static_cast<std::size_t>(first) * kIntLine;
-  ahead.count = end * ahead.count / num_tokens - first;
-  return ahead;
-}
-
-/// In place of LinesAhead: even to find that none are left takes time.
-struct NoLinesAhead {
-  template <int kPanels>
-  void ask(int) const {}
-};
-
 /// Scales, then the weights plus 128.
 struct Int8Panel {
   static constexpr std::size_t kGroupBytes = kInt8GroupBytes;
@@ -322,9 +287,6 @@ concept HasMatrices = requires {
   V::kMatrixTokens;
 };
 
-/// From this many tokens on, computing with weights takes longer than fetching them.
-inline constexpr int kManyTokens = 96;
-
 /// What matrix instructions made of one group and kMatrixTokens tokens, to be added to sums.
 template <class V, int kPanels>
 struct Products {
@@ -441,25 +403,17 @@ void multiply_int_matrices(const std::uint8_t* panels, std::size_t panel_bytes, 
   }
 }
 
-/// One group times all tokens. While few tokens are computed with, lines are asked for one at a time: more
-/// than the core can have under way would hold up its loads.
+/// One group times all tokens, which ask for `ahead`.
 template <class V, class Panel, int kTokens, int kPanels>
 void multiply_int_group_of_all(const std::uint8_t* group, std::size_t panel_bytes, int steps,
                                const IntRows& x, int num_tokens, int index, const LinesAhead& ahead,
                                float* sums) {
   for (int t = 0; t < num_tokens; t += kTokens) {
     const int end = t + kTokens < num_tokens ? t + kTokens : num_tokens;
-    const LinesAhead share = share_lines(ahead, t, end, num_tokens);
-    const auto multiply_asking = [&](const auto& lines) {
+    multiply_asking<kPanels>(ahead, t, end, num_tokens, [&](const auto& lines) {
       multiply_int_group_of<V, Panel, kTokens, kPanels>(num_tokens - t, group, panel_bytes, steps, x, t,
                                                         index, lines, sums + t * kSumStride);
-    };
-    if (num_tokens < kManyTokens) {
-      multiply_asking(share);
-    } else {
-      for (int line = 0; line < share.count; ++line) share.template ask<kPanels>(line);
-      multiply_asking(NoLinesAhead{});
-    }
+    });
   }
 }
 
