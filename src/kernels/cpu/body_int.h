@@ -452,6 +452,7 @@ void multiply_int_panels(const std::uint8_t* panels, std::size_t panel_bytes, in
     const std::uint8_t* group = panels + static_cast<std::size_t>(index) * Panel::kGroupBytes;
     const int left = num_inputs - index * kIntGroup;
     const int steps = ((left < kIntGroup ? left : kIntGroup) + kIntDepth - 1) / kIntDepth;
+    // Several streams of 8 bits were measured to come faster by way of the second level.
     const LinesAhead ahead = {.lines = group + bytes_ahead,
                               .panel_bytes = panel_bytes,
                               .count = asks ? static_cast<int>(Panel::kGroupBytes / kIntLine) : 0,
