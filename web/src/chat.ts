@@ -112,8 +112,9 @@ function put(conversation: Conversation): void {
   list([conversation]);
   unsaved.add(conversation.id);
   if (saveTimer !== undefined) return;
-  // At once, since the page may be closed at any time; while an answer streams, not for each of its words.
-  saveNow();
+  // At once, since the page may be closed at any time, but a question with the answer that is begun: another tab would miss it.
+  queueMicrotask(saveNow);
+  // While an answer streams, not for each of its words.
   saveTimer = setTimeout(() => {
     saveTimer = undefined;
     saveNow();
