@@ -7,7 +7,7 @@ A ?= demo:distilled
 B ?= demo:native
 ARGS ?=
 
-.PHONY: help build deps compare serve test bench package format lint clean
+.PHONY: help build deps compare serve test page bench package format lint clean
 
 help: ## This list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
@@ -30,6 +30,10 @@ test: ## Build and run all tests
 	@cmake --preset $(PRESET) -DTOUCHSTONE_TESTS=ON
 	@cmake --build --preset $(PRESET)
 	@ctest --preset $(PRESET) -j $$(nproc)
+
+page: build ## Check the page: its types, its tests in Chromium, and that web/dist is what the sources build
+	@tools/install_deps.sh page
+	@TOUCHSTONE=$(CURDIR)/$(BUILD)/touchstone web/check.sh
 
 bench: build ## Measure speed against this machine's roofline
 	@$(BUILD)/touchstone bench $(A) --roofline $(ARGS)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing, and says which. Asks for sudo only when there is something to install.
 # For tests also the clients that the server is tested with, from PyPI, into build/python.
-# usage: install_deps.sh [build|test|lint|package]   (default build; the others add to it)
+# usage: install_deps.sh [build|test|page|lint|package]   (default build; the others add to it)
 set -euo pipefail
 
 packages="g++ cmake ninja-build pkg-config libboost1.81-dev libboost-json1.81-dev libcli11-dev libfmt-dev libspdlog-dev
@@ -9,9 +9,10 @@ packages="g++ cmake ninja-build pkg-config libboost1.81-dev libboost-json1.81-de
 case "${1:-build}" in
   build) ;;
   test) packages+=" libgtest-dev libgmock-dev python3-venv openssl" ;;
+  page) packages+=" chromium"; command -v npm >/dev/null || packages+=" npm" ;;
   lint) packages+=" libgtest-dev libgmock-dev clang-format clang-tidy python3" ;;
   package) packages+=" dpkg-dev file" ;;
-  *) echo "usage: $0 [build|test|lint|package]" >&2; exit 2 ;;
+  *) echo "usage: $0 [build|test|page|lint|package]" >&2; exit 2 ;;
 esac
 
 # Ubuntu and newer Debian name Boost by their own version.

@@ -7,6 +7,7 @@ cd "$(dirname "$0")"
 gzipped_bytes_max=500000
 
 npm ci --no-audit --no-fund
+npm rebuild  # Debian's npm does not link the programs of optional packages at once, and Node.js is one
 npm run types
 npm run build
 

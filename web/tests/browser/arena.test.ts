@@ -114,7 +114,7 @@ test.describe('in a blind round with one model slower than the other', () => {
     await page.getByRole('button', { name: 'Stop' }).click();
     await expect(page.locator('.answers')).toContainText('Stopped.');
     await expect(page.locator('.answers')).toContainText('也支持中文');
-    expect(mock.aborted).toBe(1);
+    await expect.poll(() => mock.aborted).toBe(1);
     await expect(page.getByText('Not voted on: an answer is not complete.')).toBeVisible();
     await expect(page.getByRole('button', { name: 'A is better' })).toHaveCount(0);
     await expect(page.locator('.answers')).not.toContainText(/distilled|native/);
@@ -159,7 +159,7 @@ test.describe('with one model slower than the other', () => {
     await expect(answer(page, 'B')).toHaveAttribute('aria-busy', 'true');
     await page.getByRole('button', { name: 'Stop' }).click();
     await expect(answer(page, 'B')).toContainText('Stopped.');
-    expect(mock.aborted).toBe(1);
+    await expect.poll(() => mock.aborted).toBe(1);
   });
 });
 
