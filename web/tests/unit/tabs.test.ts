@@ -103,3 +103,15 @@ test('trying a failure again tells nothing until the new answer has ended', asyn
   expect(ids(other.conversations.value[0])).not.toContain('a2');
   expect(ids(kept.get('c'))).toEqual(ids(other.conversations.value[0]));
 });
+
+test('a question is kept with the answer that is begun, for a tab that is opened then', async () => {
+  const asking = await openTab();
+  const { chatModel } = await import('../../src/store.ts');
+  chatModel.value = 'm';
+  vi.stubGlobal('fetch', () => new Promise(() => undefined));
+  void asking.sendMessage('question');
+  await vi.advanceTimersByTimeAsync(0);
+  const other = await openTab();
+  expect(other.shownMessages.value.map((message) => message.role)).toEqual(['user', 'assistant']);
+  expect(other.isWrittenElsewhere(other.shownMessages.value.at(-1) as AssistantMessage)).toBe(true);
+});
