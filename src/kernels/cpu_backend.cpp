@@ -289,12 +289,15 @@ IntRows CpuBackend::int_rows(Rows x, std::int32_t first_row) const {
           .group_rows = to_size(x.count)};
 }
 
+/// Rows that wait for weights more than for anything else: those are read in long streams.
+inline constexpr std::int32_t kFewRows = 8;
+
 /// How the products of x with `all_panels` panels are best cut.
 CpuBackend::Cut CpuBackend::choose_cut(Rows x, std::int32_t all_panels, bool pairs,
                                        std::int32_t max_panels) const {
   constexpr std::int32_t kFewPanels = kMaxPanels / 2;
-  if (x.count == 1) {  // weights are read fastest in long streams
-    return {.panels_each = kFewPanels, .tokens_each = 1, .longest_run = max_panels / kFewPanels};
+  if (x.count <= kFewRows) {
+    return {.panels_each = kFewPanels, .tokens_each = x.count, .longest_run = max_panels / kFewPanels};
   }
   Cut cut = {.panels_each = kMaxPanels, .tokens_each = std::min(kMaxTokens, x.count), .longest_run = 1};
   const auto too_few = [&](std::int32_t each) {  // pieces for a thread: with few, some idle at the end
@@ -376,7 +379,7 @@ void CpuBackend::project(Rows x, std::initializer_list<Projection> projections) 
 void CpuBackend::add_projection(Rows x, const Linear& linear, Rows y) {
   const Linear* linears[] = {&linear};
   // Only tiles, which wait for many tokens' activations, gain from more panels.
-  const std::int32_t max_panels = x.count == 1 ? kMaxPanels : 2 * kMaxPanels;
+  const std::int32_t max_panels = x.count <= kFewRows ? kMaxPanels : 2 * kMaxPanels;
   for_each_piece(x, linears, max_panels, [&](std::size_t, const Piece& piece, int thread) {
     const ThreadScratch& scratch = scratch_[to_size(thread)];
     multiply_piece(linear, x, piece, scratch.tile, scratch.sums.floats());
@@ -392,27 +395,32 @@ void CpuBackend::add_projection(Rows x, const Linear& linear, Rows y) {
 
 void CpuBackend::gated_projection(Rows x, const Linear& gate, const Linear& up, Rows y) {
   const Linear* linears[] = {&gate};
-  // One token reads gate and up by turns, the longer the faster.
-  const std::int32_t max_panels = x.count == 1 ? 2 * kMaxPanels : kMaxPanels;
+  // A few rows read gate and up by turns, the longer the faster.
+  const std::int32_t max_panels = x.count <= kFewRows ? 2 * kMaxPanels : kMaxPanels;
   for_each_piece(x, linears, max_panels, [&](std::size_t, const Piece& piece, int thread) {
     const ThreadScratch& scratch = scratch_[to_size(thread)];
-    // Outputs of more than kMaxPanels go on where a second token would have its row.
+    // Rows of kMaxPanels panels' outputs: those of the first panels, then those of the panels behind.
     const auto multiply_parts = [&](const Linear& linear, float* sums) {
       Piece part = piece;
-      for (std::int32_t left = piece.num_panels; left > 0; left -= kMaxPanels, sums += kSumStride) {
+      for (std::int32_t left = piece.num_panels; left > 0; left -= kMaxPanels) {
         part.num_panels = std::min(kMaxPanels, left);
         multiply_piece(linear, x, part, scratch.tile, sums);
         part.first_panel += kMaxPanels;
+        sums += piece.num_tokens * kSumStride;
       }
     };
     float* gates = scratch.sums.floats();
     float* ups = gates + kSumsSize;
     multiply_parts(gate, gates);
     multiply_parts(up, ups);
-    const std::int32_t first_output = piece.first_panel * kLanes;
-    const std::int32_t num_outputs = std::min(piece.num_panels * kLanes, gate.weight.rows - first_output);
-    for (std::int32_t t = 0; t < piece.num_tokens; ++t, gates += kSumStride, ups += kSumStride) {
-      const std::int32_t row = piece.first_token + t;
+    const std::int32_t num_parts = divide_up(piece.num_panels, kMaxPanels);
+    for (std::int32_t i = 0; i < num_parts * piece.num_tokens; ++i, gates += kSumStride, ups += kSumStride) {
+      const std::int32_t row = piece.first_token + i % piece.num_tokens;
+      const std::int32_t first_panel = piece.first_panel + i / piece.num_tokens * kMaxPanels;
+      const std::int32_t panels_left = piece.first_panel + piece.num_panels - first_panel;
+      const std::int32_t first_output = first_panel * kLanes;
+      const std::int32_t num_outputs =
+          std::min(std::min(kMaxPanels, panels_left) * kLanes, gate.weight.rows - first_output);
       if (!y.in_bf16_blocks) {
         kernels_.gate(gates, ups, num_outputs, y.row(row) + first_output);
         continue;
