@@ -20,6 +20,9 @@ constexpr std::int64_t kWorthSharing = 4096;
 /// Numbers of bfloat16 that stay in a second-level cache of 2 MiB beside weights and sums.
 constexpr std::int64_t kNearActivations = 512 * 1024;
 
+/// Up to this many rows wait for weights more than for anything else: those are read in long streams.
+constexpr std::int32_t kFewRows = 8;
+
 std::int32_t divide_up(std::int32_t a, std::int32_t b) { return (a + b - 1) / b; }
 
 /// Runs work(row) for all rows, on all threads if that pays.
@@ -289,9 +292,6 @@ IntRows CpuBackend::int_rows(Rows x, std::int32_t first_row) const {
           .group_rows = to_size(x.count)};
 }
 
-/// Rows that wait for weights more than for anything else: those are read in long streams.
-inline constexpr std::int32_t kFewRows = 8;
-
 /// How the products of x with `all_panels` panels are best cut.
 CpuBackend::Cut CpuBackend::choose_cut(Rows x, std::int32_t all_panels, bool pairs,
                                        std::int32_t max_panels) const {
@@ -399,40 +399,46 @@ void CpuBackend::gated_projection(Rows x, const Linear& gate, const Linear& up, 
   const std::int32_t max_panels = x.count <= kFewRows ? 2 * kMaxPanels : kMaxPanels;
   for_each_piece(x, linears, max_panels, [&](std::size_t, const Piece& piece, int thread) {
     const ThreadScratch& scratch = scratch_[to_size(thread)];
-    // Rows of kMaxPanels panels' outputs: those of the first panels, then those of the panels behind.
-    const auto multiply_parts = [&](const Linear& linear, float* sums) {
+    // Calls visit(part, first_sum) for kMaxPanels panels at a time: their rows of sums lie one part behind
+    // the other.
+    const auto for_each_part = [&](const auto& visit) {
       Piece part = piece;
+      std::ptrdiff_t first_sum = 0;
       for (std::int32_t left = piece.num_panels; left > 0; left -= kMaxPanels) {
         part.num_panels = std::min(kMaxPanels, left);
-        multiply_piece(linear, x, part, scratch.tile, sums);
+        visit(part, first_sum);
         part.first_panel += kMaxPanels;
-        sums += piece.num_tokens * kSumStride;
+        first_sum += std::ptrdiff_t{piece.num_tokens} * kSumStride;
       }
     };
     float* gates = scratch.sums.floats();
     float* ups = gates + kSumsSize;
-    multiply_parts(gate, gates);
-    multiply_parts(up, ups);
-    const std::int32_t num_parts = divide_up(piece.num_panels, kMaxPanels);
-    for (std::int32_t i = 0; i < num_parts * piece.num_tokens; ++i, gates += kSumStride, ups += kSumStride) {
-      const std::int32_t row = piece.first_token + i % piece.num_tokens;
-      const std::int32_t first_panel = piece.first_panel + i / piece.num_tokens * kMaxPanels;
-      const std::int32_t panels_left = piece.first_panel + piece.num_panels - first_panel;
-      const std::int32_t first_output = first_panel * kLanes;
-      const std::int32_t num_outputs =
-          std::min(std::min(kMaxPanels, panels_left) * kLanes, gate.weight.rows - first_output);
-      if (!y.in_bf16_blocks) {
-        kernels_.gate(gates, ups, num_outputs, y.row(row) + first_output);
-        continue;
+    for_each_part([&](const Piece& part, std::ptrdiff_t first_sum) {
+      multiply_piece(gate, x, part, scratch.tile, gates + first_sum);
+    });
+    for_each_part([&](const Piece& part, std::ptrdiff_t first_sum) {
+      multiply_piece(up, x, part, scratch.tile, ups + first_sum);
+    });
+    for_each_part([&](const Piece& part, std::ptrdiff_t first_sum) {
+      const std::int32_t first_output = part.first_panel * kLanes;
+      const std::int32_t num_outputs = std::min(part.num_panels * kLanes, gate.weight.rows - first_output);
+      for (std::int32_t t = 0; t < part.num_tokens; ++t, first_sum += kSumStride) {
+        const std::int32_t row = part.first_token + t;
+        float* row_gates = gates + first_sum;
+        const float* row_ups = ups + first_sum;
+        if (!y.in_bf16_blocks) {
+          kernels_.gate(row_gates, row_ups, num_outputs, y.row(row) + first_output);
+          continue;
+        }
+        kernels_.gate(row_gates, row_ups, num_outputs, row_gates);
+        for (std::int32_t o = 0, n = 0; o < num_outputs; o += n) {
+          n = std::min(num_outputs - o, kSumBlock - (first_output + o) % kSumBlock);
+          kernels_.round_to_bf16(
+              row_gates + o, n,
+              reinterpret_cast<std::uint16_t*>(y.data) + place_in_blocks(row, first_output + o, y.count));
+        }
       }
-      kernels_.gate(gates, ups, num_outputs, gates);
-      for (std::int32_t o = 0, n = 0; o < num_outputs; o += n) {
-        n = std::min(num_outputs - o, kSumBlock - (first_output + o) % kSumBlock);
-        kernels_.round_to_bf16(
-            gates + o, n,
-            reinterpret_cast<std::uint16_t*>(y.data) + place_in_blocks(row, first_output + o, y.count));
-      }
-    }
+    });
   });
 }
 
