@@ -112,9 +112,8 @@ function put(conversation: Conversation): void {
   list([conversation]);
   unsaved.add(conversation.id);
   if (saveTimer !== undefined) return;
-  // At once, since the page may be closed at any time, but a question with the answer that is begun: another tab would miss it.
+  // At once, since the page may be closed at any time, but all of one deed together; while an answer streams, not for each of its words.
   queueMicrotask(saveNow);
-  // While an answer streams, not for each of its words.
   saveTimer = setTimeout(() => {
     saveTimer = undefined;
     saveNow();
@@ -213,6 +212,8 @@ async function answer(conversationId: string, parent: string, prefix?: Fork): Pr
   const controller = new AbortController();
   running.set(id, controller);
   put(addMessage(dropFailures(conversation, parent), { id, parent, role: 'assistant', reply: { ...reply } }, Date.now()));
+  // A tab that is opened meanwhile has to know that an answer is begun.
+  saveNow();
   await generateReply(reply, request, apiKey.value, controller.signal, (grown) => {
     // First, since an answer that is written here is not told of.
     if (grown.state !== 'streaming') running.delete(id);

@@ -115,3 +115,17 @@ test('a question is kept with the answer that is begun, for a tab that is opened
   expect(other.shownMessages.value.map((message) => message.role)).toEqual(['user', 'assistant']);
   expect(other.isWrittenElsewhere(other.shownMessages.value.at(-1) as AssistantMessage)).toBe(true);
 });
+
+test('so is one that is asked right behind another change', async () => {
+  kept.set('c', talk(['u1', ''], ['a1', 'u1', done]));
+  const asking = await openTab();
+  const { chatModel } = await import('../../src/store.ts');
+  chatModel.value = 'm';
+  vi.stubGlobal('fetch', () => new Promise(() => undefined));
+  asking.renameConversation(asking.conversations.value[0]!, 'renamed');
+  await vi.advanceTimersByTimeAsync(0);
+  void asking.sendMessage('question');
+  await vi.advanceTimersByTimeAsync(0);
+  const other = await openTab();
+  expect(other.shownMessages.value.map((message) => message.role)).toEqual(['user', 'assistant', 'user', 'assistant']);
+});
