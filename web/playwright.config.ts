@@ -4,7 +4,7 @@ export default defineConfig({
   testDir: 'tests/browser',
   workers: 1,
   // Machines that CI shares may stand still for seconds.
-  retries: process.env['CI'] ? 1 : 0,
+  retries: process.env['CI'] ? 2 : 0,
   timeout: 90_000,
   expect: { timeout: 20_000 },
   reporter: [['list']],

@@ -81,6 +81,7 @@ test('among fifty conversations the one that is shown is in sight, and the keybo
   await page.getByLabel('Import', { exact: true }).last().setInputFiles({ name: 'x.json', mimeType: 'application/json', buffer: Buffer.from(file) });
   const last = page.getByRole('group', { name: 'conversation 49' });
   await last.getByRole('button', { name: 'conversation 49' }).click();
+  await expect(page.locator('.entry.active')).toHaveAccessibleName('conversation 49');
   await page.reload();
   await expect(last).toBeInViewport();
   await expect(last.getByRole('button', { name: 'Delete' })).toBeVisible();
@@ -88,7 +89,10 @@ test('among fifty conversations the one that is shown is in sight, and the keybo
   await expect(page.locator('.entry').first()).toHaveAccessibleName('conversation 49');
   await expect(last).toBeInViewport();
   await page.reload();
-  await page.keyboard.press('Tab');
+  await expect(last).toBeInViewport();
+  // A page that has just been loaded may not have the keyboard yet; one that is clicked has.
+  await page.locator('h1').click();
+  await page.keyboard.press('Shift+Tab');
   await expect(page.getByRole('button', { name: 'To the message field' })).toBeInViewport();
   await page.keyboard.press('Enter');
   await expect(composer(page)).toBeFocused();
