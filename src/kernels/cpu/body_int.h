@@ -417,8 +417,16 @@ void multiply_int_group_of_all(const std::uint8_t* group, std::size_t panel_byte
   }
 }
 
-/// Up to this many tokens weights are read faster in one stream, where that is how one token's are read.
-inline constexpr int kOneStreamTokens = 4;
+/// Whether so few tokens' weights come fastest in one stream, or as one token's do where that reads several,
+/// and unasked for: the processor's own prefetcher follows it, and is in time.
+template <class V, class Panel>
+bool are_followed(int num_tokens, int num_inputs) {
+  constexpr int kFew = 4;
+  constexpr int kNearActivations = 32 * 1024;  // bytes that stay in the first-level cache
+  if (V::kManyStreams) return num_tokens == 1;
+  if (num_tokens <= kFew) return true;
+  return !Panel::kUnpacks && num_tokens <= V::kFollowedTokens && num_tokens * num_inputs <= kNearActivations;
+}
 
 /// A group's products take about as long as memory takes to answer if there are so many sums.
 inline constexpr int kSumsToHideMemory = 24;
@@ -443,9 +451,9 @@ void multiply_int_panels(const std::uint8_t* panels, std::size_t panel_bytes, in
                                                              sums + in_matrices * kSumStride);
     }
   }
-  // The processor's own prefetcher follows a single stream, and is in time where tokens are many.
+  // Many tokens' products take longer than memory.
   const bool asks =
-      num_tokens > (V::kManyStreams ? 1 : kOneStreamTokens) && (Panel::kUnpacks || num_tokens < kManyTokens);
+      !are_followed<V, Panel>(num_tokens, num_inputs) && (Panel::kUnpacks || num_tokens < kManyTokens);
   const std::size_t bytes_ahead =
       kInt8GroupBytes * static_cast<std::size_t>((kSumsToHideMemory - 1) / (num_tokens * kPanels) + 1);
   for (int index = 0; index < x.num_groups; ++index) {
@@ -485,8 +493,9 @@ void multiply_ints_in(const PanelMatrix& weights, std::int32_t first_panel, std:
     }
   }
   // Weights that are widened in registers leave none for a second panel's sums.
-  constexpr int kFewest = V::kManyStreams ? 2 : (Panel::kUnpacks ? V::kFewTokens : kOneStreamTokens) + 1;
-  for (; num_tokens >= kFewest && num_panels >= V::kTilePanels; num_panels -= V::kTilePanels) {
+  const bool one_by_one = are_followed<V, Panel>(num_tokens, k) ||
+                          (!V::kManyStreams && Panel::kUnpacks && num_tokens <= V::kFewTokens);
+  for (; !one_by_one && num_panels >= V::kTilePanels; num_panels -= V::kTilePanels) {
     multiply_int_panels<V, Panel, V::kTileTokens, V::kTilePanels>(panels, stride, k, x, num_tokens, tile,
                                                                   sums);
     panels += V::kTilePanels * stride;

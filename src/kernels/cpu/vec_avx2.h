@@ -20,6 +20,7 @@ struct Avx2 {
   static constexpr int kTileTokens = 6, kTilePanels = 1;  // 12 sums, 2 weights, 1 input of 16 registers
   static constexpr int kFewTokens = 4;                    // up to which weights are widened in registers
   static constexpr bool kManyStreams = false;             // whether one token reads several panels at once
+  static constexpr int kFollowedTokens = 4;               // whose 8-bit weights the processor fetches in time
   static constexpr int kAttentionTile = 3;
 
   static Vec zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }

@@ -20,7 +20,12 @@ struct Avx512 {
   static constexpr int kTileTokens = 8, kTilePanels = 3;  // 24 sums, 3 weights, 1 input of 32 registers
   static constexpr int kFewTokens = 8;                    // up to which weights are widened in registers
   static constexpr bool kManyStreams = false;             // whether one token reads several panels at once
-  static constexpr int kAttentionTile = 15;               // 30 sums, 2 vectors of keys or values
+#if defined(__AVX512VNNI__)
+  static constexpr int kFollowedTokens = 6;  // whose 8-bit weights the processor fetches in time
+#else
+  static constexpr int kFollowedTokens = 4;
+#endif
+  static constexpr int kAttentionTile = 15;  // 30 sums, 2 vectors of keys or values
 
   static Vec zero() { return _mm512_setzero_ps(); }
   static Vec set1(float x) { return _mm512_set1_ps(x); }

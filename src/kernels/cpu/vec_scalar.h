@@ -16,6 +16,7 @@ struct Scalar {
   static constexpr int kTileTokens = 2, kTilePanels = 1;
   static constexpr int kFewTokens = 1;         // up to which weights are widened in registers
   static constexpr bool kManyStreams = false;  // whether one token reads several panels at once
+  static constexpr int kFollowedTokens = 4;    // whose 8-bit weights the processor fetches in time
   static constexpr int kAttentionTile = 1;
 
   template <class Make>
