@@ -33,6 +33,13 @@ async function openTab(): Promise<Chat> {
   return chat;
 }
 
+/** What the tab that was opened last asks from here on is not answered, nor refused. */
+async function leaveUnanswered(): Promise<void> {
+  const { chatModel } = await import('../../src/store.ts');
+  chatModel.value = 'm';
+  vi.stubGlobal('fetch', () => new Promise(() => undefined));
+}
+
 const ids = (conversation: Conversation | undefined) => conversation?.messages.map((message) => message.id);
 
 function talk(...messages: [id: string, parent: string, reply?: Partial<Reply>][]): Conversation {
@@ -91,10 +98,7 @@ test('a tab that has tried a failure again tells the one that still has it', asy
 test('trying a failure again tells nothing until the new answer has ended', async () => {
   kept.set('c', talk(['u1', ''], ['a1', 'u1', done], ['u2', 'a1'], ['a2', 'u2', failed]));
   const [one, other] = [await openTab(), await openTab()];
-  // The store of the tab that was opened last.
-  const { chatModel } = await import('../../src/store.ts');
-  chatModel.value = 'm';
-  vi.stubGlobal('fetch', () => new Promise(() => undefined));
+  await leaveUnanswered();
   void other.regenerate(other.shownMessages.value.at(-1) as AssistantMessage);
   await vi.advanceTimersByTimeAsync(1_000);
   expect(posts).toEqual([]);
@@ -106,9 +110,7 @@ test('trying a failure again tells nothing until the new answer has ended', asyn
 
 test('a question is kept with the answer that is begun, for a tab that is opened then', async () => {
   const asking = await openTab();
-  const { chatModel } = await import('../../src/store.ts');
-  chatModel.value = 'm';
-  vi.stubGlobal('fetch', () => new Promise(() => undefined));
+  await leaveUnanswered();
   void asking.sendMessage('question');
   await vi.advanceTimersByTimeAsync(0);
   const other = await openTab();
@@ -119,9 +121,7 @@ test('a question is kept with the answer that is begun, for a tab that is opened
 test('so is one that is asked right behind another change', async () => {
   kept.set('c', talk(['u1', ''], ['a1', 'u1', done]));
   const asking = await openTab();
-  const { chatModel } = await import('../../src/store.ts');
-  chatModel.value = 'm';
-  vi.stubGlobal('fetch', () => new Promise(() => undefined));
+  await leaveUnanswered();
   asking.renameConversation(asking.conversations.value[0]!, 'renamed');
   await vi.advanceTimersByTimeAsync(0);
   void asking.sendMessage('question');
