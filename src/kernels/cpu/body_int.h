@@ -417,15 +417,16 @@ void multiply_int_group_of_all(const std::uint8_t* group, std::size_t panel_byte
   }
 }
 
-/// Whether so few tokens' weights come fastest in one stream, or as one token's do where that reads several,
-/// and unasked for: the processor's own prefetcher follows it, and is in time.
+/// Whether weights come fastest unasked for, to so few tokens, in one stream (where one token reads several,
+/// to that one): the processor's own prefetcher follows it, and is in time. More than a few tokens need
+/// activations that stay in the first-level cache.
 template <class V, class Panel>
 bool are_followed(int num_tokens, int num_inputs) {
-  constexpr int kFew = 4;
-  constexpr int kNearActivations = 32 * 1024;  // bytes that stay in the first-level cache
+  constexpr int kFew = 4;  // of any format and length
+  constexpr int kFirstLevelBytes = 32 * 1024;
   if (V::kManyStreams) return num_tokens == 1;
   if (num_tokens <= kFew) return true;
-  return !Panel::kUnpacks && num_tokens <= V::kFollowedTokens && num_tokens * num_inputs <= kNearActivations;
+  return !Panel::kUnpacks && num_tokens <= V::kFollowedTokens && num_tokens * num_inputs <= kFirstLevelBytes;
 }
 
 /// A group's products take about as long as memory takes to answer if there are so many sums.
