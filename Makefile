@@ -44,7 +44,7 @@ package: build ## Make the Debian package build/release/package/*.deb
 
 format: ## Format all C++ sources
 	@tools/install_deps.sh lint
-	@git ls-files '*.cpp' '*.h' | xargs clang-format -i
+	@git ls-files '*.cpp' '*.cu' '*.h' | xargs clang-format -i
 
 lint: ## clang-format and clang-tidy, as CI runs them
 	@tools/lint.sh

@@ -5,19 +5,23 @@ set(CPACK_INSTALL_PREFIX /usr)
 install(TARGETS touchstone RUNTIME DESTINATION bin)
 install(FILES deploy/touchstone.service DESTINATION lib/systemd/system)
 install(FILES deploy/touchstone.default DESTINATION /etc/default RENAME touchstone)
-install(FILES README.md CHANGELOG.md docs/serve.md docs/deploy.md docs/memory.md deploy/grafana-dashboard.json
+install(FILES README.md CHANGELOG.md docs/serve.md docs/deploy.md docs/gpu.md docs/memory.md deploy/grafana-dashboard.json
         DESTINATION share/doc/touchstone)
 install(FILES LICENSE DESTINATION share/doc/touchstone RENAME copyright)
 
+set(TOUCHSTONE_DEVICES CPU)
+if(TOUCHSTONE_CUDA)
+  string(APPEND TOUCHSTONE_DEVICES " and on NVIDIA GPUs")
+endif()
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_DIRECTORY "${PROJECT_BINARY_DIR}/package")
 set(CPACK_STRIP_FILES ON)
 set(CPACK_PACKAGE_CONTACT "touchstone maintainers <maintainers@touchstone.invalid>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "which of two small language models to ship")
 set(CPACK_PACKAGE_DESCRIPTION
-"touchstone runs language models on the CPU: it compares two of them in quality,
-speed and memory, and serves one or several to any OpenAI client and to its
-own web page.")
+"touchstone runs language models on the ${TOUCHSTONE_DEVICES}: it compares two of them in
+quality, speed and memory, and serves one or several to any OpenAI client and to
+its own web page.")
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)

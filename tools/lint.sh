@@ -9,7 +9,7 @@ tools/install_deps.sh lint
 
 mode=all
 case "${1:-}" in --format-only | --quick) mode=$1; shift ;; esac
-mapfile -t all < <(git ls-files '*.cpp' '*.h')
+mapfile -t all < <(git ls-files '*.cpp' '*.cu' '*.h')
 [ $# -gt 0 ] && all=("$@")
 clang-format --dry-run --Werror "${all[@]}"
 [ "$mode" = --format-only ] && exit 0

@@ -88,11 +88,8 @@ void add_log_level_option(CLI::App& app, const std::string& group) {
 }
 
 ModelOptions model_options(const CommonOptions& options) {
-  if (options.device != "auto" && options.device != "cpu") {
-    throw Error("device '" + options.device + "' is not available: this build runs on the CPU",
-                "use --device cpu");
-  }
   ModelOptions model{.num_threads = options.threads,
+                     .device = options.device,
                      .isa = options.isa,
                      .dtype = options.dtype,
                      .kv_dtype = options.kv_dtype,

@@ -65,8 +65,9 @@ Prompt read_prompt(const GenerateOptions& options, const LoadedModel& model) {
   return make_chat_prompt(prompter, request);
 }
 
-boost::json::object to_json(const GenerateResult& result, const LoadedModel& model,
-                            std::uint64_t planned_bytes) {
+/// `program_bytes`: beside the plan's.
+boost::json::object to_json(const GenerateResult& result, const LoadedModel& model, const MemoryPlan& plan,
+                            std::uint64_t program_bytes) {
   boost::json::array choices;
   std::size_t completion_tokens = 0;
   double total_ms = 0;
@@ -95,8 +96,8 @@ boost::json::object to_json(const GenerateResult& result, const LoadedModel& mod
             {"drafted_tokens", result.drafted_tokens},
             {"accepted_tokens", result.accepted_tokens},
             {"peak_rss_bytes", peak_rss_bytes()},
-            {"planned_rss_bytes", planned_bytes},
-            {"peak_device_bytes", 0}}}};
+            {"peak_device_bytes", model.transformer->peak_gpu_bytes()},
+            {plan.gpu ? "planned_device_bytes" : "planned_rss_bytes", program_bytes + plan.total()}}}};
 }
 
 /// Prompt and answer; the context ends both.
@@ -128,7 +129,7 @@ int run_generate(const GenerateOptions& options) {
   EngineOptions without_drafts = running;
   without_drafts.lookup = Lookup::off;
   MemoryPlan plan = plan_memory(checkpoint, loading, without_drafts);
-  const std::uint64_t program = program_bytes();
+  const std::uint64_t program = program_bytes(plan.gpu);
   refuse_what_cannot_fit("generate " + options.model, {&checkpoint, 1}, options.common, running, 0);
   const auto model =
       std::make_shared<LoadedModel>(load_checkpoint(std::move(checkpoint), {loading, options.raw}));
@@ -159,7 +160,7 @@ int run_generate(const GenerateOptions& options) {
   if (!options.receipt_file.empty() && !interrupted())
     write_receipt(receipt, *model, result, options.receipt_file);
   if (options.common.json) {
-    print_json(to_json(result, *model, program + plan.total()));
+    print_json(to_json(result, *model, plan, program));
   } else if (streams) {
     print_text(result.samples.front().rest + "\n");
   } else {

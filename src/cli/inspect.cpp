@@ -45,7 +45,7 @@ boost::json::object to_json(const Checkpoint& checkpoint, const MemoryPlan& memo
   }
   const auto* type = checkpoint.config.if_contains("model_type");
   // Before the hash, which may bring all of the files into memory.
-  boost::json::object preflight = memory_to_json({&memory, 1}, available_memory_bytes());
+  boost::json::object preflight = memory_to_json({&memory, 1}, free_memory_bytes(memory.gpu));
   boost::json::object document{{"format", checkpoint.format},
                                {"architecture", type != nullptr ? *type : boost::json::value()},
                                {"config", checkpoint.config},
@@ -68,7 +68,7 @@ std::string format_text(const Checkpoint& checkpoint, const Config& config, cons
                       config.num_layers, config.hidden_size, config.num_heads, config.num_kv_heads,
                       config.head_dim, config.vocab_size, config.tie_word_embeddings ? "tied" : "untied");
   // Before the hash, which may bring all of the files into memory.
-  const std::string table = format_memory_table({&memory, 1}, available_memory_bytes());
+  const std::string table = format_memory_table({&memory, 1}, free_memory_bytes(memory.gpu));
   text += fmt::format("  sha256 {}\n", find_sha256(checkpoint));
   text += "\nmemory for one sequence that fills the context: " + table + "\n";
   for (const Tensor* tensor : sorted_tensors(checkpoint)) {

@@ -127,7 +127,7 @@ Fleet plan_fleet(const ServeOptions& options, const EngineOptions& engine) {
 
 /// Throws Error when none of the models fits, and warns of each that does not.
 void check_fleet(const Fleet& fleet, const ServeOptions& options, const EngineOptions& engine) {
-  const std::uint64_t program = program_bytes();
+  const std::uint64_t program = program_bytes(fleet.plans.front().gpu);
   std::size_t num_fitting = 0;
   for (std::size_t i = 0; i < fleet.models.size(); ++i) {
     if (fleet.models[i].bytes + program <= fleet.budget) ++num_fitting;
@@ -158,7 +158,7 @@ int run_serve(const ServeOptions& options) {
   }
   check_fleet(fleet, options, engine);
   if (options.preflight) return kExitDone;
-  const std::uint64_t program = program_bytes();
+  const std::uint64_t program = program_bytes(fleet.plans.front().gpu);
   server_options.memory_budget = fleet.budget - std::min(fleet.budget, program);
   std::string names;
   for (const serve::FleetModel& model : fleet.models) {

@@ -171,6 +171,7 @@ BenchmarkRow measure_batch(Transformer& transformer, std::int32_t batch, const B
     }
     const double decode_s = seconds_since(start);
     if (repeat < 0) {
+      row.peak_device_bytes = transformer.peak_gpu_bytes();
       row.peak_rss_bytes = peak_rss_bytes();  // the later ones need no more, but for what measures reads
       if (options.roofline) memory = allocate_read_buffer(threads);
       continue;
@@ -249,6 +250,7 @@ boost::json::object measure_stages(Transformer& transformer, std::int32_t batch,
 
 boost::json::object describe_machine(const Transformer& transformer) {
   return {{"cpu", cpu_name()},
+          {"device", transformer.device()},
           {"isa", transformer.isa()},
           {"threads", transformer.num_threads()},
           {"physical_cores", physical_cores()}};
@@ -284,16 +286,17 @@ boost::json::object to_json(const BenchmarkRow& row) {
       {"bandwidth_share_range", row.bandwidth_share ? to_json(*row.bandwidth_share) : boost::json::value()},
       {"peak_share", to_json(row.peak_share)},
       {"decode_peak_share", to_json(row.decode_peak_share)},
-      {"peak_rss_bytes", row.peak_rss_bytes}};
+      {"peak_rss_bytes", row.peak_rss_bytes},
+      {"peak_device_bytes", row.peak_device_bytes}};
 }
 
 /// Refuses a batch whose KV cache the memory can't hold: the system would end the process on the way.
-void check_memory(const Transformer& transformer, const BenchmarkOptions& options) {
+void check_memory(const Transformer& transformer, std::optional<int> gpu, const BenchmarkOptions& options) {
   const std::int64_t tokens = std::int64_t{options.prompt_tokens} + options.new_tokens;
   const std::int64_t batch = *std::max_element(options.batches.begin(), options.batches.end());
   const double bytes =
       static_cast<double>(tokens * batch) * static_cast<double>(transformer.kv_bytes_per_token());
-  const auto available = static_cast<double>(available_memory_bytes());
+  const auto available = static_cast<double>(free_memory_bytes(gpu));
   if (bytes <= available) return;
   throw Error(
       fmt::format("a batch of {} with {} tokens each takes {:.1f} GB of KV cache, and {:.1f} GB are free",
@@ -397,11 +400,16 @@ boost::json::object run_benchmark(const std::string& model, const ModelOptions& 
   std::optional<Checkpoint> checkpoint =
       is_shape ? make_random_checkpoint(std::string_view(model).substr(kShapePrefix.size()))
                : open_checkpoint(model);
+  const std::optional<int> gpu = choose_gpu(model_options.device);
+  if (gpu && (options.roofline || options.profile)) {
+    throw Error("the roofline and the profile are the CPU's, and this model runs on a GPU",
+                "leave them out, or use --device cpu");
+  }
   ModelOptions load_options = model_options;
   if (is_shape) load_options.packed_cache = false;  // nobody will load these weights again
   Transformer transformer(*checkpoint, load_options);
   const double load_ms = seconds_since(start) * 1e3;
-  check_memory(transformer, options);
+  check_memory(transformer, gpu, options);
 
   boost::json::object document{{"machine", describe_machine(transformer)}, {"model", model}};
   document["load"] = {{"load_ms", load_ms},

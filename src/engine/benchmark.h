@@ -43,6 +43,7 @@ struct BenchmarkRow {
   std::optional<double> peak_share;            // prefill's arithmetic over the roofline's peak for that
   std::optional<double> decode_peak_share;     // decoding's
   std::uint64_t peak_rss_bytes = 0;
+  std::uint64_t peak_device_bytes = 0;  // of a GPU, the model included
 };
 
 /// One checkpoint of random bfloat16 weights; `shape` is a name of benchmark_shapes(). Throws Error for

@@ -20,12 +20,11 @@ constexpr double kKvShareOfFreeMemory = 0.5;
 // Samples of one request: each holds its own copy of the prompt's ids.
 constexpr std::int32_t kMostSamples = 1024;
 
-std::int32_t choose_num_blocks(const Transformer& transformer, const EngineOptions& options,
-                               std::int32_t max_sequence_tokens) {
+std::int32_t choose_num_blocks(const Transformer& transformer, std::optional<int> gpu,
+                               const EngineOptions& options, std::int32_t max_sequence_tokens) {
   if (options.context_tokens > 0) return blocks_for(static_cast<std::size_t>(options.context_tokens));
   const double block_bytes = static_cast<double>(transformer.kv_bytes_per_token()) * kKvBlockTokens;
-  const double affordable =
-      kKvShareOfFreeMemory * static_cast<double>(available_memory_bytes()) / block_bytes;
+  const double affordable = kKvShareOfFreeMemory * static_cast<double>(free_memory_bytes(gpu)) / block_bytes;
   const auto wanted = static_cast<double>(
       blocks_for(static_cast<std::size_t>(wanted_kv_tokens(options.max_batch, max_sequence_tokens))));
   constexpr double kMostBlocks = 1 << 24;
@@ -53,7 +52,8 @@ Engine::Impl::Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& wan
           wanted.max_sequence_tokens > 0
               ? std::min(wanted.max_sequence_tokens, model->transformer->config().max_position_embeddings)
               : model->transformer->config().max_position_embeddings),
-      pool(choose_num_blocks(*model->transformer, options, max_sequence_tokens)),
+      pool(choose_num_blocks(*model->transformer, choose_gpu(model->options.device), options,
+                             max_sequence_tokens)),
       kv(model->transformer->make_kv_pool(pool.size())),
       choosing_buffers(static_cast<std::size_t>(model->transformer->num_threads())),
       close_reasoning(
@@ -70,7 +70,7 @@ Engine::Impl::Impl(std::shared_ptr<LoadedModel> loaded, const EngineOptions& wan
   // Who says how much is promised it: pages that are not there yet may be somebody else's when they are
   // needed.
   if (options.context_tokens > 0) {
-    std::memset(kv->memory.data(), 0, kv->memory.size());
+    model->transformer->take_pages(*kv);
     std::memset(logits.data(), 0, logits.size());
   }
 }

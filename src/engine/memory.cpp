@@ -90,6 +90,7 @@ MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelOptions& options
   const std::int32_t longest = config.max_position_embeddings;
   MemoryPlan plan;
   plan.model = checkpoint.id;
+  plan.gpu = choose_gpu(options.device);
   plan.max_batch = std::max(engine.max_batch, 1);
   plan.sequence_tokens =
       engine.max_sequence_tokens > 0 ? std::min(engine.max_sequence_tokens, longest) : longest;
@@ -102,7 +103,7 @@ MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelOptions& options
                                  {.tokens = std::max(chunk + plan.max_batch, logits),
                                   .logits = logits,
                                   .positions = plan.sequence_tokens});
-  plan.text = static_cast<std::uint64_t>(config.vocab_size) * kSamplerBytesPerToken;
+  plan.text = plan.gpu ? 0 : static_cast<std::uint64_t>(config.vocab_size) * kSamplerBytesPerToken;
   return plan;
 }
 
@@ -111,7 +112,13 @@ std::int64_t least_kv_tokens(const MemoryPlan& plan, bool length_is_wanted) {
                                          : std::min(plan.sequence_tokens, kUsualSequenceTokens));
 }
 
-std::uint64_t program_bytes() { return read_kilobytes("/proc/self/status", "VmRSS") + kProgramBytes; }
+std::uint64_t program_bytes(std::optional<int> gpu) {
+  return gpu ? 0 : read_kilobytes("/proc/self/status", "VmRSS") + kProgramBytes;
+}
+
+std::uint64_t free_memory_bytes(std::optional<int> gpu) {
+  return gpu ? free_gpu_bytes(*gpu) : available_memory_bytes();
+}
 
 bool share_kv_memory(std::span<MemoryPlan> plans, std::span<const std::int64_t> least, std::uint64_t budget) {
   std::uint64_t fixed = 0;

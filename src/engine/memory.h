@@ -1,10 +1,12 @@
-// The machine's memory: what the process holds of it, what there is, and what running a model will take.
+// The machine's memory, or a GPU's: what the process holds of it, what there is, and what running a model
+// will take.
 #pragma once
 
 #include <boost/json.hpp>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,11 +30,15 @@ std::uint64_t available_memory_bytes();
 /// where it has none. Pages of files that nobody has used for long count as left.
 std::uint64_t find_cgroup_room(const std::filesystem::path& folder);
 
+/// What there is of the memory that a model runs in: a GPU's, or the system's.
+std::uint64_t free_memory_bytes(std::optional<int> gpu);
+
 /// What one model will take in this process. All in bytes, reckoned from its files' headers.
 struct MemoryPlan {
   std::string model;
+  std::optional<int> gpu;  // whose memory it is; none: the system's
   ModelMemory needs;
-  std::uint64_t text = 0;  // sampler
+  std::uint64_t text = 0;  // sampler, which takes nothing of a GPU
   std::int32_t max_batch = 0;
   std::int32_t sequence_tokens = 0;  // the longest that will run
   std::int64_t kv_tokens = 0;        // of all sequences together
@@ -55,8 +61,8 @@ MemoryPlan plan_memory(const Checkpoint& checkpoint, const ModelOptions& options
 /// for, else a usual one.
 std::int64_t least_kv_tokens(const MemoryPlan& plan, bool length_is_wanted);
 
-/// What the program holds already, and what it takes for itself later.
-std::uint64_t program_bytes();
+/// What the program holds already, and what it takes for itself later: of a GPU, nothing.
+std::uint64_t program_bytes(std::optional<int> gpu);
 
 /// Gives the plans KV memory such that they fit into `budget` together, the program not counted: what they
 /// would like, or all the same share of it, but never less than `least` (of each). False when not even that

@@ -13,8 +13,10 @@ std::string format_row(std::string_view name, std::uint64_t bytes, const std::st
                      note.empty() ? "" : "   " + note);
 }
 
+std::uint64_t program_beside(std::span<const MemoryPlan> plans) { return program_bytes(plans.front().gpu); }
+
 std::uint64_t sum(std::span<const MemoryPlan> plans) {
-  std::uint64_t bytes = program_bytes();
+  std::uint64_t bytes = program_beside(plans);
   for (const MemoryPlan& plan : plans) bytes += plan.total();
   return bytes;
 }
@@ -88,7 +90,7 @@ std::string format_memory_table(std::span<const MemoryPlan> plans, std::uint64_t
     text += format_row("of the stored file", plan.needs.stored);
     text += format_row("sampler", plan.text);
   }
-  text += "all\n" + format_row("the program", program_bytes()) + format_row("peak", sum(plans)) +
+  text += "all\n" + format_row("the program", program_beside(plans)) + format_row("peak", sum(plans)) +
           format_row("free", budget);
   return text;
 }
@@ -110,7 +112,7 @@ boost::json::object memory_to_json(std::span<const MemoryPlan> plans, std::uint6
   }
   const std::uint64_t peak = sum(plans);
   return {{"models", std::move(models)},
-          {"program", program_bytes()},
+          {"program", program_beside(plans)},
           {"peak", peak},
           {"available", budget},
           {"fits", peak <= budget}};

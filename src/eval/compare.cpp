@@ -285,6 +285,11 @@ void check_same_inputs(const Store& store, const fs::path& folder, const std::ve
   }
 }
 
+/// What has a run use the kernels that another one used.
+std::string option_for(const std::string& isa) {
+  return isa == "cuda" ? "--device cuda" : "--device cpu --isa " + isa;
+}
+
 /// Loads the weights and adds what only they tell to the candidate's document.
 RunnerCandidate load_candidate(Store& store, const RunSettings& settings, const ModelOptions& machine,
                                std::size_t index, OpenCandidate& candidate) {
@@ -298,7 +303,7 @@ RunnerCandidate load_candidate(Store& store, const RunSettings& settings, const 
   if (!info.isa.empty() && info.isa != transformer.isa()) {
     throw Error(fmt::format("the run used {} kernels for {}, this machine {}", info.isa, info.label,
                             transformer.isa()),
-                "other kernels round otherwise; pass --isa " + info.isa +
+                "other kernels may round otherwise; pass " + option_for(info.isa) +
                     " to a new run, or continue on that machine");
   }
   info.isa = transformer.isa();

@@ -65,7 +65,8 @@ struct CandidateCost {
   int answers = 0;                     // made in these seconds
   int batch = 0;                       // sequences at once, at most
   std::uint64_t rss_before_bytes = 0;  // of the process before this candidate was loaded
-  std::uint64_t peak_rss_bytes = 0;    // largest while only this candidate was loaded
+  // The largest while only this candidate was loaded; on a GPU, with what it held there.
+  std::uint64_t peak_rss_bytes = 0;
 };
 
 struct SuiteInfo {

@@ -92,12 +92,12 @@ CandidateCost load_cost(const Store& store, int candidate) {
 
 /// `earlier` and what this sitting has added.
 CandidateCost add_sitting(const CandidateCost& earlier, double seconds, int answers,
-                          std::uint64_t rss_before_bytes) {
+                          std::uint64_t rss_before_bytes, std::uint64_t gpu_bytes) {
   CandidateCost cost = earlier;
   cost.generation_seconds += seconds;
   cost.answers += answers;
   cost.batch = kRunnerBatch;
-  const std::uint64_t peak = peak_rss_bytes();
+  const std::uint64_t peak = peak_rss_bytes() + gpu_bytes;
   const std::uint64_t added = peak > rss_before_bytes ? peak - rss_before_bytes : 0;
   if (added > cost.peak_rss_bytes - cost.rss_before_bytes) {
     cost.rss_before_bytes = rss_before_bytes;
@@ -258,7 +258,8 @@ bool answer_items(Store& store, const RunnerCandidate& candidate, std::span<cons
     if (!answers.empty()) {
       store.put_answers(answers);
       done += static_cast<int>(answers.size());
-      const CandidateCost cost = add_sitting(earlier, elapsed, done, rss_before_bytes);
+      const CandidateCost cost = add_sitting(earlier, elapsed, done, rss_before_bytes,
+                                             candidate.model->transformer->peak_gpu_bytes());
       store.put_document("cost/" + std::to_string(candidate.index),
                          boost::json::serialize(cost_to_json(cost)));
     }

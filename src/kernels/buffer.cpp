@@ -70,6 +70,11 @@ void Buffer::reserve(std::size_t bytes, const char* purpose) {
   *this = Buffer(bytes, purpose);
 }
 
+std::shared_ptr<std::byte> allocate_shared(std::size_t bytes, const char* purpose) {
+  const auto buffer = std::make_shared<Buffer>(bytes, purpose);
+  return {buffer, buffer->data()};
+}
+
 std::pair<std::byte*, std::shared_ptr<const void>> Arena::take(std::size_t bytes, const char* purpose) {
   if (buffer_ == nullptr || bytes > buffer_->size() - used_bytes_) {
     buffer_ = std::make_shared<const Buffer>(std::max(bytes, kArenaBytes), purpose);

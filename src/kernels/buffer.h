@@ -33,6 +33,9 @@ class Buffer {
   std::size_t bytes_ = 0;
 };
 
+/// A buffer's bytes, which live as long as they are held. Throws as Buffer.
+std::shared_ptr<std::byte> allocate_shared(std::size_t bytes, const char* purpose);
+
 /// Hands out parts of large buffers, side by side: each in a buffer of its own would end in small pages, a
 /// fifth of a model's weights.
 class Arena {

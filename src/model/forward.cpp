@@ -42,15 +42,13 @@ std::size_t count_activation_floats(const Config& config, std::int32_t num_token
   return count_floats(list_parts(config, num_tokens, num_logits, a));
 }
 
-Activations make_activations(const Config& config, std::int32_t num_tokens, std::int32_t num_logits,
-                             Buffer& workspace) {
+Activations cut_activations(const Config& config, std::int32_t num_tokens, std::int32_t num_logits,
+                            float* floats) {
   Activations a;
   const Parts parts = list_parts(config, num_tokens, num_logits, a);
-  workspace.reserve(count_floats(parts) * sizeof(float), "activations");
-  float* next = workspace.floats();
   for (const auto& [rows, shape] : parts) {
-    *rows = {next, shape.count, shape.width};
-    next += count_floats(shape);
+    *rows = {floats, shape.count, shape.width};
+    floats += count_floats(shape);
   }
   return a;
 }

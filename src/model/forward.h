@@ -32,9 +32,9 @@ struct Activations {
 /// The size of a pass's activations.
 std::size_t count_activation_floats(const Config& config, std::int32_t num_tokens, std::int32_t num_logits);
 
-/// Cuts `workspace`, which grows as needed, into the activations of a pass.
-Activations make_activations(const Config& config, std::int32_t num_tokens, std::int32_t num_logits,
-                             Buffer& workspace);
+/// Cuts count_activation_floats() of them, where the pass runs, into the activations of a pass.
+Activations cut_activations(const Config& config, std::int32_t num_tokens, std::int32_t num_logits,
+                            float* floats);
 
 /// Runs one layer: `a.x` holds its input, and then its output.
 template <class Backend>

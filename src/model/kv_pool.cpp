@@ -9,8 +9,7 @@ std::size_t kv_token_bytes(const Config& config, std::int32_t num_layers, KvForm
          kKvBlockTokens;
 }
 
-KvPool allocate_kv_pool(const Config& config, std::int32_t num_layers, KvFormat format,
-                        std::int32_t num_blocks) {
+KvPool plan_kv_pool(const Config& config, std::int32_t num_layers, KvFormat format, std::int32_t num_blocks) {
   KvPool pool;
   pool.format = format;
   pool.num_blocks = num_blocks;
@@ -18,12 +17,6 @@ KvPool allocate_kv_pool(const Config& config, std::int32_t num_layers, KvFormat 
   pool.head_bytes = kv_head_bytes(format, config.head_dim);
   pool.layer_bytes = pool.head_bytes * to_size(config.num_kv_heads);
   pool.key_offsets.resize(to_size(num_layers));
-  std::size_t bytes = 0;
-  if (__builtin_mul_overflow(kv_token_bytes(config, num_layers, format) * kKvBlockTokens, to_size(num_blocks),
-                             &bytes)) {
-    bytes = SIZE_MAX / 2;  // refused like any other size that cannot be had
-  }
-  pool.memory = Buffer(bytes, "keys and values");
   return pool;
 }
 

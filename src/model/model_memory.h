@@ -1,4 +1,5 @@
-// What a model will take of the memory, reckoned from its files' headers before anything is loaded.
+// What a model will take of the memory, or of a GPU's, reckoned from its files' headers before anything is
+// loaded.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,9 @@ namespace touchstone {
 
 /// Bytes; see plan_model_memory().
 struct ModelMemory {
-  std::uint64_t weights = 0;       // packed
-  std::uint64_t stored = 0;        // of the stored file: what reading the embedding's rows holds of it
+  std::uint64_t weights = 0;  // packed
+  // Of the stored file: what reading the embedding's rows holds of it. On a GPU, whose memory that isn't, 0.
+  std::uint64_t stored = 0;
   std::uint64_t kv_per_token = 0;  // of one sequence
   std::uint64_t pass = 0;          // activations, scratch and logits of the largest forward()
 };

@@ -219,8 +219,10 @@ Calibration prepare(const Config& config, const std::vector<std::vector<std::int
     extend_rope_table(config.rope_frequencies, count, c.rope);
   }
   for (std::size_t i = 0; i < c.slices.size(); ++i) c.slices[i].blocks = c.blocks[i];
-  c.kv = allocate_kv_pool(config, 1, KvFormat::f32, num_blocks);
-  c.activations = make_activations(config, num_rows, 0, c.workspace);
+  c.kv = plan_kv_pool(config, 1, KvFormat::f32, num_blocks);
+  c.kv.memory = allocate_shared(c.kv.bytes(), "keys and values");
+  c.workspace = Buffer(count_activation_floats(config, num_rows, 0) * sizeof(float), "activations");
+  c.activations = cut_activations(config, num_rows, 0, c.workspace.floats());
   return c;
 }
 

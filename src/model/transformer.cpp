@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <charconv>
 #include <cstring>
 #include <limits>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "base/error.h"
 #include "base/to_size.h"
 #include "kernels/cpu_backend.h"
+#include "kernels/cuda_backend.h"
 #include "model/dtypes.h"
 #include "model/forward.h"
 #include "model/kv_pool.h"
@@ -110,30 +112,89 @@ ModelMemory plan_model_memory(const Checkpoint& checkpoint, const ModelOptions& 
                                 (2 * kMaxTokens * kSumStride + attention_scratch_floats(config.head_dim));
   const std::uint64_t logits = to_size(size.logits) * to_size(config.vocab_size);
   const std::uint64_t rope = to_size(size.positions) * to_size(config.head_dim);
+  const std::uint64_t rows =
+      (count_activation_floats(config, tokens, size.logits) + logits + rope) * sizeof(float);
+  const bool on_gpu = choose_gpu(options.device).has_value();
+  const std::uint64_t work =
+      on_gpu ? plan_gpu_scratch({.tokens = tokens,
+                                 .logits = size.logits,
+                                 .positions = size.positions,
+                                 .attention = {config.num_heads, config.num_kv_heads, config.head_dim,
+                                               config.rms_norm_eps},
+                                 .hidden_size = config.hidden_size,
+                                 .intermediate_size = config.intermediate_size,
+                                 .vocab_size = config.vocab_size,
+                                 .has_integers = arithmetic == Arithmetic::int8,
+                                 .has_pairs = arithmetic == Arithmetic::bfloat16})
+             : scratch * sizeof(float) + plan_rounded_bytes(arithmetic, to_size(tokens) * to_size(widest));
   return {.weights = plan_weight_bytes(checkpoint, config, as),
-          .stored = plan_stored_bytes(checkpoint),
+          .stored = on_gpu ? 0 : plan_stored_bytes(checkpoint),
           .kv_per_token =
               kv_token_bytes(config, config.num_layers, choose_kv_format(options.kv_dtype, arithmetic)),
-          .pass = (count_activation_floats(config, tokens, size.logits) + scratch + logits + rope) *
-                      sizeof(float) +
-                  plan_rounded_bytes(arithmetic, to_size(tokens) * to_size(widest))};
+          .pass = rows + work};
 }
+
+std::optional<int> choose_gpu(const std::string& device) {
+  constexpr std::string_view kNumbered = "cuda:";
+  if (device == "cpu") return std::nullopt;
+  if (device == "auto") return count_cuda_devices() > 0 ? std::optional(0) : std::nullopt;
+  if (device == "cuda") return 0;
+  int gpu = 0;
+  const std::string_view number = std::string_view(device).substr(std::min(device.size(), kNumbered.size()));
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), gpu);
+  if (!device.starts_with(kNumbered) || error != std::errc() || end != number.data() + number.size() ||
+      gpu < 0) {
+    throw Error("device '" + device + "' is not known", "use auto, cpu, cuda or cuda:N");
+  }
+  return gpu;
+}
+
+std::uint64_t free_gpu_bytes(int gpu) { return CudaBackend(gpu).free_bytes(); }
+
+namespace {
+
+std::unique_ptr<CudaBackend> open_gpu(const std::string& device) {
+  const std::optional<int> gpu = choose_gpu(device);
+  if (!gpu) return nullptr;
+  return std::make_unique<CudaBackend>(*gpu);
+}
+
+void move_weights(Weights& weights, CudaBackend& gpu) {
+  const auto move = [&](Linear& linear) {
+    gpu.move_here(linear.weight, "weights");
+    gpu.keep(linear.bias);
+  };
+  for (LayerWeights& w : weights.layers) {
+    for (Linear* linear : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down}) move(*linear);
+    for (const auto* norm : {&w.attention_norm, &w.mlp_norm, &w.q_norm, &w.k_norm}) gpu.keep(*norm);
+  }
+  gpu.keep(weights.norm);
+  move(weights.lm_head);
+}
+
+}  // namespace
 
 struct Transformer::Impl {
   Impl(const Checkpoint& checkpoint, const ModelOptions& options)
       : config(parse_config(checkpoint)),
         backend(choose_threads(options.num_threads), options.isa, true),
-        isa(backend.kernels().isa),
+        gpu(open_gpu(options.device)),
+        isa(gpu ? "cuda" : backend.kernels().isa),
+        device(gpu ? gpu->name() : "cpu"),
         weights(load_weights(checkpoint, config, parse_dtype(options.dtype), options, backend.pool())),
-        kv_format(choose_kv_format(options.kv_dtype, arithmetic_of(weights.lm_head.weight.format))) {}
+        kv_format(choose_kv_format(options.kv_dtype, arithmetic_of(weights.lm_head.weight.format))) {
+    if (gpu) move_weights(weights, *gpu);
+  }
 
   Config config;
   CpuBackend backend;
-  std::string isa;
+  std::unique_ptr<CudaBackend> gpu;  // where the model runs, if anywhere but on the CPU
+  std::string isa, device;
   Weights weights;
   KvFormat kv_format;
   RopeTable rope;
-  Buffer workspace;
+  std::shared_ptr<std::byte> workspace;  // of the activations and, on a GPU, the logits
+  std::size_t workspace_bytes = 0;
   std::vector<StageTime>* profile = nullptr;
 
   // The pass that is being put together.
@@ -143,6 +204,9 @@ struct Transformer::Impl {
   void add_to_pass(const ForwardSlice& slice, std::int32_t begin, std::int32_t end);
   void clear_pass();
   void extend_tables(KvPool& pool);
+  std::shared_ptr<std::byte> allocate(std::size_t bytes, const char* purpose);
+  float* reserve_workspace(std::size_t floats);
+  void run_on_gpu(const Pass& pass, const KvPool& pool, Rows logits);
   void flush_pass(KvPool& pool, float*& logits);
 };
 
@@ -152,14 +216,17 @@ Transformer::~Transformer() = default;
 
 const Config& Transformer::config() const { return impl_->config; }
 const std::string& Transformer::isa() const { return impl_->isa; }
+const std::string& Transformer::device() const { return impl_->device; }
 int Transformer::num_threads() const { return impl_->backend.pool().size(); }
 ThreadPool& Transformer::threads() { return impl_->backend.pool(); }
 Arithmetic Transformer::arithmetic() const { return arithmetic_of(impl_->weights.lm_head.weight.format); }
 bool Transformer::sums_in_tiles() const {
-  return arithmetic() == Arithmetic::bfloat16 && impl_->backend.sums_in_tiles();
+  return !impl_->gpu && arithmetic() == Arithmetic::bfloat16 && impl_->backend.sums_in_tiles();
 }
 PackedCacheUse Transformer::packed_cache_use() const { return impl_->weights.cache_use; }
 std::size_t Transformer::weight_bytes() const { return count_weight_bytes(impl_->weights); }
+
+std::uint64_t Transformer::peak_gpu_bytes() const { return impl_->gpu ? impl_->gpu->peak_bytes() : 0; }
 
 std::size_t Transformer::kv_bytes_per_token() const {
   return kv_token_bytes(impl_->config, impl_->config.num_layers, impl_->kv_format);
@@ -167,14 +234,24 @@ std::size_t Transformer::kv_bytes_per_token() const {
 
 std::shared_ptr<KvPool> Transformer::make_kv_pool(std::int32_t num_blocks) const {
   const Config& c = impl_->config;
-  return std::make_shared<KvPool>(allocate_kv_pool(c, c.num_layers, impl_->kv_format, num_blocks));
+  auto pool = std::make_shared<KvPool>(plan_kv_pool(c, c.num_layers, impl_->kv_format, num_blocks));
+  pool->memory = impl_->allocate(pool->bytes(), "keys and values");
+  return pool;
+}
+
+void Transformer::take_pages(KvPool& pool) const {
+  if (!impl_->gpu) std::memset(pool.memory.get(), 0, pool.bytes());
 }
 
 void Transformer::profile(std::vector<StageTime>* stages) { impl_->profile = stages; }
 
 void Transformer::copy_block(KvPool& pool, std::int32_t from, std::int32_t to) const {
   assert(from >= 0 && from < pool.num_blocks && to >= 0 && to < pool.num_blocks);
-  std::memcpy(pool.block(to), pool.block(from), pool.block_bytes());
+  if (impl_->gpu) {
+    impl_->gpu->copy(pool.block(to), pool.block(from), pool.block_bytes());
+  } else {
+    std::memcpy(pool.block(to), pool.block(from), pool.block_bytes());
+  }
 }
 
 void Transformer::forward(KvPool& pool, std::span<const ForwardSlice> slices, std::span<float> logits) {
@@ -222,19 +299,53 @@ void Transformer::Impl::extend_tables(KvPool& pool) {
   }
 }
 
+/// Where the model runs.
+std::shared_ptr<std::byte> Transformer::Impl::allocate(std::size_t bytes, const char* purpose) {
+  return gpu ? gpu->allocate(bytes, purpose) : allocate_shared(bytes, purpose);
+}
+
+float* Transformer::Impl::reserve_workspace(std::size_t floats) {
+  const std::size_t bytes = floats * sizeof(float);
+  if (bytes > workspace_bytes) {
+    workspace_bytes = 0;
+    workspace = nullptr;  // given back before more is taken
+    workspace = allocate(bytes, "activations");
+    workspace_bytes = bytes;
+  }
+  return reinterpret_cast<float*>(workspace.get());
+}
+
+void Transformer::Impl::run_on_gpu(const Pass& pass, const KvPool& pool, Rows logits) {
+  const auto num_tokens = static_cast<std::int32_t>(pass.ids.size());
+  const std::size_t num_logits = to_size(logits.count) * to_size(logits.width);
+  float* floats = reserve_workspace(count_activation_floats(config, num_tokens, logits.count) + num_logits);
+  const Rows there{floats, logits.count, logits.width};
+  const Activations activations = cut_activations(config, num_tokens, logits.count, floats + num_logits);
+  gpu->begin_pass(pass.slices, rope);
+  run_pass(*gpu, config, weights, rope, pass, pool, activations, there);
+  gpu->read(reinterpret_cast<const std::byte*>(there.data),
+            std::as_writable_bytes(std::span(logits.data, num_logits)));
+}
+
 /// Runs what has been added, and moves `logits` past those written.
 void Transformer::Impl::flush_pass(KvPool& pool, float*& logits) {
   if (ids.empty()) return;
   extend_tables(pool);
   const Rows wanted{logits, static_cast<std::int32_t>(logit_rows.size()), config.vocab_size};
   const Pass pass{ids, slices, logit_rows};
-  const Activations activations =
-      make_activations(config, static_cast<std::int32_t>(ids.size()), wanted.count, workspace);
-  if (profile == nullptr) {
-    run_pass(backend, config, weights, rope, pass, pool, activations, wanted);
+  if (gpu) {
+    run_on_gpu(pass, pool, wanted);
   } else {
-    ProfiledBackend profiled(backend, *profile);
-    run_pass(profiled, config, weights, rope, pass, pool, activations, wanted);
+    const auto num_tokens = static_cast<std::int32_t>(ids.size());
+    const Activations activations =
+        cut_activations(config, num_tokens, wanted.count,
+                        reserve_workspace(count_activation_floats(config, num_tokens, wanted.count)));
+    if (profile == nullptr) {
+      run_pass(backend, config, weights, rope, pass, pool, activations, wanted);
+    } else {
+      ProfiledBackend profiled(backend, *profile);
+      run_pass(profiled, config, weights, rope, pass, pool, activations, wanted);
+    }
   }
   logits += to_size(wanted.count) * to_size(wanted.width);
   clear_pass();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -49,8 +50,9 @@ struct ForwardSlice {
 };
 
 struct ModelOptions {
-  int num_threads = 0;       // 0: usable_cores()
-  std::string isa = "auto";  // auto, scalar, avx2, avx512, avx512vnni, avx512bf16, amx
+  int num_threads = 0;          // 0: usable_cores()
+  std::string device = "auto";  // cpu, cuda, cuda:N; auto: a GPU if this build can use one
+  std::string isa = "auto";     // auto, scalar, avx2, avx512, avx512vnni, avx512bf16, amx
   // auto: as stored; f32: widened; f16: rounded; bf16: rounded, activations, too; int8, int4: rounded,
   // activations to int8.
   std::string dtype = "auto";
@@ -80,6 +82,12 @@ enum class PackedCacheUse : std::uint8_t { off, miss, hit };
 /// What ModelOptions::num_threads comes to.
 int choose_threads(int requested);
 
+/// The GPU that ModelOptions::device comes to; none: the CPU. Throws Error for another name.
+std::optional<int> choose_gpu(const std::string& device);
+
+/// What a GPU has left. Throws Error when there is no such one.
+std::uint64_t free_gpu_bytes(int gpu);
+
 /// A model ready to run on one device.
 class Transformer {
  public:
@@ -89,7 +97,8 @@ class Transformer {
   ~Transformer();
 
   const Config& config() const;
-  const std::string& isa() const;
+  const std::string& isa() const;     // of the kernels; on a GPU "cuda"
+  const std::string& device() const;  // "cpu", or the GPU's name
   int num_threads() const;
   /// The threads that run forward(): between two passes the same caller may use them.
   ThreadPool& threads();
@@ -99,16 +108,21 @@ class Transformer {
   PackedCacheUse packed_cache_use() const;
   std::size_t weight_bytes() const;  // packed: what one decode step reads
   std::size_t kv_bytes_per_token() const;
+  std::uint64_t peak_gpu_bytes() const;  // the most that it has held of a GPU's memory at once
 
   /// Allocates a pool of `num_blocks` blocks. Throws Error when the memory cannot be had.
   std::shared_ptr<KvPool> make_kv_pool(std::int32_t num_blocks) const;
+
+  /// Takes a fresh pool's pages from the system, which otherwise gives each when it is first written to.
+  void take_pages(KvPool& pool) const;
 
   /// Runs the slices in one pass; logits: [sum of num_logits, vocab_size], in the order of the slices. The
   /// same sequence gives the same bits however it is cut into slices and whatever runs beside it. One caller
   /// at a time.
   void forward(KvPool& pool, std::span<const ForwardSlice> slices, std::span<float> logits);
 
-  /// From now on adds up in `stages` what each stage of forward() takes; no longer when null.
+  /// From now on adds up in `stages` what each stage of forward() takes; no longer when null. Not on a GPU,
+  /// which is given a stage before it is done with the one before.
   void profile(std::vector<StageTime>* stages);
 
   /// Copies a block's contents (when sequences that share it part).

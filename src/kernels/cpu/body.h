@@ -344,7 +344,7 @@ void multiply(const PanelMatrix& weights, std::int32_t first_panel, std::int32_t
 /// exp(x) within 2 units in the last place, for x from -87.3 to 88. x = n ln 2 + r with |r| <= ln 2 / 2,
 /// exp(x) = 2^n exp(r); the polynomial for exp(r) is that of the Cephes library's expf. exp(0) = 1.
 template <class V>
-typename V::Vec exponential_within(typename V::Vec x) {
+constexpr typename V::Vec exponential_within(typename V::Vec x) {
   // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
   const typename V::Vec round = V::set1(12582912.0F);
   const typename V::Vec shifted = V::fma(x, V::set1(1.44269504088896341F), round);
@@ -364,13 +364,13 @@ typename V::Vec exponential_within(typename V::Vec x) {
 
 /// Below -87.3 it stays at 2^-126, above 88 at exp(88).
 template <class V>
-typename V::Vec exponential(typename V::Vec x) {
+constexpr typename V::Vec exponential(typename V::Vec x) {
   return exponential_within<V>(V::min(V::max(x, V::set1(-87.3F)), V::set1(88.0F)));
 }
 
 /// The same, but not a number where x is not one: of two operands, min and max give the second one then.
 template <class V>
-typename V::Vec exponential_or_nan(typename V::Vec x) {
+constexpr typename V::Vec exponential_or_nan(typename V::Vec x) {
   return exponential_within<V>(V::min(V::set1(88.0F), V::max(V::set1(-87.3F), x)));
 }
 

@@ -3,7 +3,8 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstring>
+
+#include "kernels/cpu/narrow.h"
 
 namespace touchstone {
 namespace {
@@ -41,7 +42,7 @@ struct Scalar {
     return each_lane([p](int i) { return widen_half(load_u16(p + 2 * i)); });
   }
   static Vec load_bfloats(const std::uint8_t* p) {
-    return each_lane([p](int i) { return from_bits(load_u16(p + 2 * i) << 16); });
+    return each_lane([p](int i) { return widen_bfloat16(load_u16(p + 2 * i)); });
   }
   /// The first n floats, the rest zero.
   static Vec load_first(const float* p, int n) {
@@ -79,7 +80,7 @@ struct Scalar {
   }
   /// 2^n, n in the low bits of v's representation.
   static Vec power_of_two(const Vec& v) {
-    return each_lane([&](int i) { return from_bits((to_bits(v.lane[i]) << 23) + 0x3F800000U); });
+    return each_lane([&](int i) { return float_of_bits((bits_of_float(v.lane[i]) << 23) + 0x3F800000U); });
   }
   /// Lane i + lane i+8, then i+4, i+2, i+1.
   static float sum(Vec v) {
@@ -103,12 +104,11 @@ struct Scalar {
   };
 
   static Pairs load_pairs(const std::uint8_t* p) {
-    return {each_lane([p](int i) { return from_bits(load_u16(p + 4 * i) << 16); }),
-            each_lane([p](int i) { return from_bits(load_u16(p + 4 * i + 2) << 16); })};
+    return {each_lane([p](int i) { return widen_bfloat16(load_u16(p + 4 * i)); }),
+            each_lane([p](int i) { return widen_bfloat16(load_u16(p + 4 * i + 2)); })};
   }
   static Pairs set_pair(const std::uint16_t* p) {
-    return {set1(from_bits(static_cast<std::uint32_t>(p[0]) << 16)),
-            set1(from_bits(static_cast<std::uint32_t>(p[1]) << 16))};
+    return {set1(widen_bfloat16(p[0])), set1(widen_bfloat16(p[1]))};
   }
   static Vec dot_pairs(Vec sum, const Pairs& w, const Pairs& x) {
     return fma(w.first, x.first, fma(w.second, x.second, sum));
@@ -172,24 +172,6 @@ struct Scalar {
   static float greater(float a, float b) { return a > b ? a : b; }
   static std::uint32_t load_u16(const std::uint8_t* p) {
     return static_cast<std::uint32_t>(p[0]) | (static_cast<std::uint32_t>(p[1]) << 8);
-  }
-  static float from_bits(std::uint32_t bits) {
-    float x;
-    std::memcpy(&x, &bits, sizeof x);
-    return x;
-  }
-  static std::uint32_t to_bits(float x) {
-    std::uint32_t bits;
-    std::memcpy(&bits, &x, sizeof bits);
-    return bits;
-  }
-  /// Shifts the half's exponent and mantissa into place and multiplies by 2^112, the difference of the
-  /// biases: exact for zeros, subnormal and normal numbers; infinities and NaNs get their exponent back.
-  static float widen_half(std::uint32_t half) {
-    const std::uint32_t sign = (half & 0x8000U) << 16;
-    const std::uint32_t magnitude = (half & 0x7FFFU) << 13;
-    if ((half & 0x7C00U) == 0x7C00U) return from_bits(sign | 0x7F800000U | magnitude);
-    return from_bits(sign | to_bits(from_bits(magnitude) * from_bits(0x77800000U)));
   }
 };
 
