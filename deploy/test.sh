@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Tests what we ship where there is no container engine: the Dockerfile's instructions, in Debian folders with chroot, the image that comes
+# Tests what we ship where there is no container engine: a Dockerfile's instructions, in Debian folders with chroot, the image that comes
 # out of them, the Debian package in a bare system, the unit. Needs root, debootstrap and a package (make package).
-# usage: deploy/test.sh [--full] [FOLDER]
-#   --full   also the build stage (compiles everything), whose package the image then gets instead of build/release/package
+# usage: deploy/test.sh [--cuda] [--full] [FOLDER]
+#   --cuda   Dockerfile.cuda and its package (make package PRESET=cuda)
+#   --full   also the build stage (compiles everything), whose package the image then gets instead of build/…/package; with --cuda, the
+#            CUDA toolkit in $CUDA_HOME or /usr/local/cuda stands for the image that the stage copies it from
 #   FOLDER   keeps Debian's base system for the next run; default: a temporary one
 set -euo pipefail
 # Mounts and the base system's processes end with this shell.
@@ -10,15 +12,16 @@ if [ -z "${IN_MOUNT_NAMESPACE:-}" ]; then
   IN_MOUNT_NAMESPACE=1 exec unshare --mount --propagation private bash "$0" "$@"
 fi
 repository=$(cd "$(dirname "$0")/.." && pwd)
-full=no
+full=no preset=release dockerfile=Dockerfile
+if [ "${1:-}" = --cuda ]; then preset=cuda dockerfile=Dockerfile.cuda && shift; fi
 if [ "${1:-}" = --full ]; then full=yes && shift; fi
 keep=yes
 if [ $# = 0 ]; then keep=no && set -- "$(mktemp -d)"; fi
 work=$1
 mkdir -p "$work"
 max_image_mb=150
-package_folder=$repository/build/release/package
-if [ $full = yes ]; then package_folder=$work/build/src/build/release/package; fi
+package_folder=$repository/build/$preset/package
+if [ $full = yes ]; then package_folder=$work/build/src/build/$preset/package; fi
 
 helpers=()  # processes that have to end with us
 cleanup() {
@@ -81,10 +84,18 @@ copy_context() {
   done < <(sed -n 's/^!//p' "$repository/deploy/Dockerfile.dockerignore")
 }
 
+# copy_toolkit TO: this machine's CUDA toolkit, in place of an image's.
+copy_toolkit() {
+  local from=${CUDA_HOME:-/usr/local/cuda}
+  [ -x "$from/bin/nvcc" ] || fail "there is no CUDA toolkit in $from: set CUDA_HOME"
+  mkdir -p "$root$1"
+  cp -a "$from/." "$root$1"
+}
+
 # run_in_stage COMMAND: a RUN line's command. The folder that it mounts from the build stage becomes a copy for its time.
 run_in_stage() {
   local command=$1 mounted=""
-  if [[ $command =~ ^--mount=type=bind,from=build,source=/src/build/release/package,target=([^ ]+)\ +(.*)$ ]]; then
+  if [[ $command =~ ^--mount=type=bind,from=build,source=/src/build/$preset/package,target=([^ ]+)\ +(.*)$ ]]; then
     mounted=${BASH_REMATCH[1]} command=${BASH_REMATCH[2]}
     cp -r "$package_folder" "$root$mounted"
   fi
@@ -101,6 +112,7 @@ follow_dockerfile() {
   while read -r -u 9 instruction rest; do
     if [ "$instruction" = FROM ]; then
       user="" directory="" variables=() root=$work/image skip=no
+      if [[ $rest == nvidia/cuda:*" AS cuda" ]]; then skip=yes && continue; fi
       [[ $rest == debian:bookworm-slim* ]] || fail "an unknown base image: $rest"
       if [[ $rest == *" AS build" ]]; then root=$work/build skip=$([ "$full" = yes ] && echo no || echo yes); fi
       if [ $skip = no ]; then new_system "${root##*/}" && make_slim "$root" && list_files "$root" >"$work/${root##*/}.base_files" && count_bytes "$root" >"$work/base_bytes"; fi
@@ -109,7 +121,10 @@ follow_dockerfile() {
     case $instruction in
       FROM | EXPOSE | VOLUME) ;;
       WORKDIR) directory=$rest && mkdir -p "$root$rest" ;;
-      COPY) copy_context "$root" "$directory/$([[ $rest == *" ." ]] || echo "${rest##* }")" "${rest%% *}" ;;
+      COPY)
+        if [[ $rest == "--from=cuda "* ]]; then copy_toolkit "${rest##* }" && continue; fi
+        copy_context "$root" "$directory/$([[ $rest == *" ." ]] || echo "${rest##* }")" "${rest%% *}"
+        ;;
       RUN) run_in_stage "$rest" ;;
       USER) user=$rest ;;
       ENV) read -r -a variables <<<"$rest" ;;
@@ -118,7 +133,7 @@ follow_dockerfile() {
       CMD) mapfile -d '' -t command < <(json_words "$rest") ;;
       *) fail "an instruction that this test does not know: $instruction" ;;
     esac
-  done 9< <(sed -e '/^#/d' -e ':join; /\\$/ {N; s/\\\n *//; b join}' -e '/^$/d' "$repository/deploy/Dockerfile")
+  done 9< <(sed -e '/^#/d' -e ':join; /\\$/ {N; s/\\\n *//; b join}' -e '/^$/d' "$repository/deploy/$dockerfile")
   [ "$root" = "$work/image" ] || fail "the final stage has a name"
 }
 
@@ -142,7 +157,8 @@ check_image_files() {
 }
 installed() { sed -n 's/^Package: //p' "$1/var/lib/dpkg/status" | sort; }
 
-# The image's server in a network of its own, on a root that cannot be written, as compose.yaml has it.
+# The image's server in a network of its own, on a root that cannot be written, as compose.yaml has it. There is no GPU here: without one,
+# the server for GPUs has to say so, and its program runs models on the CPU.
 check_image_runs() {
   local server status
   mount --bind "$root" "$root" && mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev"
@@ -155,6 +171,12 @@ check_image_runs() {
   # `env` and `chroot` replace themselves, so that the server has the number that we know.
   in_network() { exec nsenter --net="$network" chroot --userspec="$user" "$root" env -i PATH=/usr/bin:/bin "${variables[@]}" "$@"; }
   if (in_network "${health[@]}") 2>/dev/null; then fail "HEALTHCHECK is content without a server"; fi
+  if [ $preset = cuda ]; then
+    status=0 && (in_network "${entrypoint[@]}" demo:native) 2>"$work/server.log" || status=$?
+    cat "$work/server.log"
+    { [ "$status" = 1 ] && grep -q "error: device cuda is not available" "$work/server.log"; } || fail "without a GPU, the server ends with status $status"
+    entrypoint=("${entrypoint[@]/#cuda/cpu}")
+  fi
   echo "ENTRYPOINT ${entrypoint[*]} demo:native"
   in_network "${entrypoint[@]}" demo:native 2>"$work/server.log" & server=$!
   helpers+=("$server")
@@ -215,7 +237,7 @@ check_unit() {
 }
 
 [ "$(id -u)" = 0 ] || fail "this needs root, for chroot"
-[ $full = yes ] || compgen -G "$package_folder/*.deb" >/dev/null || fail "there is no package: make package"
+[ $full = yes ] || compgen -G "$package_folder/*.deb" >/dev/null || fail "there is no package: make package PRESET=$preset"
 step "Debian's base system"
 make_base
 step "Dockerfile"
