@@ -22,9 +22,11 @@ std::uint64_t free_bytes() { return kMostBytes; }
 void* allocate(std::size_t bytes) { return bytes > kMostBytes ? nullptr : std::calloc(bytes, 1); }
 void release(int, void* memory) noexcept { std::free(memory); }
 
-void write(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
-void read(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
-void copy(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
+void copy(void* to, const void* from, std::size_t bytes) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+}
+void write(void* to, const void* from, std::size_t bytes) { copy(to, from, bytes); }
+void read(void* to, const void* from, std::size_t bytes) { copy(to, from, bytes); }
 
 void check_launch() {}
 
