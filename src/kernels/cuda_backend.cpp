@@ -41,8 +41,6 @@ std::int64_t count_softmax_floats(std::int64_t queries, std::int64_t most_blocks
   return count_queries_at_once(queries, most_blocks) * blocks * kSoftmaxFloatsPerBlock;
 }
 
-std::int64_t count_blocks(std::int32_t num_inputs) { return (num_inputs + kSumBlock - 1) / kSumBlock; }
-
 std::int64_t count_tiles(std::int32_t num_tokens) {
   return num_tokens == 1 ? 1 : (num_tokens + kTileTokens - 1) / kTileTokens;
 }
@@ -94,7 +92,7 @@ struct CudaBackend::Impl {
   void norm_rows(const float* x, std::int64_t num_rows, std::int32_t width, std::span<const float> weight,
                  float eps, float* y);
   cuda::QuantizedRows quantized(Rows x);
-  cuda::FloatRows rounded_rows(Rows x);
+  float* rounded_rows(Rows x);
   void prepare(Rows x, std::span<const Linear* const> linears);
   template <class Product>
   void run_product(const Product& product, const cuda::ProductShape& shape, float* to, std::int64_t stride);
@@ -117,7 +115,7 @@ std::uint64_t plan_gpu_scratch(const GpuPassSize& size) {
                                         {size.intermediate_size, size.hidden_size},
                                         {size.hidden_size, size.intermediate_size},
                                         {size.vocab_size, size.hidden_size}}) {
-    const std::int64_t num_blocks = count_blocks(inputs);
+    const std::int64_t num_blocks = cuda::count_blocks(inputs);
     const std::int32_t most_rows = outputs == size.vocab_size ? size.logits : size.tokens;
     for (std::int32_t n = 1; n <= std::min(most_rows, kFewTokens); ++n) {
       if (!sums_blocks_apart(outputs, num_blocks, n)) continue;
@@ -130,7 +128,7 @@ std::uint64_t plan_gpu_scratch(const GpuPassSize& size) {
   if (size.has_integers) {
     constexpr std::uint64_t kGroupBytes =
         kIntGroup + 2 * sizeof(float) + cuda::kGroupParts * sizeof(std::int32_t);
-    integers = tokens * static_cast<std::uint64_t>(count_blocks(widest)) * kGroupBytes;
+    integers = tokens * to_size(cuda::count_blocks(widest)) * kGroupBytes;
   }
   const std::uint64_t rounded = size.has_pairs ? tokens * to_size(widest) * sizeof(float) : 0;
   const std::uint64_t lanes = tokens * kLanes * sizeof(float);
@@ -291,7 +289,7 @@ void CudaBackend::rms_norm(Rows x, std::span<const float> weight, float eps, Row
 
 /// Where prepare() puts x in integers.
 cuda::QuantizedRows CudaBackend::Impl::quantized(Rows x) {
-  const std::int64_t groups_each = (x.width + kIntGroup - 1) / kIntGroup;
+  const std::int64_t groups_each = cuda::count_blocks(x.width);
   const std::int64_t groups = x.count * groups_each;
   return {.q = reserve<std::int8_t>(int_values, groups * kIntGroup),
           .scales = reserve<float>(int_scales, groups),
@@ -301,9 +299,7 @@ cuda::QuantizedRows CudaBackend::Impl::quantized(Rows x) {
 }
 
 /// Likewise, rounded to bfloat16.
-cuda::FloatRows CudaBackend::Impl::rounded_rows(Rows x) {
-  return {reserve<float>(rounded, count_numbers(x)), x.width};
-}
+float* CudaBackend::Impl::rounded_rows(Rows x) { return reserve<float>(rounded, count_numbers(x)); }
 
 /// Brings x into the forms in which the linears' products read it.
 void CudaBackend::Impl::prepare(Rows x, std::span<const Linear* const> linears) {
@@ -318,10 +314,7 @@ void CudaBackend::Impl::prepare(Rows x, std::span<const Linear* const> linears) 
     cuda::launch(groups, cuda::FindScales{as_inputs(x), x.width, to});
     cuda::launch(groups * cuda::kGroupParts, cuda::RoundToInts{as_inputs(x), x.width, to});
   }
-  if (pairs) {
-    auto* to = reserve<float>(rounded, count_numbers(x));
-    cuda::launch(count_numbers(x), cuda::RoundToBfloat16{x.data, to});
-  }
+  if (pairs) cuda::launch(count_numbers(x), cuda::RoundToBfloat16{x.data, rounded_rows(x)});
 }
 
 template <class Product>
@@ -330,7 +323,7 @@ void CudaBackend::Impl::run_product(const Product& product, const cuda::ProductS
   const auto run = [&]<int kTokens>(std::integral_constant<int, kTokens>) {
     const auto num_tiles = static_cast<std::int32_t>(count_tiles(shape.num_tokens));
     const std::int64_t items = std::int64_t{num_tiles} * shape.num_outputs;
-    const auto num_blocks = static_cast<std::int32_t>(count_blocks(shape.num_inputs));
+    const std::int32_t num_blocks = cuda::count_blocks(shape.num_inputs);
     if (!sums_blocks_apart(shape.num_outputs, num_blocks, shape.num_tokens)) {
       cuda::launch(items, cuda::Multiply<Product, kTokens>{product, shape, to, stride});
       return;
@@ -378,7 +371,7 @@ void CudaBackend::Impl::multiply(const PackedMatrix& weight, Rows x, float* to, 
     case PanelFormat::q8_group16:
       return with_floats(cuda::BytePanel<16, false, false>{});
     case PanelFormat::bf16_pairs:
-      return run_product(cuda::PairProduct{rounded_rows(x)}, shape, to, stride);
+      return run_product(cuda::PairProduct{{rounded_rows(x), x.width}}, shape, to, stride);
     case PanelFormat::int8:
       return with_ints(cuda::Int8Panel{});
     case PanelFormat::int6:

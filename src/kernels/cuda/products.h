@@ -15,8 +15,23 @@ namespace {
 
 /// What a block adds to an output: value * factor.
 struct BlockSum {
-  float value, factor;
+  float value = 0.0F, factor = 1.0F;
 };
+
+/// Of kSumBlock inputs each; the last one may have fewer.
+TOUCHSTONE_ON_DEVICE inline std::int32_t count_blocks(std::int32_t num_inputs) {
+  return (num_inputs + kSumBlock - 1) / kSumBlock;
+}
+
+TOUCHSTONE_ON_DEVICE inline std::int32_t end_of_block(int block, std::int32_t num_inputs) {
+  const std::int32_t end = (block + 1) * kSumBlock;
+  return end < num_inputs ? end : num_inputs;
+}
+
+/// Tokens beyond the last one count as it.
+TOUCHSTONE_ON_DEVICE inline int limit_token(int token, int last_token) {
+  return token < last_token ? token : last_token;
+}
 
 template <class T>
 TOUCHSTONE_ON_DEVICE T load(const std::uint8_t* p) {
@@ -29,6 +44,11 @@ TOUCHSTONE_ON_DEVICE T load(const std::uint8_t* p) {
 struct FloatRows {
   const float* data;
   std::int64_t stride;
+
+  template <int kTokens>
+  TOUCHSTONE_ON_DEVICE void find(int token, int last_token, const float* (&rows)[kTokens]) const {
+    for (int t = 0; t < kTokens; ++t) rows[t] = data + limit_token(token + t, last_token) * stride;
+  }
 };
 
 template <PanelFormat kFormat>
@@ -76,18 +96,14 @@ template <class Panel>
 struct FloatProduct {
   FloatRows x;
 
-  /// The sums of one block of inputs, of kTokens tokens from `token` on; those beyond the last count as it.
+  /// The sums of one block of inputs, of kTokens tokens from `token` on. They come as BlockSum makes them.
   template <int kTokens>
   TOUCHSTONE_ON_DEVICE void sum_block(const std::uint8_t* panel, int lane, int block, int num_inputs,
                                       int token, int last_token, BlockSum (&sums)[kTokens]) const {
-    const int begin = block * kSumBlock;
-    const int end = begin + kSumBlock < num_inputs ? begin + kSumBlock : num_inputs;
+    const int end = end_of_block(block, num_inputs);
     const float* rows[kTokens];
-    for (int t = 0; t < kTokens; ++t) {
-      rows[t] = x.data + (token + t < last_token ? token + t : last_token) * x.stride;
-      sums[t] = {0.0F, 1.0F};
-    }
-    for (int k = begin; k < end; k += Panel::kGroup) {
+    x.find(token, last_token, rows);
+    for (int k = block * kSumBlock; k < end; k += Panel::kGroup) {
       const std::uint8_t* group = panel + k / Panel::kGroup * Panel::kGroupBytes;
       const typename Panel::Group opened = Panel::open(group, lane);
       const int n = Panel::kGroup < end - k ? Panel::kGroup : end - k;
@@ -107,14 +123,10 @@ struct PairProduct {
   template <int kTokens>
   TOUCHSTONE_ON_DEVICE void sum_block(const std::uint8_t* panel, int lane, int block, int num_inputs,
                                       int token, int last_token, BlockSum (&sums)[kTokens]) const {
-    const int begin = block * kSumBlock;
-    const int end = begin + kSumBlock < num_inputs ? begin + kSumBlock : num_inputs;
+    const int end = end_of_block(block, num_inputs);
     const float* rows[kTokens];
-    for (int t = 0; t < kTokens; ++t) {
-      rows[t] = x.data + (token + t < last_token ? token + t : last_token) * x.stride;
-      sums[t] = {0.0F, 1.0F};
-    }
-    for (int k = begin; k < end; k += 2) {
+    x.find(token, last_token, rows);
+    for (int k = block * kSumBlock; k < end; k += 2) {
       const auto pair = load<std::uint32_t>(panel + (std::int64_t{k / 2} * kLanes + lane) * 4);
       const float first = widen_bfloat16(pair & 0xFFFFU);
       const float second = widen_bfloat16(pair >> 16);
@@ -240,8 +252,7 @@ struct IntProduct {
     const float scale = load<float>(group + lane * static_cast<int>(sizeof(float)));
     GroupInputs inputs[kTokens];
     for (int t = 0; t < kTokens; ++t) {
-      const std::int64_t row = token + t < last_token ? token + t : last_token;
-      const std::int64_t at = row * x.num_groups + block;
+      const std::int64_t at = limit_token(token + t, last_token) * x.num_groups + block;
       inputs[t] = {x.q + at * kIntGroup, x.sums + at * kGroupParts};
       sums[t].factor = scale * x.scales[at];
     }
@@ -277,7 +288,7 @@ struct Multiply {
     const auto output = static_cast<int>(item % shape.num_outputs);
     const auto token = static_cast<int>(item / shape.num_outputs) * kTokens;
     float total[kTokens] = {};
-    const int num_blocks = (shape.num_inputs + kSumBlock - 1) / kSumBlock;
+    const int num_blocks = count_blocks(shape.num_inputs);
     for (int block = 0; block < num_blocks; ++block) {
       BlockSum sum[kTokens];
       product.sum_block(shape.panel(output), output % kLanes, block, shape.num_inputs, token,

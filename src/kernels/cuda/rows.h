@@ -94,6 +94,11 @@ struct AddBias {
   }
 };
 
+/// With an output's bias, if there are any.
+TOUCHSTONE_ON_DEVICE inline float add_bias(float sum, const float* bias, std::int64_t output) {
+  return bias == nullptr ? sum : sum + bias[output];
+}
+
 /// y += sums + bias, if any.
 struct AddSums {
   const float *sums, *bias;
@@ -103,8 +108,7 @@ struct AddSums {
 
   TOUCHSTONE_ON_DEVICE void operator()(std::int64_t item) const {
     const std::int64_t output = item % num_outputs;
-    const float sum = bias == nullptr ? sums[item] : sums[item] + bias[output];
-    y[item / num_outputs * stride + output] += sum;
+    y[item / num_outputs * stride + output] += add_bias(sums[item], bias, output);
   }
 };
 
@@ -117,8 +121,8 @@ struct Gate {
 
   TOUCHSTONE_ON_DEVICE void operator()(std::int64_t item) const {
     const std::int64_t output = item % num_outputs;
-    const float gate = gate_bias == nullptr ? gates[item] : gates[item] + gate_bias[output];
-    const float up = up_bias == nullptr ? ups[item] : ups[item] + up_bias[output];
+    const float gate = add_bias(gates[item], gate_bias, output);
+    const float up = add_bias(ups[item], up_bias, output);
     const float silu = gate / (1.0F + exponential<OneLane>(0.0F - gate));
     y[item / num_outputs * stride + output] = silu * up;
   }
@@ -143,7 +147,7 @@ struct FindScales {
   TOUCHSTONE_ON_DEVICE void operator()(std::int64_t item) const {
     const auto begin = static_cast<int>(item % to.num_groups) * kIntGroup;
     const float* row = x.data + item / to.num_groups * x.stride;
-    const int end = begin + kIntGroup < width ? begin + kIntGroup : width;
+    const int end = end_of_block(static_cast<int>(item % to.num_groups), width);
     float most = 0.0F;
     float zero = 0.0F;  // or not a number, if one of them is not finite
     for (int i = begin; i < end; ++i) {
