@@ -268,7 +268,7 @@ void quantize_model(const Checkpoint& checkpoint, const std::vector<std::vector<
   on.embed(table, c.ids, x.got);
   for (std::int32_t layer = 0; layer < config.num_layers; ++layer) {
     LayerWeights w = load_targets(checkpoint, config, layer, options.to, on.targets);
-    const std::array<Linear*, kMatricesInLayer> linears = {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down};
+    const std::array<Linear*, kMatricesInLayer> linears = linears_of(w);
     for (std::size_t i = 0; i < linears.size(); ++i) {
       on.targets[i].linear = linears[i];
       check_finite(on.targets[i], checkpoint.id);

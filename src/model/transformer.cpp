@@ -165,8 +165,8 @@ void move_weights(Weights& weights, CudaBackend& gpu) {
     gpu.keep(linear.bias);
   };
   for (LayerWeights& w : weights.layers) {
-    for (Linear* linear : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down}) move(*linear);
-    for (const auto* norm : {&w.attention_norm, &w.mlp_norm, &w.q_norm, &w.k_norm}) gpu.keep(*norm);
+    for (Linear* linear : linears_of(w)) move(*linear);
+    for (const auto* norm : norms_of(w)) gpu.keep(*norm);
   }
   gpu.keep(weights.norm);
   move(weights.lm_head);

@@ -131,10 +131,8 @@ void drop_embedding_pages(const Weights& weights) {
 std::size_t count_weight_bytes(const Weights& weights) {
   std::size_t bytes = bytes_of(weights.lm_head) + weights.norm.size() * sizeof(float);
   for (const LayerWeights& w : weights.layers) {
-    for (const Linear* linear : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down}) bytes += bytes_of(*linear);
-    for (const auto* norm : {&w.attention_norm, &w.mlp_norm, &w.q_norm, &w.k_norm}) {
-      bytes += norm->size() * sizeof(float);
-    }
+    for (const Linear* linear : linears_of(w)) bytes += bytes_of(*linear);
+    for (const auto* norm : norms_of(w)) bytes += norm->size() * sizeof(float);
   }
   return bytes;
 }

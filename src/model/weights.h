@@ -1,6 +1,7 @@
 // A model's weights, ready for the kernels.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <span>
 #include <string>
@@ -22,6 +23,17 @@ struct LayerWeights {
   Linear gate, up;                    // [intermediate_size, hidden_size]
   Linear down;                        // [hidden_size, intermediate_size]
 };
+
+/// A layer's matrices, in the order in which they are packed.
+template <class Layer>
+auto linears_of(Layer& w) {
+  return std::array{&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down};
+}
+
+template <class Layer>
+auto norms_of(Layer& w) {
+  return std::array{&w.attention_norm, &w.mlp_norm, &w.q_norm, &w.k_norm};
+}
 
 struct Weights {
   StoredMatrix embedding;  // [vocab_size, hidden_size]: rows are read from the file as they are needed
