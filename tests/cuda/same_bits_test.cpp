@@ -1,63 +1,27 @@
 // The GPU's back end gives the bits of the scalar kernels: for any model, any type of weights, keys and
 // values, and however sequences are cut and batched.
+#include "model/same_bits.h"
+
 #include <gtest/gtest.h>
 
-#include <bit>
-#include <filesystem>
 #include <limits>
 #include <random>
 
 #include "base/error.h"
 #include "formats/checkpoint.h"
+#include "model/golden_models.h"
 #include "model/model_memory.h"
 #include "model/model_runner.h"
-#include "model/tiny_model.h"
-#include "support/golden.h"
 
 namespace touchstone::testing {
 namespace {
-
-using Ids = std::vector<std::int32_t>;
 
 /// A GPU, or where the build has no CUDA, what stands for one.
 constexpr const char* kGpu = "cuda:0";
 
 Ids random_ids(std::int32_t n, int vocab_size, unsigned seed) {
-  std::mt19937 random(seed);
-  std::uniform_int_distribution<std::int32_t> id(0, vocab_size - 1);
-  Ids ids(static_cast<std::size_t>(n));
-  for (std::int32_t& i : ids) i = id(random);
-  return ids;
+  return Random{std::mt19937(seed)}.ids(n, vocab_size);
 }
-
-std::vector<std::uint32_t> bits_of(std::span<const float> values) {
-  std::vector<std::uint32_t> bits;
-  for (const float value : values) bits.push_back(std::bit_cast<std::uint32_t>(value));
-  return bits;
-}
-
-std::vector<TinyShape> list_shapes() {
-  return {{},
-          {.model_type = "llama",
-           .hidden_size = 72,
-           .intermediate_size = 300,
-           .num_heads = 4,
-           .num_kv_heads = 4,
-           .head_dim = 18,
-           .vocab_size = 131,
-           .tied = true},
-          {.model_type = "qwen3",
-           .hidden_size = 96,
-           .intermediate_size = 200,
-           .num_heads = 7,
-           .num_kv_heads = 1,
-           .head_dim = 32,
-           .vocab_size = 100}};
-}
-
-struct Dtypes {
-  const char *weights, *kv;
-};
 
 class SameBitsOnGpu : public ::testing::TestWithParam<Dtypes> {
  protected:
@@ -152,22 +116,15 @@ INSTANTIATE_TEST_SUITE_P(Dtypes, SameBitsOnGpu,
 
 TEST(CudaBackend, RunsEveryGoldenCheckpointWithTheBitsOfTheCpu) {
   if (!choose_gpu("auto")) GTEST_SKIP() << "there is no GPU";
-  int checkpoints = 0;
-  for (const char* kind : {"models", "gguf"}) {
-    for (const auto& entry : std::filesystem::directory_iterator(golden_dir() / kind)) {
-      if (!std::filesystem::exists(entry.path() / "expected.json")) continue;
-      const std::filesystem::path gguf = entry.path() / (entry.path().filename().string() + ".gguf");
-      const Checkpoint checkpoint =
-          open_checkpoint((std::filesystem::exists(gguf) ? gguf : entry.path()).string());
-      Transformer cpu(checkpoint, {.num_threads = 2, .device = "cpu"});
-      Transformer gpu(checkpoint, {.num_threads = 2, .device = kGpu});
-      const Ids ids = random_ids(40, cpu.config().vocab_size, 7);
-      EXPECT_EQ(bits_of(Sequence(gpu, 40).run(ids, 2)), bits_of(Sequence(cpu, 40).run(ids, 2)))
-          << entry.path();
-      ++checkpoints;
-    }
+  const std::vector<GoldenModel> models = list_golden_models();
+  for (const GoldenModel& golden : models) {
+    const Checkpoint checkpoint = open_checkpoint(golden.model.string());
+    Transformer cpu(checkpoint, {.num_threads = 2, .device = "cpu"});
+    Transformer gpu(checkpoint, {.num_threads = 2, .device = kGpu});
+    const Ids ids = random_ids(40, cpu.config().vocab_size, 7);
+    EXPECT_EQ(bits_of(Sequence(gpu, 40).run(ids, 2)), bits_of(Sequence(cpu, 40).run(ids, 2))) << golden.name;
   }
-  EXPECT_GT(checkpoints, 3);
+  EXPECT_GT(models.size(), 3U);
 }
 
 TEST(CudaBackend, TakesALargeVocabularyAndALongContextInSeveralRounds) {

@@ -8,35 +8,13 @@
 #include <cstdlib>
 
 #include "formats/checkpoint.h"
+#include "model/golden_models.h"
 #include "model/model_runner.h"
 
 namespace touchstone::testing {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr float kLogitTolerance = 2e-4F;
-
-struct GoldenModel {
-  std::string name;
-  fs::path folder;  // where expected.json lies
-  fs::path model;
-};
-
-std::vector<GoldenModel> list_golden_models() {
-  std::vector<GoldenModel> models;
-  for (const char* kind : {"models", "gguf"}) {
-    if (!fs::is_directory(golden_dir() / kind)) continue;
-    for (const auto& entry : fs::directory_iterator(golden_dir() / kind)) {
-      if (!fs::exists(entry.path() / "expected.json")) continue;
-      const std::string name = entry.path().filename().string();
-      const fs::path gguf = entry.path() / (name + ".gguf");
-      models.push_back({name, entry.path(), fs::exists(gguf) ? gguf : entry.path()});
-    }
-  }
-  std::sort(models.begin(), models.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-  return models;
-}
 
 class GoldenModels : public ::testing::TestWithParam<GoldenModel> {
  protected:

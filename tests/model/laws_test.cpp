@@ -13,51 +13,11 @@
 #include "formats/checkpoint.h"
 #include "model/model_memory.h"
 #include "model/model_runner.h"
+#include "model/same_bits.h"
 #include "model/tiny_model.h"
 
 namespace touchstone::testing {
 namespace {
-
-using Ids = std::vector<std::int32_t>;
-
-struct Random {
-  std::mt19937 engine;
-  int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine); }
-  Ids ids(int n, int vocab_size) {
-    Ids result(static_cast<std::size_t>(n));
-    for (std::int32_t& id : result) id = between(0, vocab_size - 1);
-    return result;
-  }
-};
-
-std::vector<std::uint32_t> bits_of(std::span<const float> values) {
-  std::vector<std::uint32_t> bits;
-  for (const float value : values) bits.push_back(std::bit_cast<std::uint32_t>(value));
-  return bits;
-}
-
-std::vector<TinyShape> list_shapes() {
-  return {{},
-          {.model_type = "llama",
-           .hidden_size = 72,
-           .intermediate_size = 300,
-           .num_heads = 4,
-           .num_kv_heads = 4,
-           .head_dim = 18,
-           .vocab_size = 131,
-           .tied = true},
-          {.model_type = "qwen3",
-           .hidden_size = 96,
-           .intermediate_size = 200,
-           .num_heads = 7,
-           .num_kv_heads = 1,
-           .head_dim = 32,
-           .vocab_size = 100}};
-}
-
-struct Dtypes {
-  const char *weights, *kv;
-};
 
 class SameBytes : public ::testing::TestWithParam<Dtypes> {
  protected:
